@@ -1,3 +1,69 @@
-"""Search a pile of images and captions by text and by picture, on Milvus."""
+"""Search a pile of images and captions by text and by picture, on Milvus.
+
+from mm_milvus import SearchClient, ingest
+
+ingest("./photos", uri="./mm_milvus.db")
+with SearchClient("./mm_milvus.db", "photos") as client:
+    for hit in client.search(text="red dress", top_k=5):
+        print(hit.score, hit.item_id, hit.caption)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mm_milvus.errors import (
+    EncoderError,
+    ImageError,
+    MmMilvusError,
+    QueryError,
+    SourceError,
+    StoreError,
+)
+
+if TYPE_CHECKING:
+    from mm_milvus.encoders import load_encoder
+    from mm_milvus.filters import Condition
+    from mm_milvus.pipeline import IngestOptions, IngestReport, ingest
+    from mm_milvus.search import AsyncSearchClient, Hit, SearchClient
+    from mm_milvus.sources import SourceOptions
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "AsyncSearchClient",
+    "Condition",
+    "EncoderError",
+    "Hit",
+    "ImageError",
+    "IngestOptions",
+    "IngestReport",
+    "MmMilvusError",
+    "QueryError",
+    "SearchClient",
+    "SourceError",
+    "SourceOptions",
+    "StoreError",
+    "ingest",
+    "load_encoder",
+]
+
+# Imported on first use (PEP 562): pymilvus, pyarrow and the encoders take a second.
+_HOMES = {
+    "AsyncSearchClient": "search",
+    "Condition": "filters",
+    "Hit": "search",
+    "IngestOptions": "pipeline",
+    "IngestReport": "pipeline",
+    "SearchClient": "search",
+    "SourceOptions": "sources",
+    "ingest": "pipeline",
+    "load_encoder": "encoders",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,1 @@
+"""Makes the bundled `compact` encoder; see docs/compact.md."""

@@ -1,0 +1,95 @@
+"""The application: its commands, and what becomes of an error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated, NoReturn
+
+import click
+import typer
+
+from mm_milvus import __version__
+from mm_milvus.cli import datasets
+from mm_milvus.cli.demo import demo
+from mm_milvus.cli.ingest import ingest
+from mm_milvus.cli.query import query
+from mm_milvus.errors import MmMilvusError, QueryError, SourceError
+
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+USAGE_ERRORS = (QueryError, SourceError)
+"""What the user named or asked for is wrong; all other errors are failures on the way."""
+
+DEBUG = "--debug"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(ingest)
+app.command()(query)
+app.add_typer(datasets.app, name="datasets")
+app.command()(demo)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        print(f"mm-milvus {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+    _debug: Annotated[
+        bool, typer.Option(DEBUG, help="Show tracebacks and the engines' logs; works anywhere.")
+    ] = False,
+) -> None:
+    """Search a pile of images and captions by text and by picture, on Milvus."""
+
+
+def main() -> NoReturn:
+    """Run the command line; every error is one line on stderr and an exit code.
+
+    0 done, 1 failed, 2 the command line is wrong, 3 done but items were rejected,
+    130 interrupted.
+    """
+    arguments = sys.argv[1:]
+    debug = DEBUG in arguments
+    if not debug:
+        # The engines log a traceback for what we report in one line.
+        for name in ("pymilvus", "pymilvus.milvus_client", "milvus_lite", "transformers"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    try:
+        code = app([each for each in arguments if each != DEBUG], standalone_mode=False)
+    except click.ClickException as error:
+        _fail(error.format_message(), EXIT_USAGE)
+    except MmMilvusError as error:
+        if debug:
+            raise
+        _fail(str(error), EXIT_USAGE if isinstance(error, USAGE_ERRORS) else EXIT_FAILURE)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(EXIT_FAILURE)
+    except Exception as error:
+        if debug:
+            raise
+        reason = " ".join(str(error).split())
+        _fail(f"{type(error).__name__}: {reason} (run again with {DEBUG})", EXIT_FAILURE)
+    sys.exit(code or 0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"mm-milvus: {message}", file=sys.stderr)
+    sys.exit(code)

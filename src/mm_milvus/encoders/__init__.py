@@ -1,0 +1,67 @@
+"""Encoders: what maps images and texts into one space, and how one is had by its name.
+
+Importing this package imports neither torch nor transformers; `load_encoder` does, for the
+models that need them.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import cast
+
+from mm_milvus.encoders.base import Encoder, EncoderSpec
+from mm_milvus.errors import EncoderError, MmMilvusError
+
+__all__ = ["ENTRY_POINT_GROUP", "Encoder", "EncoderSpec", "load_encoder"]
+
+ENTRY_POINT_GROUP = "mm_milvus.encoders"
+"""Third parties add an encoder as an entry point of this group: a callable that takes nothing
+and returns an `Encoder`; the entry point's name is the model's name."""
+
+
+def load_encoder(name: str, *, device: str | None = None, batch_size: int | None = None) -> Encoder:
+    """Load an encoder by its name.
+
+    name        looked up in this order: "compact", the encoder inside the package; an entry
+                point of `ENTRY_POINT_GROUP`; a folder with a transformers model; an id of the
+                Hugging Face hub, "ID" or "ID@REVISION" (a branch, tag, commit or refs/pr/N)
+    device      a torch device for a transformers model ("cpu", "cuda", "cuda:1"); None: the GPU
+                where there is one
+    batch_size  images a device call of a transformers model; None: by the device
+
+    Raises EncoderError, whose line names the model, the reason and the remedy.
+    """
+    if name == "compact":
+        from mm_milvus.encoders.compact import load_compact
+
+        return load_compact()
+    if entry := _entry_point(name):
+        return _load_entry_point(entry)
+    from mm_milvus.encoders.snapshot import find_model
+
+    # Finding comes before torch is imported: a model that is not there is told at once.
+    folder = find_model(name)
+    from mm_milvus.encoders.hub import HubEncoder
+
+    return HubEncoder(name, folder, device=device, batch_size=batch_size)
+
+
+def _entry_point(name: str) -> EntryPoint | None:
+    found = list(entry_points(group=ENTRY_POINT_GROUP, name=name))
+    if len(found) > 1:
+        owners = " and ".join(sorted(entry.dist.name for entry in found if entry.dist))
+        raise EncoderError(f"{name}: {owners} both add an encoder of this name; uninstall one")
+    return found[0] if found else None
+
+
+def _load_entry_point(entry: EntryPoint) -> Encoder:
+    try:
+        return cast("Encoder", entry.load()())
+    except MmMilvusError:
+        raise
+    except Exception as error:
+        owner = f" of {entry.dist.name}" if entry.dist else ""
+        raise EncoderError(
+            f"{entry.name}: the encoder {entry.value}{owner} failed to load "
+            f"({type(error).__name__}: {error}); reinstall or update that package"
+        ) from error

@@ -1,0 +1,101 @@
+"""EfficientNet-Lite0 without its classifier: pixels to pooled features.
+
+The network of Tan and Le (2019), "EfficientNet", in its Lite form: no squeeze-and-excitation,
+ReLU6. Batch normalisation is folded into the convolutions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+FEATURES = 1280
+
+# repeats, kernel, stride of the first, expansion, channels out
+STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+STEM = 32
+
+
+class SameConv(nn.Conv2d):
+    """A convolution with TensorFlow's SAME padding, which is lopsided at stride 2."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (n, c, h, w) to (n, c', ceil(h / stride), ceil(w / stride))."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        pads = []
+        for size in (x.shape[-1], x.shape[-2]):
+            total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+            pads += [total // 2, total - total // 2]
+        if any(pads):
+            x = functional.pad(x, pads)
+        return super().forward(x)
+
+
+class Block(nn.Module):
+    """An inverted residual: expand, filter each channel, project."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+        """Build a block from `inputs` to `outputs` channels."""
+        super().__init__()
+        hidden = inputs * expansion
+        self.expand = SameConv(inputs, hidden, 1) if expansion > 1 else None
+        self.depthwise = SameConv(hidden, hidden, kernel, stride, groups=hidden)
+        self.project = SameConv(hidden, outputs, 1)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, inputs, h, w) to (n, outputs, h / stride, w / stride)."""
+        hidden = x if self.expand is None else functional.relu6(self.expand(x))
+        hidden = self.project(functional.relu6(self.depthwise(hidden)))
+        return x + hidden if self.residual else hidden
+
+
+class EfficientNetLite0(nn.Module):
+    """The image tower: normalised pixels (n, 3, h, w) to features (n, 1280)."""
+
+    def __init__(self) -> None:
+        """Build the network; its weights are loaded by the caller."""
+        super().__init__()
+        self.stem = SameConv(3, STEM, 3, 2)
+        blocks, inputs = [], STEM
+        for repeats, kernel, stride, expansion, outputs in STAGES:
+            for number in range(repeats):
+                first = stride if number == 0 else 1
+                blocks.append(Block(inputs, outputs, kernel, first, expansion))
+                inputs = outputs
+        self.blocks = nn.Sequential(*blocks)
+        self.head = SameConv(inputs, FEATURES, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Average the last feature map over the picture."""
+        x = self.blocks(functional.relu6(self.stem(x)))
+        return functional.relu6(self.head(x)).mean(dim=(2, 3))
+
+
+def fold(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The published EfficientNet-Lite0 weights, with batch normalisation folded in."""
+    folded = {}
+
+    def add(name: str, conv: str, norm: str) -> None:
+        scale = weights[f"{norm}.weight"] / (weights[f"{norm}.running_var"] + 1e-3).sqrt()
+        folded[f"{name}.weight"] = weights[f"{conv}.weight"] * scale[:, None, None, None]
+        folded[f"{name}.bias"] = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * scale
+
+    add("stem", "_conv_stem", "_bn0")
+    for number in range(sum(stage[0] for stage in STAGES)):
+        theirs, ours = f"_blocks.{number}", f"blocks.{number}"
+        if f"{theirs}._expand_conv.weight" in weights:
+            add(f"{ours}.expand", f"{theirs}._expand_conv", f"{theirs}._bn0")
+        add(f"{ours}.depthwise", f"{theirs}._depthwise_conv", f"{theirs}._bn1")
+        add(f"{ours}.project", f"{theirs}._project_conv", f"{theirs}._bn2")
+    add("head", "_conv_head", "_bn1")
+    return folded

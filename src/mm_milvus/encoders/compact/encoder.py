@@ -1,0 +1,182 @@
+"""The two towers of `compact`, and the space that they meet in."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from hashlib import blake2b
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mm_milvus.encoders.base import EncoderSpec, Pixels, Vectors
+from mm_milvus.images import Preprocessing
+
+if TYPE_CHECKING:
+    import torch
+
+PREPROCESSING = Preprocessing(
+    height=160,
+    width=160,
+    shortest_edge=None,
+    resample="bicubic",
+    mean=(127 / 255, 127 / 255, 127 / 255),
+    std=(128 / 255, 128 / 255, 128 / 255),
+)
+MAX_TOKENS = 128
+BATCH_SIZE = 32
+
+WEIGHTS = "compact.safetensors"
+TOKENIZER = "tokenizer.json"
+
+Weights = dict[str, NDArray[np.generic]]
+
+
+class CompactEncoder:
+    """EfficientNet-Lite0 features and static token vectors, projected into one space.
+
+    The text tower is numpy alone, and torch is loaded with the first image: a text query, and an
+    ingest that finds nothing changed, do not wait for it.
+    """
+
+    def __init__(self, device: str | None = None, batch_size: int | None = None) -> None:
+        """Read the bundled weights; the networks are built when they are first used."""
+        from safetensors.numpy import load
+
+        folder = files("mm_milvus.encoders.compact")
+        data, tokenizer = ((folder / name).read_bytes() for name in (WEIGHTS, TOKENIZER))
+        self._weights: Weights = load(data)
+        self._tokenizer_json = tokenizer
+        self._device = device
+        self._batch_size = batch_size or BATCH_SIZE
+        self._building = threading.Lock()
+        digest = blake2b(data + tokenizer + repr(PREPROCESSING).encode(), digest_size=8)
+        self._spec = EncoderSpec(
+            id="compact",
+            fingerprint=digest.hexdigest(),
+            dim=self._weights["text.output.weight"].shape[0],
+            preprocessing=PREPROCESSING,
+            max_tokens=MAX_TOKENS,
+        )
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """The facts of this encoder."""
+        return self._spec
+
+    @property
+    def batch_size(self) -> int:
+        """How many images are worth handing over in one call."""
+        return self._batch_size
+
+    def encode_images(self, pixels: Pixels) -> Vectors:
+        """Embed uint8 pixels (n, 160, 160, 3) as float32 unit rows (n, dim)."""
+        if len(pixels) == 0:
+            return np.empty((0, self._spec.dim), np.float32)
+        with self._building:
+            tower = self._image_tower
+        return tower(pixels)
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Embed texts as float32 unit rows (n, dim)."""
+        if len(texts) == 0:
+            return np.empty((0, self._spec.dim), np.float32)
+        with self._building:
+            tower = self._text_tower
+        return tower(texts)
+
+    @cached_property
+    def _image_tower(self) -> ImageTower:
+        return ImageTower(_part(self._weights, "image."), self._device)
+
+    @cached_property
+    def _text_tower(self) -> TextTower:
+        return TextTower(_part(self._weights, "text."), self._tokenizer_json)
+
+
+class ImageTower:
+    """Pixels to unit vectors."""
+
+    def __init__(self, weights: Weights, device: str | None) -> None:
+        """Build the network on the device: None is a GPU where there is one."""
+        import torch
+
+        from mm_milvus.encoders.compact.efficientnet import EfficientNetLite0
+
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        tensors = {name: torch.from_numpy(value).float() for name, value in weights.items()}
+        self._projection = tensors.pop("projection.weight").to(self._device)
+        self._offset = tensors.pop("projection.bias").to(self._device)
+        network = EfficientNetLite0()
+        network.load_state_dict(tensors)
+        self._network = network.eval().to(self._device, memory_format=torch.channels_last)
+
+    def __call__(self, pixels: Pixels) -> Vectors:
+        """Embed uint8 (n, h, w, 3)."""
+        import torch
+        from torch.nn.functional import normalize
+
+        with torch.inference_mode():
+            features = self._network(self._normalised(pixels))
+            vectors = normalize(features @ self._projection.T + self._offset, dim=1)
+            result: Vectors = vectors.cpu().numpy()
+        return result
+
+    def _normalised(self, pixels: Pixels) -> torch.Tensor:
+        import torch
+
+        mean, std = (
+            torch.tensor(values, device=self._device)[:, None, None]
+            for values in (PREPROCESSING.mean, PREPROCESSING.std)
+        )
+        x = torch.from_numpy(np.ascontiguousarray(pixels)).to(self._device)
+        # An (n, h, w, c) array seen as (n, c, h, w) is channels-last already: no copy.
+        return (x.permute(0, 3, 1, 2).float() / 255 - mean) / std
+
+
+class TextTower:
+    """Texts to unit vectors: the sum of static token vectors, through a small network."""
+
+    def __init__(self, weights: Weights, tokenizer_json: bytes) -> None:
+        """Unpack the token table: int8 with a scale a row."""
+        from tokenizers import Tokenizer
+
+        table, scale = weights["tokens"], weights["scales"]
+        self._tokens = table.astype(np.float32) * scale.astype(np.float32)[:, None]
+        self._layers = {
+            name: value.astype(np.float32)
+            for name, value in weights.items()
+            if name not in ("tokens", "scales")
+        }
+        self._tokenizer = Tokenizer.from_str(tokenizer_json.decode())
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(MAX_TOKENS)
+
+    def __call__(self, texts: Sequence[str]) -> Vectors:
+        """Embed texts; one without a token (empty, or of unknown signs) has a vector too."""
+        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        sums = np.stack([self._tokens[each.ids].sum(axis=0) for each in encodings])
+        return self._project(_unit(sums))
+
+    def _project(self, x: NDArray[np.float32]) -> Vectors:
+        layers = self._layers
+        hidden = np.maximum(x @ layers["hidden.weight"].T + layers["hidden.bias"], 0)
+        residual = hidden @ layers["output.weight"].T + layers["output.bias"]
+        return _unit(x @ layers["linear.weight"].T + residual)
+
+
+def load_compact(*, device: str | None = None, batch_size: int | None = None) -> CompactEncoder:
+    """The bundled encoder."""
+    return CompactEncoder(device, batch_size)
+
+
+def _part(weights: Weights, prefix: str) -> Weights:
+    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(norms, 1e-12), dtype=np.float32)

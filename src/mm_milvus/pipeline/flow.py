@@ -1,0 +1,122 @@
+"""What travels through the stages: items with work left, and what was turned away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mm_milvus.schema import Modality
+from mm_milvus.store import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """An item, or one of its captions, that is not ingested; stage is where it was turned away."""
+
+    item_id: str
+    stage: str
+    reason: str
+
+
+@dataclass(slots=True)
+class PendingRow:
+    """A row on its way to the store.
+
+    content    the image's file, or the caption
+    embedding  None until it is encoded; set from the store when only the details changed
+    """
+
+    id: str
+    content: bytes | str
+    content_hash: str
+    embedding: NDArray[np.float32] | None = None
+
+
+@dataclass(slots=True)
+class Item:
+    """An item with the rows that must be written; an unchanged row is not among them.
+
+    pixels  uint8 (height, width, 3) once the image is decoded
+    stale   ids of stored captions that the item no longer has
+    """
+
+    item_id: str
+    uri: str
+    metadata: dict[str, Any]
+    detail_hash: str
+    image: PendingRow | None
+    captions: list[PendingRow]
+    pixels: NDArray[np.uint8] | None = None
+    stale: list[str] = field(default_factory=list)
+
+    def unencoded_captions(self) -> list[PendingRow]:
+        """The captions that wait for a vector."""
+        return [row for row in self.captions if row.embedding is None]
+
+    def rows(self, modality: Modality) -> Iterator[Row]:
+        """The finished rows of one collection."""
+        pending = [self.image] if modality is Modality.IMAGE else self.captions
+        for row in pending:
+            if row is not None and row.embedding is not None:
+                yield Row(
+                    id=row.id,
+                    item_id=self.item_id,
+                    uri=self.uri,
+                    content_hash=row.content_hash,
+                    detail_hash=self.detail_hash,
+                    embedding=row.embedding,
+                    metadata=self.metadata,
+                    caption=row.content if isinstance(row.content, str) else None,
+                )
+
+
+@dataclass(slots=True)
+class Flow:
+    """A batch between two stages: what goes on, and the account of what does not.
+
+    read      how many items the source gave
+    skipped   how many of them are stored already, unchanged in image and captions
+    images    how many images were encoded
+    captions  how many captions were encoded
+    """
+
+    items: list[Item] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    read: int = 0
+    skipped: int = 0
+    images: int = 0
+    captions: int = 0
+
+    def absorb(self, other: Flow) -> None:
+        """Take over all of another flow."""
+        self.items += other.items
+        self.rejects += other.rejects
+        self.read += other.read
+        self.skipped += other.skipped
+        self.images += other.images
+        self.captions += other.captions
+
+
+def regroup(flows: Iterable[Flow], size: int) -> Iterator[Flow]:
+    """The same items in the same order, in flows of exactly `size` items, but for the last.
+
+    Nothing of the account is lost, and none of it waits: a flow without an item left goes out
+    at once when nothing is pending.
+    """
+    pending = Flow()
+    for flow in flows:
+        pending.absorb(flow)
+        if not pending.items:
+            yield pending
+            pending = Flow()
+        while len(pending.items) >= size:
+            rest = pending.items[size:]
+            pending.items = pending.items[:size]
+            yield pending
+            pending = Flow(rest)
+    if pending.items or pending.rejects or pending.read:
+        yield pending

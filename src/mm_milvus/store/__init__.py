@@ -1,0 +1,40 @@
+"""Where vectors live: the only package that imports pymilvus.
+
+connection   one engine, told apart by its URI alone; its errors in our words
+manifest     what a data set was built with, kept in the collections' properties
+rows         what a row is; limits checked by us, so that every engine behaves alike
+index        the index types, and the measured choice of nprobe
+collection   one collection: upsert, lookup, delete, search
+dataset      the two collections of a data set: create, open, finish, list, drop
+"""
+
+from mm_milvus.store.collection import Collection, Match
+from mm_milvus.store.connection import Connection, is_missing_file, public_uri, require_file
+from mm_milvus.store.dataset import (
+    Dataset,
+    create_dataset,
+    find_dataset,
+    list_datasets,
+    open_dataset,
+)
+from mm_milvus.store.index import INDEX_TYPES
+from mm_milvus.store.manifest import Manifest
+from mm_milvus.store.rows import COLUMN_TYPES, Row
+
+__all__ = [
+    "COLUMN_TYPES",
+    "INDEX_TYPES",
+    "Collection",
+    "Connection",
+    "Dataset",
+    "Manifest",
+    "Match",
+    "Row",
+    "create_dataset",
+    "find_dataset",
+    "is_missing_file",
+    "list_datasets",
+    "open_dataset",
+    "public_uri",
+    "require_file",
+]

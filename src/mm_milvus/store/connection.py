@@ -1,0 +1,159 @@
+"""One Milvus engine, told apart by its URI alone; its errors in our words."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from mm_milvus.errors import StoreError
+
+CONNECT_TIMEOUT_S = 10.0
+CALL_TIMEOUT_S = 60.0
+"""pymilvus retries a transient failure, with backoff, until a call is this old."""
+
+# The embedded engine logs a traceback for each refused call. A library must not print it to
+# the last-resort handler; a host that configures logging still gets it.
+logging.getLogger("milvus_lite").addHandler(logging.NullHandler())
+
+
+class Connection:
+    """A connection to Milvus Lite (a local `.db` file), a server or a cluster.
+
+    uri      a path that ends in `.db`, or `http(s)://host:port`
+    token    `user:password` or an API key; never shown in a message
+    db_name  the database inside a server
+
+    Raises `StoreError` when the engine cannot be reached. Safe to share between threads; close
+    it, or use it in a `with` block.
+    """
+
+    def __init__(self, uri: str, *, token: str | None = None, db_name: str | None = None) -> None:
+        """Connect."""
+        from pymilvus import MilvusClient
+
+        self.uri = public_uri(uri)
+        self._secrets = [secret for secret in (token, urlsplit(uri).password) if secret]
+        self._local = _local_path(uri)
+        with self.explained(f"cannot open {self.uri}", remedy=self._open_remedy()):
+            self.client = MilvusClient(
+                uri=str(self._local) if self._local else uri,
+                token=token or "",
+                db_name=db_name or "",
+                timeout=CONNECT_TIMEOUT_S,
+            )
+
+    def close(self) -> None:
+        """Let go of the engine; a local file can be opened by another process from now on."""
+        self.client.close()
+        if self._local:
+            from milvus_lite.server_manager import server_manager_instance
+
+            server_manager_instance.release_server(str(self._local))
+
+    def __enter__(self) -> Self:
+        """Enter a block that ends with `close`."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    @contextmanager
+    def explained(self, failure: str, *, remedy: str = "") -> Iterator[None]:
+        """Turn what pymilvus raises inside the block into a `StoreError` of one line."""
+        import grpc
+        from pymilvus.exceptions import MilvusException
+
+        try:
+            yield
+        except (MilvusException, grpc.RpcError, grpc.FutureTimeoutError) as error:
+            reason = self._reason(error)
+            message = f"{failure}: {reason}" + (f"; {remedy}" if remedy else "")
+            raise StoreError(message) from error
+
+    def _reason(self, error: Exception) -> str:
+        text = str(getattr(error, "message", "") or error)
+        if self._local and "Open local milvus failed" in text:
+            text = _why_local_fails(self._local)
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return re.sub(r"\s+", " ", text).strip() or type(error).__name__
+
+    def _open_remedy(self) -> str:
+        if self._local:
+            return "close the other process, or name another file with --uri"
+        return "check that the server runs, and --uri, --token and --db-name"
+
+
+def public_uri(uri: str) -> str:
+    """The URI without the user and password that it may carry."""
+    parts = urlsplit(uri)
+    if not parts.scheme or "@" not in parts.netloc:
+        return uri
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def is_missing_file(uri: str) -> bool:
+    """Whether the URI names a local Milvus file that does not exist: opening would create it."""
+    path = _local_path(uri)
+    return path is not None and not path.exists()
+
+
+def require_file(uri: str) -> None:
+    """Raise `StoreError` when the URI names a local Milvus file that does not exist."""
+    if is_missing_file(uri):
+        raise StoreError(f"{uri} does not exist; fill it with: mm-milvus ingest PATH --uri {uri}")
+
+
+def _local_path(uri: str) -> Path | None:
+    if re.match(r"(https?|tcp|unix):", uri):
+        return None
+    if re.match(r"[a-z][a-z0-9+.-]+://", uri):
+        raise StoreError(
+            f"cannot open {public_uri(uri)}: Milvus is reached by http:// or https://, "
+            "or by the path of a local .db file"
+        )
+    path = Path(uri).expanduser()
+    if path.suffix != ".db":
+        raise StoreError(
+            f"cannot open {uri}: the path of a local Milvus file ends in .db; "
+            f"write {uri.rstrip('/')}.db, or http://HOST:PORT for a server"
+        )
+    if not path.parent.is_dir():
+        raise StoreError(
+            f"cannot open {uri}: the folder {path.parent} does not exist; create it, "
+            "or name another file with --uri"
+        )
+    return path.absolute()
+
+
+def _why_local_fails(path: Path) -> str:
+    """Ask the embedded engine itself: pymilvus swallows its reason."""
+    from milvus_lite.db import MilvusLite
+    from milvus_lite.exceptions import DataDirLockedError
+
+    if path.is_file():
+        return "it is a file, and Milvus Lite 3 keeps a folder under that name"
+    try:
+        MilvusLite(str(path)).close()
+    except DataDirLockedError:
+        return "another process has it open"
+    except Exception as error:  # the engine raises whatever its storage raises
+        return f"{type(error).__name__}: {error}"
+    return "the embedded engine did not start"
+
+
+def first(rows: Any) -> Any:
+    """The first of the rows that pymilvus answered with."""
+    return next(iter(rows))

@@ -1,0 +1,141 @@
+"""The two collections of a data set: create, open, finish, list, drop."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from mm_milvus.errors import QueryError, StoreError
+from mm_milvus.keys import content_hash
+from mm_milvus.schema import Modality
+from mm_milvus.store.collection import Collection
+from mm_milvus.store.connection import Connection
+from mm_milvus.store.manifest import Manifest
+
+T = TypeVar("T")
+
+SUFFIXES = {Modality.IMAGE: "_images", Modality.TEXT: "_texts"}
+MAX_NAME_BYTES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """An open data set: its manifest and its two collections."""
+
+    manifest: Manifest
+    images: Collection
+    texts: Collection
+
+    @property
+    def name(self) -> str:
+        """The name that the user gave."""
+        return self.manifest.dataset
+
+    @property
+    def collections(self) -> tuple[Collection, Collection]:
+        """Both collections, images first."""
+        return self.images, self.texts
+
+    def counts(self) -> dict[str, int]:
+        """For each modality the row count, every acknowledged write included."""
+        return self.on_both(Collection.count)
+
+    def finish(self) -> Dataset:
+        """Flush, index and measure both collections, and write what came out to the manifest."""
+        results = self.on_both(lambda collection: collection.finish(self.manifest))
+        manifest = replace(
+            self.manifest,
+            rows={name: count for name, (count, _) in results.items()},
+            search_params={name: params for name, (_, params) in results.items()},
+        )
+        for collection in self.collections:
+            collection.write_manifest(manifest)
+        return replace(self, manifest=manifest)
+
+    def drop(self) -> None:
+        """Delete both collections and all that is in them."""
+        self.on_both(Collection.drop)
+
+    def on_both(self, call: Callable[[Collection], T]) -> dict[str, T]:
+        """Call on both collections at the same time; the results by modality."""
+        with ThreadPoolExecutor(2) as pool:
+            results = pool.map(call, self.collections)
+            return {c.modality.value: r for c, r in zip(self.collections, results, strict=True)}
+
+
+def create_dataset(connection: Connection, manifest: Manifest, expected_rows: int) -> Dataset:
+    """Create what is missing of a data set's two collections, and open it."""
+    dataset = _named(connection, manifest)
+    dataset.on_both(lambda collection: collection.ensure(manifest, expected_rows))
+    return dataset
+
+
+def find_dataset(connection: Connection, name: str) -> Dataset | None:
+    """The data set of that name, ready to be searched; None when there is none."""
+    images = Collection(connection, collection_name(name, Modality.IMAGE), Modality.IMAGE)
+    if not images.exists():
+        return None
+    dataset = _named(connection, images.manifest())
+    if dataset.name != name:
+        raise StoreError(f"collection {images.name} belongs to the data set {dataset.name!r}")
+    dataset.on_both(lambda collection: collection.ensure(dataset.manifest, expected_rows=0))
+    return dataset
+
+
+def open_dataset(connection: Connection, name: str | None) -> Dataset:
+    """The named data set; without a name, the only one that there is.
+
+    Raises `QueryError` that names the data sets there are.
+    """
+    if name is not None and (found := find_dataset(connection, name)):
+        return found
+    names = [manifest.dataset for manifest in list_datasets(connection)]
+    if not names:
+        raise QueryError(
+            f"{connection.uri} holds no data set; fill one with: mm-milvus ingest PATH"
+        )
+    there = ", ".join(names)
+    if name is not None:
+        raise QueryError(f"no data set {name!r} in {connection.uri}; there are: {there}")
+    if len(names) > 1:
+        raise QueryError(f"{connection.uri} holds {len(names)} data sets; name one of: {there}")
+    return open_dataset(connection, names[0])
+
+
+def list_datasets(connection: Connection) -> list[Manifest]:
+    """The manifests of all data sets, by name."""
+    with connection.explained(f"cannot list the collections of {connection.uri}"):
+        names = connection.client.list_collections()
+    suffix = SUFFIXES[Modality.IMAGE]
+    manifests = []
+    for name in names:
+        if not name.endswith(suffix):
+            continue
+        try:
+            manifests.append(Collection(connection, name, Modality.IMAGE).manifest())
+        except StoreError:
+            continue  # somebody else's collection that happens to end alike
+    return sorted(manifests, key=lambda manifest: manifest.dataset)
+
+
+def collection_name(dataset: str, modality: Modality) -> str:
+    """A name that Milvus takes: the data set's own where it can be, else one with its hash."""
+    if not dataset.strip():
+        raise QueryError("the data set has no name; give one with --dataset NAME")
+    safe = re.sub(r"[^A-Za-z0-9_]", "_", dataset)[:MAX_NAME_BYTES]
+    if not re.match(r"[A-Za-z_]", safe):
+        safe = f"_{safe}"
+    if safe != dataset:
+        safe = f"{safe}_{content_hash(dataset)[:8]}"
+    return safe + SUFFIXES[modality]
+
+
+def _named(connection: Connection, manifest: Manifest) -> Dataset:
+    images, texts = (
+        Collection(connection, collection_name(manifest.dataset, modality), modality)
+        for modality in (Modality.IMAGE, Modality.TEXT)
+    )
+    return Dataset(manifest, images, texts)

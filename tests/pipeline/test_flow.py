@@ -1,0 +1,54 @@
+"""Regrouping flows: no item and no part of the account is lost."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mm_milvus.pipeline.flow import Flow, Item, Reject, regroup
+
+
+def item(number: int) -> Item:
+    return Item(str(number), "uri", {}, "hash", None, [])
+
+
+@st.composite
+def flows(draw):
+    made, number = [], 0
+    for size in draw(st.lists(st.integers(0, 9), max_size=12)):
+        rejected, skipped = draw(st.integers(0, 3)), draw(st.integers(0, 3))
+        made.append(
+            Flow(
+                items=[item(number + n) for n in range(size)],
+                rejects=[Reject(f"r{number}", "read", "bad") for _ in range(rejected)],
+                read=size + rejected + skipped,
+                skipped=skipped,
+            )
+        )
+        number += size
+    return made
+
+
+@given(flows(), st.integers(1, 8))
+def test_regroup_keeps_items_order_and_account(given_flows, size):
+    ids = [each.item_id for flow in given_flows for each in flow.items]
+    account = [
+        (sum(f.read for f in given_flows)),
+        (sum(f.skipped for f in given_flows)),
+        (sum(len(f.rejects) for f in given_flows)),
+    ]
+    made = list(regroup(given_flows, size))
+    assert [each.item_id for flow in made for each in flow.items] == ids
+    assert account == [
+        sum(f.read for f in made),
+        sum(f.skipped for f in made),
+        sum(len(f.rejects) for f in made),
+    ]
+    full = [flow for flow in made if flow.items]
+    assert all(len(flow.items) == size for flow in full[:-1])
+    assert all(len(flow.items) <= size for flow in full)
+
+
+def test_an_account_without_items_does_not_wait_for_some():
+    stream = regroup(iter([Flow(read=64, skipped=64), Flow(read=64, skipped=64)]), 8)
+    assert next(stream).skipped == 64

@@ -1,0 +1,91 @@
+"""What an operator reads when the store cannot be reached."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from mm_milvus.errors import StoreError
+from mm_milvus.store import Connection, is_missing_file, public_uri
+
+
+def reason(uri: str, **options: str) -> str:
+    with pytest.raises(StoreError) as error:
+        Connection(uri, **options)
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+def test_a_server_that_is_down_is_named_with_a_remedy():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    message = reason(f"http://127.0.0.1:{port}")
+    assert f"cannot open http://127.0.0.1:{port}" in message
+    assert "check that the server runs" in message
+
+
+def test_a_secret_is_never_shown():
+    message = reason("http://root:s3cret-word@127.0.0.1:1", token="root:s3cret-word")
+    assert "s3cret-word" not in message
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://user:word@host:19530/db", "http://host:19530/db"),
+        ("http://host:19530", "http://host:19530"),
+        ("./a@b.db", "./a@b.db"),
+    ],
+)
+def test_public_uri_has_no_password(uri, shown):
+    assert public_uri(uri) == shown
+
+
+def test_a_local_path_must_end_in_db(tmp_path):
+    assert "write " in reason(str(tmp_path / "store"))
+
+
+def test_a_missing_parent_folder_is_named(tmp_path):
+    assert "does not exist" in reason(str(tmp_path / "nowhere" / "store.db"))
+
+
+def test_another_scheme_is_refused():
+    assert "http://" in reason("mysql://host/db")
+
+
+def test_a_plain_file_is_not_a_store(tmp_path):
+    path = tmp_path / "old.db"
+    path.write_bytes(b"SQLite format 3\0")
+    assert "it is a file" in reason(str(path))
+
+
+def test_a_file_that_another_process_has_open_says_so(tmp_path):
+    path = str(tmp_path / "store.db")
+    program = (
+        "import sys; from mm_milvus.store import Connection; c = Connection(sys.argv[1]); "
+        "print('open', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout.readline() == "open\n"
+        assert "another process has it open; close the other process" in reason(path)
+        other.stdin.close()
+    Connection(path).close()
+
+
+def test_closing_lets_another_process_in_and_loses_nothing(tmp_path):
+    path = str(tmp_path / "store.db")
+    assert is_missing_file(path)
+    Connection(path).close()
+    assert not is_missing_file(path)
+    program = "import sys; from mm_milvus.store import Connection; Connection(sys.argv[1]).close()"
+    subprocess.run([sys.executable, "-c", program, path], check=True)

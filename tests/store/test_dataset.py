@@ -1,0 +1,227 @@
+"""The contract of the store, the same on every engine."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mm_milvus.errors import QueryError, StoreError
+from mm_milvus.keys import caption_key, content_hash, image_key
+from mm_milvus.schema import Modality
+from mm_milvus.store import (
+    Connection,
+    Manifest,
+    Row,
+    create_dataset,
+    find_dataset,
+    list_datasets,
+    open_dataset,
+)
+
+DIM = 16
+
+
+def vectors(count: int, seed: int = 0) -> np.ndarray:
+    rows = np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def row(item_id: str, vector: np.ndarray, caption: str | None = None, **metadata: object) -> Row:
+    return Row(
+        id=image_key(item_id) if caption is None else caption_key(item_id, 0),
+        item_id=item_id,
+        uri=f"/pictures/{item_id}",
+        content_hash=content_hash(caption or item_id),
+        detail_hash=content_hash(str(metadata)),
+        embedding=vector,
+        metadata=metadata,
+        caption=caption,
+    )
+
+
+@pytest.fixture
+def connection(uri):
+    with Connection(uri) as connection:
+        yield connection
+
+
+@pytest.fixture
+def manifest(dataset):
+    return Manifest(
+        dataset=dataset,
+        encoder="test",
+        encoder_fingerprint="0" * 16,
+        dim=DIM,
+        columns={"price": "double", "color": "varchar", "stock": "int64", "new": "bool"},
+    )
+
+
+@pytest.fixture
+def opened(connection, manifest):
+    dataset = create_dataset(connection, manifest, expected_rows=100)
+    yield dataset
+    dataset.drop()
+
+
+DETAILS = {"price": 10.0, "color": "red", "stock": 3, "new": True}
+
+
+def test_a_row_comes_back_as_it_was_written(opened):
+    vector = vectors(1)[0]
+    metadata = {**DETAILS, "tags": ["sale", "été"], "size": {"eu": 42}}
+    opened.texts.upsert([row("shoe", vector, "a red shoe", **metadata)], opened.manifest.columns)
+    assert opened.counts() == {"image": 0, "text": 1}
+    [[match]] = opened.texts.search(vector[None], 5)
+    assert (match.item_id, match.uri, match.caption) == ("shoe", "/pictures/shoe", "a red shoe")
+    assert match.metadata == metadata
+    assert match.score == pytest.approx(1.0, abs=1e-5)
+
+
+def test_an_upsert_replaces_the_row_with_the_same_id(opened):
+    first, second = vectors(2)
+    columns = opened.manifest.columns
+    opened.images.upsert([row("a", first, **DETAILS)], columns)
+    opened.images.upsert([row("a", second, **{**DETAILS, "price": 99.0})], columns)
+    assert opened.counts()["image"] == 1
+    [[match]] = opened.images.search(second[None], 1)
+    assert match.metadata["price"] == 99.0
+    stored = opened.images.embeddings([image_key("a")])[image_key("a")]
+    np.testing.assert_allclose(stored, second, atol=1e-6)
+
+
+def test_hashes_tell_what_is_stored(opened):
+    written = row("a", vectors(1)[0], **DETAILS)
+    opened.images.upsert([written], opened.manifest.columns)
+    opened.counts()
+    assert opened.images.hashes([written.id, image_key("b")]) == {
+        written.id: (written.content_hash, written.detail_hash)
+    }
+    assert opened.images.hashes([]) == {}
+
+
+def test_deleting_is_exact_and_forgives_an_unknown_id(opened):
+    rows = [row(str(n), v, **DETAILS) for n, v in enumerate(vectors(10))]
+    opened.images.upsert(rows, opened.manifest.columns)
+    opened.images.delete([image_key("3"), image_key("nobody")])
+    assert opened.counts()["image"] == 9
+    left = {item_id for batch in opened.images.scan() for _, item_id in batch}
+    assert left == {str(n) for n in range(10)} - {"3"}
+
+
+def test_a_scan_reads_every_row_once(opened):
+    rows = [row(str(n), v, **DETAILS) for n, v in enumerate(vectors(2500))]
+    opened.images.upsert(rows, opened.manifest.columns)
+    scanned = [key for batch in opened.images.scan() for key, _ in batch]
+    assert sorted(scanned) == sorted(each.id for each in rows)
+
+
+def test_search_finds_the_exact_neighbours_of_a_small_collection(opened):
+    stored = vectors(500)
+    rows = [row(str(n), v, **DETAILS) for n, v in enumerate(stored)]
+    opened.images.upsert(rows, opened.manifest.columns)
+    finished = opened.finish()
+    queries = vectors(5, seed=1)
+    params = finished.manifest.search_params[Modality.IMAGE]
+    found = finished.images.search(queries, 10, params=params)
+    exact = np.argsort(-(queries @ stored.T), axis=1)[:, :10]
+    assert [[int(m.item_id) for m in matches] for matches in found] == exact.tolist()
+
+
+def test_finish_counts_both_collections_and_keeps_it_in_the_manifest(connection, opened):
+    columns = opened.manifest.columns
+    opened.images.upsert([row("a", vectors(1)[0], **DETAILS)], columns)
+    opened.texts.upsert([row("a", vectors(1)[0], "one", **DETAILS)], columns)
+    opened.finish()
+    again = find_dataset(connection, opened.name)
+    assert again is not None
+    assert again.manifest.rows == {"image": 1, "text": 1}
+    assert again.manifest.columns == columns
+    assert again.manifest in list_datasets(connection)
+
+
+def test_an_index_that_the_collection_outgrew_is_built_anew(connection, manifest):
+    dataset = create_dataset(connection, manifest, expected_rows=0)
+    stored = vectors(1000)
+    rows = [row(str(n), v, **DETAILS) for n, v in enumerate(stored)]
+    dataset.images.upsert(rows, manifest.columns)
+    finished = dataset.finish()
+    assert finished.manifest.search_params["image"] == {"nprobe": 25}
+    [[best, *_]] = finished.images.search(stored[:1], 3, params={"nprobe": 25})
+    assert best.item_id == "0"
+    finished.drop()
+
+
+@pytest.mark.parametrize("index_type", ["FLAT", "IVF_SQ8", "HNSW", "AUTOINDEX"])
+def test_every_index_type_finds_the_row_itself(connection, dataset, index_type):
+    manifest = Manifest(dataset, "test", "0" * 16, DIM, index_type)
+    opened = create_dataset(connection, manifest, expected_rows=200)
+    stored = vectors(200)
+    opened.images.upsert([row(str(n), v) for n, v in enumerate(stored)], {})
+    finished = opened.finish()
+    params = finished.manifest.search_params["image"]
+    [matches] = finished.images.search(stored[7:8], 150, params=params)
+    assert matches[0].item_id == "7"
+    assert len(matches) == 150
+    finished.drop()
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        ("price < 20", {"cheap"}),
+        ('color == "red"', {"cheap", "dear"}),
+        ("stock >= 5 and new == true", {"dear"}),
+        ('metadata["tags"][0] == "sale"', {"cheap"}),
+    ],
+)
+def test_promoted_columns_and_json_can_be_filtered(opened, expression, found):
+    a, b, c = vectors(3)
+    rows = [
+        row("cheap", a, price=10, color="red", stock=1, new=False, tags=["sale"]),
+        row("dear", b, price=99.5, color="red", stock=5, new=True),
+        row("unpriced", c, stock=9, new=False),
+    ]
+    opened.images.upsert(rows, opened.manifest.columns)
+    opened.counts()
+    [matches] = opened.images.search(a[None], 10, expression=expression)
+    assert {match.item_id for match in matches} == found
+
+
+@pytest.mark.parametrize("expression", ["price <", "nobody == 3", "price < 'a' and ("])
+def test_a_bad_expression_is_a_query_error_of_one_line(opened, expression):
+    opened.images.upsert([row("a", vectors(1)[0], **DETAILS)], opened.manifest.columns)
+    with pytest.raises(QueryError) as error:
+        opened.images.search(vectors(1), 1, expression=expression)
+    assert expression in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_names_that_milvus_refuses_can_be_used_and_do_not_collide(connection, dataset):
+    names = [f"{dataset}-{end}" for end in ("été", "_t_")]
+    opened = [
+        create_dataset(connection, Manifest(name, "test", "0" * 16, DIM), 0) for name in names
+    ]
+    listed = [manifest.dataset for manifest in list_datasets(connection)]
+    assert set(names) <= set(listed)
+    for each in opened:
+        each.drop()
+
+
+def test_an_unknown_data_set_is_refused_with_the_names_there_are(connection, opened):
+    with pytest.raises(QueryError, match=f"no data set 'nobody'.*{opened.name}"):
+        open_dataset(connection, "nobody")
+
+
+def test_a_collection_that_lost_its_twin_is_completed(connection, opened):
+    opened.texts.drop()
+    again = find_dataset(connection, opened.name)
+    assert again is not None
+    assert again.counts() == {"image": 0, "text": 0}
+
+
+def test_somebody_elses_collection_is_not_touched(connection, dataset):
+    connection.client.create_collection(f"{dataset}_images", dimension=4)
+    with pytest.raises(StoreError, match="was not made by mm-milvus"):
+        find_dataset(connection, dataset)
+    assert dataset not in [manifest.dataset for manifest in list_datasets(connection)]
+    connection.client.drop_collection(f"{dataset}_images")

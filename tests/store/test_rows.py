@@ -1,0 +1,120 @@
+"""The limits of a row, checked alike for every engine."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mm_milvus.errors import StoreError
+from mm_milvus.schema import Field
+from mm_milvus.store.index import choose_nlist, is_stale, smallest_nprobe
+from mm_milvus.store.rows import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    Row,
+    batches,
+    check_text,
+    column_value,
+    parse_metadata,
+)
+
+
+def row(number: int, size: int) -> Row:
+    return Row(str(number), "i", "u", "h", "d", np.zeros(4, np.float32), {"x": "y" * size})
+
+
+@settings(deadline=None, max_examples=30, derandomize=True)
+@given(st.lists(st.sampled_from([1, 1000, 1_000_000, BATCH_BYTES + 1]), max_size=60))
+def test_batches_keep_the_order_and_the_bounds(sizes):
+    rows = [row(number, size) for number, size in enumerate(sizes)]
+    made = list(batches(rows))
+    assert [each.id for batch in made for each in batch] == [each.id for each in rows]
+    for batch in made:
+        assert 1 <= len(batch) <= BATCH_ROWS
+        assert len(batch) == 1 or sum(each.size for each in batch) <= BATCH_BYTES
+
+
+def test_a_text_is_measured_in_bytes_not_characters():
+    check_text(Field.ITEM_ID, "é" * 512)
+    with pytest.raises(StoreError, match="item_id is 1,026 bytes long, over the limit of 1,024"):
+        check_text(Field.ITEM_ID, "é" * 513)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[1]", "metadata is a JSON list, not an object"),
+        ("{", "metadata is not JSON"),
+        ('{"a": NaN}', "NaN is not allowed"),
+        (json.dumps({"a": "x" * 65_536}), "over the limit of 65,536"),
+    ],
+)
+def test_bad_metadata_is_refused_with_the_reason(text, reason):
+    with pytest.raises(StoreError, match=reason):
+        parse_metadata(text, {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "stored"),
+    [
+        ("double", 3, 3.0),
+        ("varchar", "red", "red"),
+        ("varchar", None, ""),
+        ("int64", -(2**63), -(2**63)),
+        ("bool", False, False),
+    ],
+)
+def test_a_promoted_value_fits_its_column(kind, value, stored):
+    assert column_value("key", kind, value) == stored
+
+
+def test_a_missing_double_is_nan():
+    assert math.isnan(column_value("price", "double", None))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("double", "3"),
+        ("double", True),
+        ("varchar", 3),
+        ("varchar", "x" * 5000),
+        ("int64", 2**63),
+        ("int64", 1.5),
+        ("int64", None),
+        ("bool", 1),
+        ("bool", None),
+    ],
+)
+def test_a_promoted_value_of_another_type_is_refused(kind, value):
+    with pytest.raises(StoreError, match=f"metadata key k is promoted to {kind} and is"):
+        column_value("k", kind, value)
+
+
+@given(st.integers(0, 10**9))
+def test_nlist_is_within_the_engines_bounds(rows):
+    nlist = choose_nlist(rows)
+    assert 1 <= nlist <= 65_536
+    assert nlist <= max(1, 4 * math.sqrt(rows))
+
+
+def test_nlist_of_a_large_collection_is_four_times_the_root():
+    assert choose_nlist(1_000_000) == 4000
+
+
+def test_an_index_is_stale_once_nlist_is_off_by_more_than_two():
+    assert is_stale({"nlist": 10}, {"nlist": 21})
+    assert is_stale({"nlist": 21}, {"nlist": 10})
+    assert not is_stale({"nlist": 10}, {"nlist": 20})
+    assert not is_stale({}, {})
+
+
+def test_the_smallest_nprobe_that_reaches_the_target_is_taken():
+    assert smallest_nprobe(100, lambda nprobe: 1 - 1 / nprobe) == 64
+    assert smallest_nprobe(100, lambda nprobe: 0.5) == 100
+    assert smallest_nprobe(100, lambda nprobe: 1.0) == 1
