@@ -15,7 +15,7 @@ from mm_milvus.encoders.compact.efficientnet import EfficientNetLite0
 from mm_milvus.encoders.compact.encoder import PREPROCESSING
 from mm_milvus.images import resize
 
-from .data import Pair, views
+from .data import VIEWS, Pair, views
 
 BATCH = 64
 
@@ -48,3 +48,11 @@ def _run(network: EfficientNetLite0, pairs: list[Pair]) -> Iterator[np.ndarray]:
         x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
         with torch.inference_mode():
             yield network((x - mean) / std).numpy()
+
+
+def without_flags(emoji: Features) -> Features:
+    """The emoji but for the flags, each in its first view alone."""
+    first = range(0, len(emoji.texts), VIEWS)
+    kept = [n for n in first if not emoji.texts[n][0].startswith("flag")]
+    texts, concepts = ([values[n] for n in kept] for values in (emoji.texts, emoji.concepts))
+    return Features(emoji.vectors[kept], texts, concepts)

@@ -116,5 +116,5 @@ def test_an_index_is_stale_once_nlist_is_off_by_more_than_two():
 
 def test_the_smallest_nprobe_that_reaches_the_target_is_taken():
     assert smallest_nprobe(100, lambda nprobe: 1 - 1 / nprobe) == 64
-    assert smallest_nprobe(100, lambda nprobe: 0.5) == 100
-    assert smallest_nprobe(100, lambda nprobe: 1.0) == 1
+    assert smallest_nprobe(100, lambda _: 0.5) == 100
+    assert smallest_nprobe(100, lambda _: 1.0) == 1

@@ -29,7 +29,7 @@ PATH is a folder of images, a table (csv, tsv, jsonl, parquet, arrow), WebDatase
 
     mm-milvus ingest ./classes --caption-from-folder "a photo of a {}"
 
-    mm-milvus ingest products.csv --image-column photo --caption-column title --promote price:double
+    mm-milvus ingest products.csv --caption-column title --promote price:double
 
     mm-milvus ingest 'shards/data-{0000..0009}.tar' --uri http://localhost:19530 --prune
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,8 @@ from mm_milvus.cli.options import DEFAULT_URI, DbName, Json, Token, Uri
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from PIL import Image
 
     from mm_milvus.search import Hit, ListScore
 
@@ -114,3 +117,19 @@ def print_hits(hits: Sequence[Hit]) -> None:
 
 def _place(place: ListScore | None) -> str:
     return f"{place.score:.3f} #{place.rank}" if place else "—"
+
+
+def save_gallery(path: Path, hits: Sequence[Hit], *, text: str | None, image: Path | None) -> None:
+    """Write one HTML page with the hits and their pictures."""
+    from mm_milvus.render.gallery import write_gallery
+
+    picture = _open_image(str(image)) if image else None
+    write_gallery(path, hits, title=text or "", query_image=picture, load_image=_open_image)
+    print(f"gallery: {path}", file=sys.stderr)
+
+
+def _open_image(uri: str) -> Image.Image:
+    from mm_milvus.images import decode
+    from mm_milvus.sources import read_image
+
+    return decode(read_image(uri))

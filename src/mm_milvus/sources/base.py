@@ -54,9 +54,9 @@ class Source(Protocol):
     """
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str: ...
     @property
-    def size(self) -> int | None: ...  # noqa: D102
+    def size(self) -> int | None: ...
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The items, in a stable order: batches of `ITEMS`, of at most `MAX_ROWS` rows."""

@@ -55,7 +55,7 @@ def open_csv(place: Place, delimiter: str) -> CsvTable:
     Numbers and booleans are told from the first `SAMPLE` rows of a column; a later value that is
     none stays text. Digits after a leading zero are text, and so keep it: `00123`.
 
-    Raises `SourceError` for a malformed delimiter or header.
+    Raises `SourceError` for a delimiter that is not one character.
     """
     delimiter = "\t" if delimiter == "\\t" else delimiter
     if len(delimiter) != 1 or delimiter in '\r\n"':
@@ -64,9 +64,6 @@ def open_csv(place: Place, delimiter: str) -> CsvTable:
         )
     with _reader(place, delimiter) as reader:
         header = tuple(printable(name.strip()) for name in next(reader, []))
-        if len(set(header)) < len(header):
-            twice = next(name for name in header if header.count(name) > 1)
-            raise SourceError(f"{place.uri} has two columns {twice!r}: rename one in its header")
         head = [row.values for row in islice(_rows(reader, header, place.name), SAMPLE)]
     sample = [values for values in head if values is not None]
     converts = {name: _conversion([values[name] for values in sample]) for name in header}

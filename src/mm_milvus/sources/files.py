@@ -98,7 +98,7 @@ class Place:
     def _scan(self) -> Iterator[Entry]:
         with os.scandir(self.path) as entries:
             for entry in entries:
-                yield Entry(entry.name, entry.is_dir())
+                yield Entry(entry.name, _is_dir(entry))
 
     def _list(self) -> Iterator[Entry]:
         for info in self.fs.ls(self.path, detail=True):
@@ -114,6 +114,13 @@ class Entry:
 
     name: str
     is_dir: bool
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: reading it as a file gives the reason
+        return False
 
 
 def is_uri(text: str) -> bool:

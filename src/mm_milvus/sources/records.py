@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import PurePosixPath
-from typing import IO, Any
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.ipc
@@ -57,8 +57,23 @@ def open_table(place: Place, delimiter: str | None) -> Table:
             "check that the file is whole, and that its suffix says what it is"
         ) from error
     if not table.columns:
-        raise SourceError(f"{place.uri} holds no rows; give a table with at least one")
-    return table
+        raise SourceError(f"{place.uri} holds no row that can be read; check its format")
+    twice = next((name for name in table.columns if table.columns.count(name) > 1), None)
+    if twice is not None:
+        raise SourceError(f"{place.uri} has two columns {twice!r}: rename one of them")
+    return replace(table, read=lambda keep: _as_far_as_possible(table.read(keep), place.name))
+
+
+def _as_far_as_possible(rows: Iterator[Row], name: str) -> Iterator[Row]:
+    """The rows up to the place where the file is broken, and a last one that says so."""
+    done = 0
+    try:
+        for row in rows:
+            done = row.number
+            yield row
+    except Exception as error:  # each format and filesystem has errors of its own
+        why = f"{name} cannot be read after row {done}: {reason(error)}; the rest is lost"
+        yield Row(done + 1, fault=why)
 
 
 def _from_csv(table: CsvTable) -> Table:
@@ -70,14 +85,12 @@ def _open_jsonl(place: Place) -> Table:
     with place.open() as stream:
         for row in islice(_jsonl_rows(stream, place.name), SAMPLE):
             columns.update(dict.fromkeys(row.values or {}))
-            if row.fault is not None and not columns:
-                columns = {"": None} if row.number == 1 else columns
 
     def read(_: frozenset[str]) -> Iterator[Row]:
         with place.open() as stream:
             yield from _jsonl_rows(stream, place.name)
 
-    return Table(tuple(name for name in columns if name), None, read)
+    return Table(tuple(columns), None, read)
 
 
 def _jsonl_rows(stream: IO[bytes], name: str) -> Iterator[Row]:
@@ -106,7 +119,7 @@ def _open_parquet(place: Place) -> Table:
     def read(keep: frozenset[str]) -> Iterator[Row]:
         with place.open() as stream:
             batches = pq.ParquetFile(stream).iter_batches(MAX_ROWS, columns=_wanted(schema, keep))
-            yield from _arrow_rows(batches, place.name)
+            yield from _arrow_rows(batches)
 
     return Table(tuple(schema.names), size, read)
 
@@ -119,7 +132,7 @@ def _open_arrow(place: Place) -> Table:
         wanted = _wanted(schema, keep)
         with place.open() as stream:
             batches = (batch.select(wanted) for batch in _arrow_reader(stream)[1])
-            yield from _arrow_rows(batches, place.name)
+            yield from _arrow_rows(batches)
 
     return Table(tuple(schema.names), None, read)
 
@@ -140,7 +153,7 @@ def _wanted(schema: pa.Schema, keep: frozenset[str]) -> list[str]:
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
-    return (
+    return bool(
         pa.types.is_binary(kind)
         or pa.types.is_large_binary(kind)
         or pa.types.is_binary_view(kind)
@@ -148,18 +161,13 @@ def _is_bytes(kind: pa.DataType) -> bool:
     )
 
 
-def _arrow_rows(batches: Iterator[pa.RecordBatch], name: str) -> Iterator[Row]:
+def _arrow_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[Row]:
     done = 0
-    try:
-        for batch in batches:
-            for start in range(0, batch.num_rows, MAX_ROWS):
-                part = _whole_microseconds(batch.slice(start, MAX_ROWS))
-                for row in _python_rows(part, done):
-                    done = row.number
-                    yield row
-    except (pa.ArrowException, OSError, ValueError) as error:
-        why = f"{name} cannot be read after row {done}: {reason(error)}; the rest is lost"
-        yield Row(done + 1, fault=why)
+    for batch in batches:
+        for start in range(0, batch.num_rows, MAX_ROWS):
+            part = _whole_microseconds(batch.slice(start, MAX_ROWS))
+            yield from _python_rows(part, done)
+            done += part.num_rows
 
 
 def _python_rows(batch: pa.RecordBatch, done: int) -> list[Row]:

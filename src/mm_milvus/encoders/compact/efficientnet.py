@@ -6,7 +6,6 @@ ReLU6. Batch normalisation is folded into the convolutions.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 

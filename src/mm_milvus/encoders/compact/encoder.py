@@ -112,7 +112,8 @@ class ImageTower:
         self._offset = tensors.pop("projection.bias").to(self._device)
         network = EfficientNetLite0()
         network.load_state_dict(tensors)
-        self._network = network.eval().to(self._device, memory_format=torch.channels_last)
+        network.to(self._device).eval()
+        self._network = network.to(memory_format=torch.channels_last)
 
     def __call__(self, pixels: Pixels) -> Vectors:
         """Embed uint8 (n, h, w, 3)."""

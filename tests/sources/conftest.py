@@ -1,0 +1,60 @@
+"""What the tests of sources share: real files in a folder, and the items that come out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import fsspec
+import pytest
+
+from mm_milvus.schema import ITEMS
+from mm_milvus.sources import SourceOptions, open_source
+
+
+@dataclass(frozen=True)
+class Items:
+    """What a source yielded, in order."""
+
+    rows: list[dict[str, Any]]
+
+    @property
+    def ids(self) -> list[str]:
+        return [row["item_id"] for row in self.rows if row["rejected"] is None]
+
+    @property
+    def rejects(self) -> dict[str, str]:
+        return {row["item_id"]: row["rejected"] for row in self.rows if row["rejected"]}
+
+    @property
+    def captions(self) -> dict[str, list[str]]:
+        return {row["item_id"]: row["captions"] for row in self.rows if row["rejected"] is None}
+
+    def __getitem__(self, item_id: str) -> dict[str, Any]:
+        (row,) = (row for row in self.rows if row["item_id"] == item_id and not row["rejected"])
+        return {**row, "metadata": json.loads(row["metadata"])}
+
+
+def read_items(path: object, **options: Any) -> Items:
+    rows = []
+    for batch in open_source(path, SourceOptions(**options)).batches():  # type: ignore[arg-type]
+        assert batch.schema == ITEMS
+        batch.validate(full=True)
+        rows += batch.to_pylist()
+    for row in rows:
+        assert row["item_id"]
+        assert (row["image"] is None) == (row["rejected"] is not None)
+        assert "\n" not in (row["rejected"] or "")
+        assert isinstance(json.loads(row["metadata"]), dict)
+    return Items(rows)
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    """The filesystem behind memory://, empty."""
+    fs = fsspec.filesystem("memory")
+    fs.store.clear()
+    yield fs
+    fs.store.clear()

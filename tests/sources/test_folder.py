@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mm_milvus.errors import SourceError
+from mm_milvus.sources import SourceOptions, open_source
+
+from .conftest import read_items
+
+
+def put(root: Path, *names: str) -> None:
+    """Files whose content is their name."""
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+
+
+def test_images_are_found_recursively_in_a_stable_order(tmp_path: Path) -> None:
+    put(tmp_path, "b.JPG", "a.png", "z/y/c.heic", "d/e.WebP", "notes.md")
+    items = read_items(tmp_path)
+    assert items.ids == ["a.png", "b.JPG", "d/e.WebP", "z/y/c.heic"]
+    assert items["d/e.WebP"]["image"] == b"d/e.WebP"
+    assert items["d/e.WebP"]["uri"] == str(tmp_path / "d/e.WebP")
+    assert not items.rejects
+
+
+def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
+    put(tmp_path, "a.png", ".b.png", ".cache/c.png")
+    assert read_items(tmp_path).ids == ["a.png"]
+
+
+def test_its_name_is_the_folders_and_its_size_the_number_of_images(tmp_path: Path) -> None:
+    put(tmp_path / "shoes", "a.png", "b/c.png")
+    source = open_source(tmp_path / "shoes")
+    assert (source.name, source.size) == ("shoes", 2)
+
+
+def test_a_loop_of_links_is_read_once(tmp_path: Path) -> None:
+    put(tmp_path, "d/a.png")
+    (tmp_path / "d/up").symlink_to(tmp_path)
+    (tmp_path / "d/self.png").symlink_to("self.png")
+    items = read_items(tmp_path)
+    assert items.ids == ["d/a.png"]
+    assert list(items.rejects) == ["d/self.png"]
+
+
+def test_a_text_sidecar_is_a_caption_a_line(tmp_path: Path) -> None:
+    put(tmp_path, "a.png")
+    (tmp_path / "a.txt").write_text("\ufeffa red dress\r\n\n  on a hanger \n", "utf-8")
+    assert read_items(tmp_path)["a.png"]["captions"] == ["a red dress", "on a hanger"]
+
+
+@pytest.mark.parametrize(
+    ("content", "captions", "metadata"),
+    [
+        ({"caption": "x", "price": 5, "tags": ["a"]}, ["x"], {"price": 5, "tags": ["a"]}),
+        ({"captions": ["x", "", "y"], "text": "z"}, ["x", "y", "z"], {}),
+        (["x", "y"], ["x", "y"], {}),
+        ("x", ["x"], {}),
+        ({"size": {"w": 1, "h": None}}, [], {"size": {"w": 1}}),
+    ],
+)
+def test_a_json_sidecar(tmp_path: Path, content: Any, captions: list[str], metadata: Any) -> None:
+    put(tmp_path, "a.png")
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    item = read_items(tmp_path)["a.png"]
+    assert (item["captions"], item["metadata"]) == (captions, metadata)
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b'{"caption": {"a": 1}}', b"[" * 100_000])
+def test_a_bad_sidecar_rejects_its_image_and_no_other(tmp_path: Path, content: bytes) -> None:
+    put(tmp_path, "a.png", "b.png")
+    (tmp_path / "a.json").write_bytes(content)
+    items = read_items(tmp_path)
+    assert items.ids == ["b.png"]
+    assert "a.json" in items.rejects["a.png"]
+
+
+def test_a_sidecar_without_an_image_is_rejected_but_a_readme_is_not(tmp_path: Path) -> None:
+    put(tmp_path, "a.png", "d/b.txt", "README.txt")
+    assert list(read_items(tmp_path).rejects) == ["d/b.txt"]
+
+
+def test_captions_from_the_folders_name(tmp_path: Path) -> None:
+    put(tmp_path, "a.png", "x/trench coat/b.png")
+    items = read_items(tmp_path, caption_from_folder="a photo of a {}")
+    assert items.captions == {"a.png": [], "x/trench coat/b.png": ["a photo of a trench coat"]}
+
+
+def test_an_empty_file_and_an_unreadable_one_are_rejected(tmp_path: Path) -> None:
+    put(tmp_path, "a.png")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "gone.png").symlink_to("nowhere.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    items = read_items(tmp_path)
+    assert items.ids == ["a.png"]
+    assert sorted(items.rejects) == ["empty.png", "gone.png", "pipe.png"]
+
+
+def test_a_name_that_is_not_utf8_is_rejected(tmp_path: Path) -> None:
+    put(tmp_path, "a.png")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")).write_bytes(b"x")
+    items = read_items(tmp_path)
+    assert items.ids == ["a.png"]
+    assert items.rejects == {
+        "\\udcff.png": "the file name is not valid UTF-8: rename the file",
+    }
+
+
+ROWS = [
+    {"file_name": "b.png", "text": "two", "price": 2},
+    {"file_name": "./d/a.png", "text": "one", "price": 1},
+    {"file_name": "missing.png", "text": "none", "price": 3},
+    {"file_name": "b.png", "text": "again", "price": 4},
+    {"file_name": "../out.png", "text": "out", "price": 5},
+]
+
+
+@pytest.mark.parametrize(
+    "name", ["captions.csv", "captions.tsv", "metadata.jsonl", "metadata.parquet", "metadata.csv"]
+)
+def test_a_table_in_the_folder_captions_its_images(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "root"
+    put(root, "b.png", "d/a.png", "unlisted.png")
+    put(tmp_path, "out.png")
+    if name.endswith(".parquet"):
+        pq.write_table(pa.Table.from_pylist(ROWS), root / name)
+    elif name.endswith(".jsonl"):
+        (root / name).write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    else:
+        mark = "\t" if name.endswith(".tsv") else ","
+        lines = [list(ROWS[0]), *(list(row.values()) for row in ROWS)]
+        (root / name).write_text("".join(mark.join(map(str, line)) + "\n" for line in lines))
+    items = read_items(root)
+    assert items.captions == {"b.png": ["two"], "d/a.png": ["one"], "unlisted.png": []}
+    assert items["b.png"]["metadata"] == {"price": 2}
+    assert items["d/a.png"]["image"] == b"d/a.png"
+    assert list(items.rejects) == ["missing.png", "b.png", "../out.png"]
+    assert "row 4" in items.rejects["b.png"]
+    assert "row 1" in items.rejects["b.png"]
+
+
+def test_a_table_and_a_sidecar_are_both_heard(tmp_path: Path) -> None:
+    put(tmp_path, "a.png")
+    (tmp_path / "captions.csv").write_text("file_name,caption,price\na.png,from table,1\n")
+    (tmp_path / "a.json").write_text('{"caption": "from sidecar", "price": 2, "hue": "red"}')
+    item = read_items(tmp_path)["a.png"]
+    assert item["captions"] == ["from table", "from sidecar"]
+    assert item["metadata"] == {"price": 1, "hue": "red"}
+
+
+def test_a_row_that_is_refused_does_not_bring_its_image_back(tmp_path: Path) -> None:
+    put(tmp_path, "a.png", "b.png")
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.png", "text": {"x": 1}}\n')
+    items = read_items(tmp_path)
+    assert items.ids == ["b.png"]
+    assert list(items.rejects) == ["a.png"]
+
+
+def test_a_folder_in_memory(memory: Any) -> None:
+    memory.pipe({"/set/a.png": b"A", "/set/a.txt": b"one", "/set/d/b.png": b"B"})
+    items = read_items("memory://set", caption_from_folder="a {}")
+    assert items.captions == {"a.png": ["one"], "d/b.png": ["a d"]}
+    assert items["d/b.png"]["uri"] == "memory:///set/d/b.png"
+    assert open_source("memory://set").name == "set"
+
+
+def test_a_file_uri_is_a_local_folder(tmp_path: Path) -> None:
+    put(tmp_path, "a.png")
+    item = read_items(f"file://{tmp_path}")["a.png"]
+    assert item["uri"] == str(tmp_path / "a.png")
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="empty folder; "):
+        open_source(tmp_path)
+
+
+def test_a_folder_without_images(tmp_path: Path) -> None:
+    put(tmp_path, "a.md")
+    with pytest.raises(SourceError, match=r"holds no image; .*\.jpg"):
+        open_source(tmp_path)
+
+
+def test_a_folder_of_shards_says_how_to_read_them(tmp_path: Path) -> None:
+    put(tmp_path, "a.tar")
+    with pytest.raises(SourceError, match=r"/\*\.tar"):
+        open_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        SourceOptions(caption_from_folder="no place"),
+        SourceOptions(id_column="id"),
+        SourceOptions(image_column="image"),
+    ],
+)
+def test_options_that_make_no_sense_for_a_folder(tmp_path: Path, options: SourceOptions) -> None:
+    put(tmp_path, "a.png")
+    with pytest.raises(SourceError):
+        open_source(tmp_path, options)
