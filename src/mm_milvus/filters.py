@@ -64,6 +64,13 @@ class Condition:
             raise QueryError(f"{self.field}: the value is not valid Unicode")
 
 
+COLUMN_VALUES: dict[str, tuple[type, ...]] = {
+    "varchar": (str,),
+    "double": (int, float),
+    "int64": (int,),
+    "bool": (bool,),
+}
+
 _OPERATORS: tuple[str, ...] = get_args(Operator)
 
 
@@ -116,7 +123,7 @@ def _sign(op: Operator) -> str:
 
 
 def _check_type(condition: Condition, kind: str) -> None:
-    accepted = {"varchar": str, "double": (int, float), "int64": int, "bool": bool}[kind]
+    accepted = COLUMN_VALUES[kind]
     value = condition.value
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind != "bool"):
         raise QueryError(f"{condition.field} is a column of type {kind}, and {value!r} is not")

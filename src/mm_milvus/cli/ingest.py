@@ -64,8 +64,8 @@ def ingest(
     promote: Annotated[
         str | None,
         typer.Option(
-            help="Metadata keys to make typed columns, for fast filters: price:double,color:varchar "
-            "(varchar, double, int64, bool).",
+            help="Metadata keys to make typed columns, for fast filters: "
+            "price:double,color:varchar (varchar, double, int64, bool).",
             rich_help_panel=ENCODER,
         ),
     ] = None,

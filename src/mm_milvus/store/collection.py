@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pymilvus import DataType
+from pymilvus.exceptions import MilvusException
 
 from mm_milvus.errors import QueryError
 from mm_milvus.schema import Field, Modality
@@ -59,8 +61,6 @@ class Collection:
 
     def create(self, manifest: Manifest, expected_rows: int) -> None:
         """Create the collection with its index, ready to be searched while it fills."""
-        from pymilvus import DataType
-
         schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
         for field in self._text_fields():
             schema.add_field(
@@ -255,8 +255,6 @@ class Collection:
         expression: str,
         params: dict[str, int] | None,
     ) -> Any:
-        from pymilvus.exceptions import MilvusException
-
         with self._connection.explained(f"cannot search collection {self.name}"):
             try:
                 return self._client.search(

@@ -11,6 +11,10 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
+import grpc
+from pymilvus import MilvusClient
+from pymilvus.exceptions import MilvusException
+
 from mm_milvus.errors import StoreError
 
 CONNECT_TIMEOUT_S = 10.0
@@ -35,8 +39,6 @@ class Connection:
 
     def __init__(self, uri: str, *, token: str | None = None, db_name: str | None = None) -> None:
         """Connect."""
-        from pymilvus import MilvusClient
-
         self.uri = public_uri(uri)
         self._secrets = [secret for secret in (token, urlsplit(uri).password) if secret]
         self._local = _local_path(uri)
@@ -72,9 +74,6 @@ class Connection:
     @contextmanager
     def explained(self, failure: str, *, remedy: str = "") -> Iterator[None]:
         """Turn what pymilvus raises inside the block into a `StoreError` of one line."""
-        import grpc
-        from pymilvus.exceptions import MilvusException
-
         try:
             yield
         except (MilvusException, grpc.RpcError, grpc.FutureTimeoutError) as error:

@@ -77,7 +77,8 @@ class EfficientNetLite0(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Average the last feature map over the picture."""
         x = self.blocks(functional.relu6(self.stem(x)))
-        return functional.relu6(self.head(x)).mean(dim=(2, 3))
+        features: Tensor = functional.relu6(self.head(x)).mean(dim=(2, 3))
+        return features
 
 
 def fold(weights: dict[str, Tensor]) -> dict[str, Tensor]:

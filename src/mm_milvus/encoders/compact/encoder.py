@@ -112,8 +112,7 @@ class ImageTower:
         self._offset = tensors.pop("projection.bias").to(self._device)
         network = EfficientNetLite0()
         network.load_state_dict(tensors)
-        network.to(self._device).eval()
-        self._network = network.to(memory_format=torch.channels_last)
+        self._network = network.to(self._device).eval()
 
     def __call__(self, pixels: Pixels) -> Vectors:
         """Embed uint8 (n, h, w, 3)."""
@@ -134,7 +133,6 @@ class ImageTower:
             for values in (PREPROCESSING.mean, PREPROCESSING.std)
         )
         x = torch.from_numpy(np.ascontiguousarray(pixels)).to(self._device)
-        # An (n, h, w, c) array seen as (n, c, h, w) is channels-last already: no copy.
         return (x.permute(0, 3, 1, 2).float() / 255 - mean) / std
 
 
