@@ -1,16 +1,18 @@
-"""A small typed filter, and its safe rendering to a Milvus boolean expression.
+r"""A small typed filter, and its safe rendering to a Milvus boolean expression.
 
-A value can never become part of the expression's grammar: strings are rendered as literals that
-Milvus Lite and the server (2.3 to 2.6) read back to the same characters, keys as well.
+A value or a key can never become part of the expression's grammar, and every string is a literal
+that Milvus Lite and the server (2.3 and later) read back to the same characters. Only five signs
+are escaped, as \\ \" \n \r \t: Milvus Lite knows no other escape, and both take the rest raw.
 """
 
 from __future__ import annotations
 
 import math
+import operator
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from mm_milvus.errors import QueryError
 from mm_milvus.schema import Field
@@ -18,18 +20,49 @@ from mm_milvus.schema import Field
 Operator = Literal["=", "!=", "<=", ">=", "<", ">", "has"]
 Value = str | int | float | bool
 
-HINT = "write KEY OP VALUE, as in price<50, color=red or 'tags has sale'"
+OPERATORS: tuple[Operator, ...] = get_args(Operator)
+HINT = "write KEY OP VALUE, as in price<50"
+SHOWN_CHARACTERS = 80
 
-_CONDITION = re.compile(
-    r"\s*(?P<key>[^\s=!<>\"']+?)"
-    r"(?:\s*(?P<sign><=|>=|!=|==|=|<|>)\s*|\s+(?P<has>has)\s+)"
-    r"(?P<value>.*?)\s*",
-    re.DOTALL,
-)
+MAX_INT64 = 2**63 - 1
+EXACT_DOUBLE = 2**53
+"""Below this magnitude, every integer is a double."""
+
+MISSING: Mapping[str, Any] = {"double": math.nan, "varchar": ""}
+"""What stands in a promoted column where the key is missing; the other types need the key."""
+
+_COMPARABLE = {
+    "double": "a number",
+    "int64": "a whole number",
+    "varchar": "a text, in quotes",
+    "bool": "true or false",
+}
+
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+_OPERATOR = re.compile(r"\s*(<=|>=|!=|==|=|<|>|(?<=\s)has(?=\s|$))\s*")
 _QUOTED = re.compile(r"\"((?:[^\"\\]|\\.)*)\"|'((?:[^'\\]|\\.)*)'", re.DOTALL)
-_INTEGER = re.compile(r"[+-]?\d+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*|(?=\.[0-9]))(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_INTEGER = re.compile(r"-?[0-9]+")
+_NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+
+_UNASKABLE = re.compile(r"\]\[|\\u[0-9a-fA-F]{4}|[\x00-\x08\x0b\x0c\x0e-\x1f]")
+r"""What the server cannot find in a key: it cuts a path at `][` (2.3 crashes over it), since 2.4
+it decodes \uXXXX twice, and it compares with the key as JSON escapes it."""
+
+_COLUMN = re.compile(
+    r"(?!(?:and|or|not|in|like|is|null|exists|true|false|(?:json|array|text|phrase|st)_\w+)$)\w+",
+    re.IGNORECASE | re.ASCII,
+)
+"""A column that an expression can name: not one of the grammar's own words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +71,14 @@ class Condition:
 
     field  a metadata key; dots lead into nested objects: `size.eu`
     op     `=`, `!=`, `<`, `<=`, `>`, `>=`, or `has`: the key's list contains the value
-    value  a string, a number or a boolean; a number never equals a string
+    value  a string, a boolean or a number: finite, an integer of less than 64 bits
 
-    A row without the key meets no condition, not even `!=`. (Milvus Lite takes a stored true for
-    the number 1.)
+    Integers and floats compare by value; a number never equals a string, and strings are ordered
+    by code point. A row without the key, with null there or with a value of another type meets
+    `!=` and nothing else. One difference stays between the engines: Milvus Lite takes a stored
+    true for 1 and false for 0.
+
+    Raises `QueryError` for what no engine can compare. `str()` gives the text form.
     """
 
     field: str
@@ -49,54 +86,52 @@ class Condition:
     value: Value
 
     def __post_init__(self) -> None:
-        """Refuse what no engine can compare, with a `QueryError`."""
-        if self.op not in get_args(Operator):
-            raise QueryError(f"unknown operator {self.op!r}: there are {', '.join(_OPERATORS)}")
-        if not all(self.field.split(".")) or _CONTROL.search(self.field):
-            raise QueryError(f"{self.field!r} is no metadata key; {HINT}")
-        if isinstance(self.value, float) and not math.isfinite(self.value):
-            raise QueryError(f"{self.field}: {self.value} compares with nothing; give a number")
-        if isinstance(self.value, int) and not -(2**63) <= self.value < 2**63:
-            raise QueryError(f"{self.field}: {self.value} does not fit into 64 bits")
-        if isinstance(self.value, bool) and self.op in ("<", "<=", ">", ">="):
-            raise QueryError(f"{self.field}: true and false have no order; use = or !=")
-        if isinstance(self.value, str) and not _is_unicode(self.value):
-            raise QueryError(f"{self.field}: the value is not valid Unicode")
+        """Refuse what cannot be asked."""
+        if self.op not in OPERATORS:
+            raise QueryError(f"unknown operator {self.op!r}: there are {', '.join(OPERATORS)}")
+        if why := _fault_of_key(self.field):
+            raise QueryError(f"metadata key {_shown(self.field)}: {why}")
+        if why := _fault_of_value(self.op, self.value):
+            raise QueryError(f"metadata key {_shown(self.field)}: {why}")
 
-
-COLUMN_VALUES: dict[str, tuple[type, ...]] = {
-    "varchar": (str,),
-    "double": (int, float),
-    "int64": (int,),
-    "bool": (bool,),
-}
-
-_OPERATORS: tuple[str, ...] = get_args(Operator)
+    def __str__(self) -> str:
+        """The text that `parse_condition` reads back, where the key has no sign of the grammar."""
+        space = " " if self.op == "has" else ""
+        return f"{self.field}{space}{self.op}{space}{_text(self.value)}"
 
 
 def parse_condition(text: str) -> Condition:
     r"""Read `KEY OP VALUE`: `price<50`, `color=red`, `tags has sale`, `name="O'Neil"`.
 
-    An unquoted number, `true` or `false` is one; anything else is a string, and quotes make a
-    string of anything: `size="42"`. In quotes, a backslash takes the next character as it is.
+    A number as JSON has it, `true` and `false` are themselves; anything else is a string, and
+    quotes make a string of anything: `size="42"`. In quotes, \" \' and \\ stand for the second
+    sign; any other backslash is one.
 
     Raises `QueryError` that points at the place.
     """
-    match = _CONDITION.fullmatch(text)
-    if match is None:
-        raise _refused(text, _first_bad(text), "expected KEY OP VALUE")
-    value, start = match["value"], match.start("value")
-    if not value:
-        raise _refused(text, start, "expected a value")
-    op = match["has"] or match["sign"].replace("==", "=")
-    return Condition(match["key"], op, _value(text, value, start))  # type: ignore[arg-type]
+    found = _OPERATOR.search(text)
+    if found is None:
+        raise _expected("an operator", text, _end_of_word(text))
+    key = text[: found.start()].strip()
+    if not key:
+        raise _expected("a key", text, found.start(1))
+    key_at = text.index(key)
+    if key[0] in "\"'":
+        raise _expected("a key without quotes", text, key_at)
+    if why := _fault_of_key(key):
+        raise _refused(why, text, key_at)
+    op = _operator(found[1])
+    value = _value(text, found.end())
+    if why := _fault_of_value(op, value):
+        raise _refused(why, text, found.end())
+    return Condition(key, op, value)
 
 
 def render(conditions: Sequence[Condition], columns: Mapping[str, str]) -> str:
     """The conditions as one Milvus expression that all of them must meet; "" for none.
 
-    columns  the promoted metadata keys and their types: they are compared as columns, which is
-             faster than a look into the JSON
+    columns  the promoted metadata keys and their types, `double`, `int64`, `varchar` or `bool`:
+             they are compared as columns, which is faster than a look into the JSON
 
     Raises `QueryError` when a value does not fit its column's type.
     """
@@ -104,68 +139,146 @@ def render(conditions: Sequence[Condition], columns: Mapping[str, str]) -> str:
 
 
 def _render(condition: Condition, columns: Mapping[str, str]) -> str:
-    literal = _literal(condition.value)
-    kind = columns.get(condition.field)
-    if kind is not None and condition.op != "has":
-        _check_type(condition, kind)
-        return f"{condition.field} {_sign(condition.op)} {literal}"
     path = Field.METADATA + "".join(f"[{_literal(key)}]" for key in condition.field.split("."))
     if condition.op == "has":
-        return f"json_contains({path}, {literal})"
+        return f"json_contains_any({path}, [{_element(condition.value)}])"
+    if _is_column(condition, columns.get(condition.field)):
+        return _comparison(condition.field, condition)
     if condition.op == "!=":
-        # Milvus Lite leaves rows without the key out of !=, the server puts them in.
-        return f"((exists {path}) and ({path} != {literal}))"
-    return f"{path} {_sign(condition.op)} {literal}"
+        # The server says that a missing key differs from everything, Milvus Lite that it does
+        # not; and the server's exists reaches as far to the right as it can.
+        return f"(not (exists {path}) or {_comparison(path, condition)})"
+    return _comparison(path, condition)
 
 
-def _sign(op: Operator) -> str:
-    return "==" if op == "=" else op
+def _is_column(condition: Condition, kind: str | None) -> bool:
+    """Whether the promoted column answers as the JSON would, for missing keys as well."""
+    if kind is None:
+        return False
+    _check_type(condition, kind)
+    if not _COLUMN.fullmatch(condition.field):
+        return False
+    if kind not in MISSING:
+        return True
+    return _COMPARE[condition.op](MISSING[kind], condition.value) == (condition.op == "!=")
 
 
-def _check_type(condition: Condition, kind: str) -> None:
-    accepted = COLUMN_VALUES[kind]
-    value = condition.value
-    if not isinstance(value, accepted) or (isinstance(value, bool) and kind != "bool"):
-        raise QueryError(f"{condition.field} is a column of type {kind}, and {value!r} is not")
+def _comparison(left: str, condition: Condition) -> str:
+    sign = "==" if condition.op == "=" else condition.op
+    return f"{left} {sign} {_literal(condition.value)}"
 
 
 def _literal(value: Value) -> str:
+    if isinstance(value, str):
+        return f'"{value.translate(_ESCAPES)}"'
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
-    return f'"{value.translate(_ESCAPES)}"'
+    # The server compares an integer exactly with an integer, but a float only as a double.
+    return repr(int(value) if value == int(value) and abs(value) <= MAX_INT64 else value)
 
 
-def _value(text: str, value: str, start: int) -> Value:
+def _element(value: Value) -> str:
+    """A literal that the server finds in a list: an integer does not find 2.0, a float finds 2."""
+    if isinstance(value, str | bool) or abs(value) >= EXACT_DOUBLE:
+        return _literal(value)
+    return repr(float(value))
+
+
+def _check_type(condition: Condition, kind: str) -> None:
+    match kind, condition.value:
+        case ("bool", bool()) | ("varchar", str()):
+            return
+        case (("double" | "int64"), int() | float() as number) if not isinstance(number, bool):
+            if kind == "double" or number == int(number):
+                return
+    raise QueryError(
+        f"filter {_shown(str(condition))}: the column {condition.field} is of type {kind}; "
+        f"compare it with {_COMPARABLE[kind]}"
+    )
+
+
+def _fault_of_key(key: str) -> str:
+    if not all(key.split(".")):
+        return "a key, and each part of it between dots, has at least one character"
+    if not _is_unicode(key):
+        return "the key is not valid Unicode"
+    if sign := _UNASKABLE.search(key):
+        return f"Milvus cannot look up a key that contains {sign[0]!r}"
+    return ""
+
+
+def _fault_of_value(op: Operator, value: Value) -> str:
+    match value:
+        case str():
+            return "" if _is_unicode(value) else "the value is not valid Unicode"
+        case bool():
+            return "true and false have no order; use = or !=" if op[0] in "<>" else ""
+        case int():
+            fits = abs(value) <= MAX_INT64
+            return "" if fits else "the number does not fit into 64 bits; a text goes in quotes"
+        case float():
+            finite = math.isfinite(value)
+            return "" if finite else f"{value} compares with nothing; a text goes in quotes"
+    return "the value is neither a string, nor a number, nor a boolean"
+
+
+def _operator(sign: str) -> Operator:
+    return "=" if sign == "==" else next(op for op in OPERATORS if op == sign)
+
+
+def _value(text: str, start: int) -> Value:
+    value = text[start:].rstrip()
+    if not value or value[0] in "<>=!":
+        raise _expected("a value", text, start)
     if value[0] in "\"'":
-        quoted = _QUOTED.fullmatch(value)
-        if quoted is None:
-            raise _refused(text, start, f"the quote {value[0]} is not closed at the end")
-        return re.sub(
-            r"\\(.)", r"\1", quoted[1] if quoted[1] is not None else quoted[2], flags=re.DOTALL
-        )
-    if value[0] in "<>=!":
-        raise _refused(text, start, f"expected a value, found {value[0]!r}")
-    if value in ("true", "false"):
-        return value == "true"
-    if _INTEGER.fullmatch(value):
-        return int(value[:40])
-    try:
+        return _unquoted(text, start)
+    if value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if _NOT_FINITE.fullmatch(value):
         return float(value)
-    except ValueError:
+    if not _NUMBER.fullmatch(value):
         return value
+    # Python refuses to convert thousands of digits, and thirty are out of range already.
+    return int(value[:30]) if _INTEGER.fullmatch(value) else float(value)
 
 
-def _first_bad(text: str) -> int:
-    """Where the reading of a text that is no condition stops."""
-    key = re.match(r"\s*[^\s=!<>\"']+\s*", text)
-    return key.end() if key else len(text) - len(text.lstrip())
+def _unquoted(text: str, start: int) -> str:
+    quoted = _QUOTED.match(text, start)
+    if quoted is None:
+        raise _refused(f"the quote {text[start]} is not closed; close it at the end", text, start)
+    rest = text[quoted.end() :].lstrip()
+    if rest:
+        raise _expected("the end", text, len(text) - len(rest))
+    inside: str = quoted[1] if quoted[1] is not None else quoted[2]
+    return re.sub(r"\\([\\\"'])", r"\1", inside)
 
 
-def _refused(text: str, place: int, why: str) -> QueryError:
-    shown = " ".join(text.split())
-    return QueryError(f"filter {shown!r}: {why}, at character {place + 1}; {HINT}")
+def _text(value: Value) -> str:
+    if isinstance(value, str):
+        return '"{}"'.format(re.sub(r"([\\\"])", r"\\\1", value))
+    return repr(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _end_of_word(text: str) -> int:
+    """Where an operator could stand, in a text without any."""
+    word = re.match(r"\s*[^\s!]*\s*", text)
+    return word.end() if word else 0
+
+
+def _expected(what: str, text: str, place: int) -> QueryError:
+    found = _shown(text[place]) if place < len(text) else "the end"
+    where = f"at character {place + 1}, found {found}"
+    return QueryError(f"filter {_shown(text)}: expected {what} {where}; {HINT}")
+
+
+def _refused(why: str, text: str, place: int) -> QueryError:
+    return QueryError(f"filter {_shown(text)}: at character {place + 1}, {why}")
+
+
+def _shown(text: str) -> str:
+    """The text on one line, each character in its place."""
+    line = "".join(sign if sign.isprintable() else "�" for sign in text[:SHOWN_CHARACTERS])
+    return f"'{line}…'" if len(text) > SHOWN_CHARACTERS else f"'{line}'"
 
 
 def _is_unicode(text: str) -> bool:

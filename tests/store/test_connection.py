@@ -89,3 +89,10 @@ def test_closing_lets_another_process_in_and_loses_nothing(tmp_path):
     assert not is_missing_file(path)
     program = "import sys; from mm_milvus.store import Connection; Connection(sys.argv[1]).close()"
     subprocess.run([sys.executable, "-c", program, path], check=True)
+
+
+def test_connections_of_one_process_share_a_file(tmp_path):
+    path = str(tmp_path / "store.db")
+    with Connection(path) as first:
+        Connection(path).close()
+        assert first.client.list_collections() == []

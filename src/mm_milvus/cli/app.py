@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from typing import Annotated, NoReturn
 
 import click
@@ -67,8 +68,8 @@ def main() -> NoReturn:
     debug = DEBUG in arguments
     if not debug:
         # The engines log a traceback for what we report in one line.
-        for name in ("pymilvus", "pymilvus.milvus_client", "milvus_lite", "transformers"):
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        logging.disable(logging.CRITICAL)
+        warnings.simplefilter("ignore")
     try:
         code = app([each for each in arguments if each != DEBUG], standalone_mode=False)
     except click.ClickException as error:

@@ -129,12 +129,16 @@ def _row(draft: Draft) -> dict[str, Any]:
     rejected = draft.rejected
     if rejected is None and not draft.image:
         rejected = "the image file is empty"
+    try:
+        metadata = json.dumps(plain(draft.metadata) or {}, ensure_ascii=False)
+    except RecursionError:
+        metadata, rejected = "{}", rejected or "its metadata is nested too deeply"
     return {
         "item_id": printable(draft.item_id),
         "uri": printable(draft.uri),
         "image": draft.image if rejected is None else None,
         "captions": [printable(text) for text in draft.captions if text.strip()],
-        "metadata": json.dumps(plain(draft.metadata) or {}, ensure_ascii=False),
+        "metadata": metadata,
         "rejected": None if rejected is None else printable(" ".join(rejected.split())),
     }
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from mm_milvus.errors import SourceError
 from mm_milvus.images import MAX_BYTES
-from mm_milvus.sources.files import Place, is_utf8, one_line, printable
+from mm_milvus.sources.files import Place, is_utf8, one_line
 from mm_milvus.sources.rows import SAMPLE, Row
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
@@ -63,7 +63,11 @@ def open_csv(place: Place, delimiter: str) -> CsvTable:
             f"the delimiter {delimiter!r} cannot be used: give one character, such as , # or \\t"
         )
     with _reader(place, delimiter) as reader:
-        header = tuple(printable(name.strip()) for name in next(reader, []))
+        names = [name.strip() for name in next(reader, [])]
+        if not all(map(is_utf8, names)):
+            raise SourceError(f"{place.uri} is not UTF-8: save it as UTF-8")
+        # The index that pandas writes has no name.
+        header = tuple(name or f"column_{number}" for number, name in enumerate(names, 1))
         head = [row.values for row in islice(_rows(reader, header, place.name), SAMPLE)]
     sample = [values for values in head if values is not None]
     converts = {name: _conversion([values[name] for values in sample]) for name in header}
@@ -78,24 +82,27 @@ def _reader(place: Place, delimiter: str) -> Iterator[Any]:
         place.open() as stream,
         io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="") as text,
     ):
-        yield csv.reader(text, delimiter=delimiter)
+        # Strict: a quote that is never closed would otherwise swallow the rows after it unseen.
+        yield csv.reader(text, delimiter=delimiter, strict=True)
 
 
 def _rows(reader: Any, header: tuple[str, ...], name: str) -> Iterator[Row]:
     number = 0
     while True:
+        start = reader.line_num + 1
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
             number += 1
-            yield Row(number, fault=f"{name}:{reader.line_num} is not CSV: {one_line(error)}")
+            lines = f"{name}:{start}" + (f"-{reader.line_num}" if reader.line_num > start else "")
+            yield Row(number, fault=f"{lines} is not CSV: {one_line(error)}")
             continue
         if not cells:
             continue
         number += 1
-        where = f"{name}:{reader.line_num}"
+        where = f"{name}:{start}"
         if len(cells) != len(header):
             fault = f"{where} has {len(cells)} columns, and the header has {len(header)}"
             yield Row(number, fault=fault)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 import re
@@ -16,6 +17,14 @@ from mm_milvus.images import MAX_BYTES
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*(?:://|::)")
 _INSIDE = re.compile(r"#row=\d+$|\.(?:tar|tar\.gz|tgz)#.+$", re.IGNORECASE | re.DOTALL)
+_IN_TABLES = frozenset(
+    {
+        *("http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hf"),
+        *("file", "local", "memory"),
+    }
+)
+"""The URIs that a table may name: some others reach into local files past the table's folder."""
+
 _PACKAGES = {
     "s3": "s3fs",
     "s3a": "s3fs",
@@ -59,9 +68,24 @@ class Place:
         """The place at a relative path under this folder."""
         return Place(posixpath.join(self.path, relative), self.fs)
 
+    def is_under(self, folder: Place) -> bool:
+        """Whether this lies in the folder, at any depth."""
+        return self.fs is folder.fs and self.path.startswith(folder.path.rstrip("/") + "/")
+
+    def relative_to(self, folder: Place) -> str:
+        """The path from a folder that this lies in."""
+        return self.path[len(folder.path.rstrip("/")) + 1 :]
+
     def is_file(self) -> bool:
         """Whether a regular file is there."""
-        return Path(self.path).is_file() if self.fs is None else bool(self.fs.isfile(self.path))
+        if self.fs is not None:
+            return bool(self.fs.isfile(self.path))
+        try:
+            return Path(self.path).is_file()
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return False
+            raise
 
     def is_dir(self) -> bool:
         """Whether a folder is there."""
@@ -161,6 +185,9 @@ def resolve(written: str, folder: Place) -> Place:
     if is_uri(written):
         if "::" in written:
             raise ValueError(f"the chained URI {written} is not read from a table")
+        scheme = written.split(":", 1)[0]
+        if scheme not in _IN_TABLES and not _is_of(folder, scheme):
+            raise ValueError(f"{scheme}:// is not read from a table")
         try:
             place = locate(written)
         except SourceError as error:
@@ -175,6 +202,11 @@ def resolve(written: str, folder: Place) -> Place:
     if not path.startswith(base) or (folder.fs is not None and written.startswith("/")):
         raise ValueError(f"the image path {written} leads out of the table's folder")
     return Place(path, folder.fs)
+
+
+def _is_of(place: Place, scheme: str) -> bool:
+    protocol = () if place.fs is None else place.fs.protocol
+    return scheme in ((protocol,) if isinstance(protocol, str) else protocol)
 
 
 def read_image(uri: str) -> bytes:

@@ -25,6 +25,7 @@ TABLE_NAMES = tuple(
     for stem in ("captions", "metadata")
     for suffix in (".csv", ".tsv", ".jsonl", ".parquet")
 )
+_TABLES_READ = f"{' '.join(TABLE_NAMES)} at the top of the folder"
 FILE_COLUMN = "file_name"
 """What Hugging Face's imagefolder calls the column of images, whatever other columns there are."""
 
@@ -113,7 +114,11 @@ class FolderSource:
 
     def _listed_drafts(self, listed: _FolderTable, kept: Ids, refused: Ids) -> Iterator[Draft]:
         for entry in entries(listed.table, listed.roles):
-            draft = self._listed_draft(entry, listed.place)
+            try:
+                draft = self._listed_draft(entry, listed.place)
+            except Exception as error:  # each filesystem has errors of its own
+                why = f"row {entry.number}: {reason(error)}"
+                draft = reject(entry.item_id, f"{listed.place.uri}#row={entry.number}", why)
             if draft.rejected is not None:
                 refused.first(entry.item_id, entry.number)
             elif (first := kept.first(entry.item_id, entry.number)) != entry.number:
@@ -137,7 +142,7 @@ class FolderSource:
         if not image.is_file():
             why = f"row {entry.number}: the image is missing from the folder"
             return reject(entry.path, image.uri, why)
-        entry.item_id = image.path[len(self.root.path.rstrip("/")) + 1 :]
+        entry.item_id = image.relative_to(self.root)
         entry.data = None
         draft = draft_of(entry, table, image, image.uri)
         self._describe(draft, _sidecars_of(self.root, entry.item_id))
@@ -218,6 +223,8 @@ def _files(folder: str, names: list[str]) -> Iterator[_Found]:
         path = posixpath.join(folder, name)
         if _is_image(name):
             images[path] = name[: -len(suffix)]
+        elif name in TABLE_NAMES:
+            yield _Found(path, fault=f"this table is not read, only the first of: {_TABLES_READ}")
         elif suffix.lower() in SIDECAR_SUFFIXES:
             sidecars.setdefault(name[: -len(suffix)], []).append(path)
     for path, stem in images.items():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 import pyarrow as pa
 import pyarrow.ipc
@@ -125,16 +125,21 @@ def _open_parquet(place: Place) -> Table:
 
 
 def _open_arrow(place: Place) -> Table:
-    with place.open() as stream:
+    with _open_ipc(place) as stream:
         schema = _arrow_reader(stream)[0]
 
     def read(keep: frozenset[str]) -> Iterator[Row]:
         wanted = _wanted(schema, keep)
-        with place.open() as stream:
+        with _open_ipc(place) as stream:
             batches = (batch.select(wanted) for batch in _arrow_reader(stream)[1])
             yield from _arrow_rows(batches)
 
     return Table(tuple(schema.names), None, read)
+
+
+def _open_ipc(place: Place) -> IO[bytes]:
+    """A local file is mapped: a batch of it may be as large as the whole table."""
+    return place.open() if place.fs is not None else cast("IO[bytes]", pa.memory_map(place.path))
 
 
 def _arrow_reader(stream: IO[bytes]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
@@ -172,6 +177,8 @@ def _arrow_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[Row]:
 
 def _python_rows(batch: pa.RecordBatch, done: int) -> list[Row]:
     try:
+        # Offsets out of bounds, in a damaged file, would end the process.
+        batch.validate(full=True)
         return [Row(number, values) for number, values in enumerate(batch.to_pylist(), done + 1)]
     except (pa.ArrowException, ValueError, OverflowError) as error:
         if batch.num_rows == 1:

@@ -61,8 +61,10 @@ def as_captions(value: Any, where: str) -> list[str]:
             return [value] if value.strip() else []
         case bool() | dict() | bytes():
             raise ValueError(f"{where} is neither a text nor a list of texts")
+        case float() if math.isnan(value):
+            return []
         case int() | float():
-            return [] if math.isnan(value) else [str(value)]
+            return [str(value)]
         case list():
             return [caption for inner in value for caption in as_captions(inner, where)]
         case _:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import math
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any
+from uuid import UUID
 
 import pyarrow as pa
 
@@ -68,8 +72,10 @@ def find_roles(place: Place, columns: tuple[str, ...], options: SourceOptions) -
     wanted = [options.image_column, *options.caption_columns, options.id_column]
     for name in filter(None, wanted):
         if name not in columns:
+            near = difflib.get_close_matches(name, columns, n=1)
+            hint = f" (is it {near[0]!r}?)" if near else ""
             raise SourceError(
-                f"{place.uri} has no column {name!r}: its columns are {', '.join(columns)}"
+                f"{place.uri} has no column {name!r}{hint}: its columns are {', '.join(columns)}"
             )
     image = options.image_column or _first(IMAGE_COLUMNS, columns)
     if image is None:
@@ -107,8 +113,13 @@ class Entry:
 
     def continues(self, other: Entry) -> bool:
         """Whether the other row, the one before, is of the same image."""
-        same = self.path is not None and self.path == other.path and self.data == other.data
-        return same and self.fault is None and other.fault is None
+        if self.path is None or other.path is None or self.fault or other.fault:
+            return False
+        return _normal(self.path) == _normal(other.path) and self.data == other.data
+
+
+def _normal(path: str) -> str:
+    return path if is_uri(path) else posixpath.normpath(path)
 
 
 def entries(table: Table, roles: Roles) -> Iterator[Entry]:
@@ -138,21 +149,35 @@ def _entry(row: Row, roles: Roles) -> Entry:
         entry.fault = f"row {row.number}: {one_line(error)}"
     entry.item_id = entry.path or entry.item_id
     if roles.item_id is not None:
-        given = values.get(roles.item_id)
-        text = given if isinstance(given, str) else "" if given is None else str(given)
+        text = _id_text(values.get(roles.item_id))
         entry.item_id = text or entry.item_id
         if not text:
             entry.fault = entry.fault or f"row {row.number} has no id in {roles.item_id}"
     try:
         for name in roles.captions:
             entry.captions += as_captions(values.get(name), name)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         entry.fault = entry.fault or f"row {row.number}: {one_line(error)}"
     rest = {name: value for name, value in values.items() if name not in roles.named}
     entry.metadata = {name: value for name, value in rest.items() if not _is_missing(value)}
     if not is_utf8(entry.item_id):
         entry.fault = entry.fault or f"row {row.number}: the id is not valid Unicode"
     return entry
+
+
+def _id_text(value: Any) -> str:
+    """An id as text; empty for what is none."""
+    match value:
+        case str():
+            return value if value.strip() else ""
+        case bool() | int():
+            return str(value)
+        case float() | Decimal() if math.isfinite(value):
+            return str(value)
+        case UUID():
+            return str(value)
+        case _:
+            return ""
 
 
 def _is_missing(value: Any) -> bool:
@@ -242,6 +267,8 @@ class TableSource:
             return reject(entry.item_id, row_uri, f"row {entry.number}: {error}")
         # A URI is kept as it is written: some filesystems would not give all of it back.
         uri = entry.path if image.fs is not None and is_uri(entry.path) else image.uri
+        if self.roles.item_id is None and uri == image.uri and image.is_under(self.place.parent):
+            entry.item_id = image.relative_to(self.place.parent)
         return draft_of(entry, self.place, image, uri)
 
 

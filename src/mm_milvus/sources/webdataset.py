@@ -6,7 +6,6 @@ import glob
 import posixpath
 import re
 import tarfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice, product
@@ -26,7 +25,6 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 MAX_SHARDS = 100_000
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
-_BROKEN = (tarfile.TarError, OSError, EOFError, zlib.error)
 
 
 def is_pattern(text: str) -> bool:
@@ -141,7 +139,7 @@ def _shard_drafts(shard: Place) -> Iterator[Draft]:
                         yield sample.draft()
                     sample = _Sample(key, f"{shard.uri}#{member.name}")
                 sample.add(tar, member, shard)
-    except _BROKEN as error:
+    except Exception as error:  # each compression and filesystem has errors of its own
         why = f"the shard {shard.name} cannot be read on: {reason(error)}; the rest of it is lost"
         if sample is not None:
             yield reject(sample.key, sample.uri, f"the shard {shard.name} ends within this item")

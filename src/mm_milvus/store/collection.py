@@ -15,20 +15,12 @@ from mm_milvus.errors import QueryError
 from mm_milvus.schema import Field, Modality
 from mm_milvus.store import rows as row_rules
 from mm_milvus.store.connection import CALL_TIMEOUT_S, Connection, first
-from mm_milvus.store.index import (
-    EXACT_ROWS,
-    INDEX_TYPES,
-    is_stale,
-    smallest_nprobe,
-)
+from mm_milvus.store.index import index_params
 from mm_milvus.store.manifest import Manifest, read_manifest
 from mm_milvus.store.rows import MAX_BYTES, MAX_COLUMN_BYTES, Row
 
 LOOKUP_ROWS = 1000
 SCAN_ROWS = 5000
-SAMPLE_ROWS = 64
-"""How many stored vectors ask for their neighbours when nprobe is measured."""
-
 MAX_LIMIT = 16_384
 """The most hits that one search may ask for (a bound of the Milvus server)."""
 
@@ -51,17 +43,17 @@ class Collection:
         """Name a collection; nothing is asked of the engine yet."""
         self.name = name
         self.modality = modality
-        self._connection = connection
-        self._client = connection.client
+        self.connection = connection
+        self.client = connection.client
 
     def exists(self) -> bool:
         """Whether the engine has this collection."""
-        with self._connection.explained(f"cannot look for collection {self.name}"):
-            return bool(self._client.has_collection(self.name, timeout=CALL_TIMEOUT_S))
+        with self.connection.explained(f"cannot look for collection {self.name}"):
+            return bool(self.client.has_collection(self.name, timeout=CALL_TIMEOUT_S))
 
     def create(self, manifest: Manifest, expected_rows: int) -> None:
         """Create the collection with its index, ready to be searched while it fills."""
-        schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
+        schema = self.client.create_schema(auto_id=False, enable_dynamic_field=False)
         for field in self._text_fields():
             schema.add_field(
                 field.value,
@@ -74,11 +66,11 @@ class Collection:
         for name, kind in manifest.columns.items():
             limit = {"max_length": MAX_COLUMN_BYTES} if kind == "varchar" else {}
             schema.add_field(name, DataType[kind.upper()], **limit)
-        with self._connection.explained(f"cannot create collection {self.name}"):
-            self._client.create_collection(
+        with self.connection.explained(f"cannot create collection {self.name}"):
+            self.client.create_collection(
                 self.name,
                 schema=schema,
-                index_params=self._index_params(manifest, expected_rows),
+                index_params=index_params(self.client, manifest, expected_rows),
                 properties=manifest.to_properties(),
             )
 
@@ -87,24 +79,24 @@ class Collection:
         if not self.exists():
             self.create(manifest, expected_rows)
             return
-        with self._connection.explained(f"cannot load collection {self.name}"):
-            self._client.load_collection(self.name)
+        with self.connection.explained(f"cannot load collection {self.name}"):
+            self.client.load_collection(self.name)
 
     def drop(self) -> None:
         """Delete the collection and all that is in it."""
-        with self._connection.explained(f"cannot drop collection {self.name}"):
-            self._client.drop_collection(self.name, timeout=CALL_TIMEOUT_S)
+        with self.connection.explained(f"cannot drop collection {self.name}"):
+            self.client.drop_collection(self.name, timeout=CALL_TIMEOUT_S)
 
     def manifest(self) -> Manifest:
         """The manifest in the collection's properties."""
-        with self._connection.explained(f"cannot describe collection {self.name}"):
-            description = self._client.describe_collection(self.name, timeout=CALL_TIMEOUT_S)
+        with self.connection.explained(f"cannot describe collection {self.name}"):
+            description = self.client.describe_collection(self.name, timeout=CALL_TIMEOUT_S)
         return read_manifest(description.get("properties", {}), self.name)
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Replace the manifest in the collection's properties."""
-        with self._connection.explained(f"cannot describe collection {self.name}"):
-            self._client.alter_collection_properties(
+        with self.connection.explained(f"cannot describe collection {self.name}"):
+            self.client.alter_collection_properties(
                 self.name, properties=manifest.to_properties(), timeout=CALL_TIMEOUT_S
             )
 
@@ -114,8 +106,8 @@ class Collection:
         After it returns, reads of lower consistency see those writes too: the query nodes have
         caught up with the present.
         """
-        with self._connection.explained(f"cannot count collection {self.name}"):
-            answer = self._client.query(
+        with self.connection.explained(f"cannot count collection {self.name}"):
+            answer = self.client.query(
                 self.name,
                 filter="",
                 output_fields=["count(*)"],
@@ -128,8 +120,8 @@ class Collection:
         """Write rows, replacing those with the same id; returns how many."""
         written = 0
         for batch in row_rules.batches(rows):
-            with self._connection.explained(f"cannot write to collection {self.name}"):
-                self._client.upsert(
+            with self.connection.explained(f"cannot write to collection {self.name}"):
+                self.client.upsert(
                     self.name, [row.to_milvus(columns) for row in batch], timeout=CALL_TIMEOUT_S
                 )
             written += len(batch)
@@ -157,15 +149,15 @@ class Collection:
     def delete(self, ids: Sequence[str]) -> None:
         """Delete rows; an id that is not stored is no error."""
         for chunk in _chunks(ids, LOOKUP_ROWS):
-            with self._connection.explained(f"cannot delete from collection {self.name}"):
-                self._client.delete(self.name, ids=chunk, timeout=CALL_TIMEOUT_S)
+            with self.connection.explained(f"cannot delete from collection {self.name}"):
+                self.client.delete(self.name, ids=chunk, timeout=CALL_TIMEOUT_S)
 
     def scan(self) -> Iterator[list[tuple[str, str]]]:
         """All (id, item_id), in lists of some thousands, every acknowledged write included."""
         # A server before 2.5 gives the iterator no timestamp to read at: catch up first.
         self.count()
-        with self._connection.explained(f"cannot read collection {self.name}"):
-            iterator = self._client.query_iterator(
+        with self.connection.explained(f"cannot read collection {self.name}"):
+            iterator = self.client.query_iterator(
                 self.name,
                 batch_size=SCAN_ROWS,
                 filter="",
@@ -194,60 +186,10 @@ class Collection:
         fields = [Field.ITEM_ID.value, Field.URI.value, Field.METADATA.value]
         if self.modality is Modality.TEXT:
             fields.append(Field.CAPTION.value)
-        answer = self._search(embeddings, limit, fields, expression, params)
+        answer = self.raw_search(embeddings, limit, fields, expression, params)
         return [[_match(hit) for hit in hits] for hits in answer]
 
-    def finish(self, manifest: Manifest) -> tuple[int, dict[str, int]]:
-        """Flush, bring the index in line with the row count, and measure the search parameters.
-
-        Returns the row count and the parameters to search with.
-        """
-        with self._connection.explained(f"cannot flush collection {self.name}"):
-            self._client.flush(self.name)
-        count = self.count()
-        self._reindex_if_stale(manifest, count)
-        params = INDEX_TYPES[manifest.index_type].search(count)
-        if "nprobe" in params and count > EXACT_ROWS:
-            params = {"nprobe": self._measure_nprobe(params["nprobe"])}
-        return count, params
-
-    def _reindex_if_stale(self, manifest: Manifest, count: int) -> None:
-        wanted = INDEX_TYPES[manifest.index_type].build(count)
-        field = Field.EMBEDDING.value
-        with self._connection.explained(f"cannot index collection {self.name}"):
-            built = self._client.describe_index(self.name, field, timeout=CALL_TIMEOUT_S)
-            if not is_stale(_build_params(built), wanted):
-                return
-            self._client.release_collection(self.name)
-            self._client.drop_index(self.name, field)
-            self._client.create_index(self.name, self._index_params(manifest, count))
-            self._client.load_collection(self.name)
-
-    def _measure_nprobe(self, nlist: int) -> int:
-        """Recall@10 of sampled rows against a scan of every cell, which is exact."""
-        with self._connection.explained(f"cannot read collection {self.name}"):
-            sample = self._client.query(
-                self.name,
-                filter="",
-                output_fields=[Field.EMBEDDING.value],
-                limit=SAMPLE_ROWS,
-                timeout=CALL_TIMEOUT_S,
-            )
-        queries = np.asarray([row[Field.EMBEDDING] for row in sample], dtype=np.float32)
-
-        def neighbours(nprobe: int) -> list[set[str]]:
-            hits = self._search(queries, 10, [], "", {"nprobe": nprobe})
-            return [{hit[Field.ID] for hit in each} for each in hits]
-
-        exact = neighbours(nlist)
-
-        def recall(nprobe: int) -> float:
-            found = neighbours(nprobe)
-            return sum(len(a & b) for a, b in zip(found, exact, strict=True)) / sum(map(len, exact))
-
-        return smallest_nprobe(nlist, recall)
-
-    def _search(
+    def raw_search(
         self,
         embeddings: NDArray[np.float32],
         limit: int,
@@ -255,9 +197,10 @@ class Collection:
         expression: str,
         params: dict[str, int] | None,
     ) -> Any:
-        with self._connection.explained(f"cannot search collection {self.name}"):
+        """The search as pymilvus answers it, with only the named fields."""
+        with self.connection.explained(f"cannot search collection {self.name}"):
             try:
-                return self._client.search(
+                return self.client.search(
                     self.name,
                     data=list(embeddings),
                     limit=limit,
@@ -278,8 +221,8 @@ class Collection:
 
     def _get(self, ids: Sequence[str], fields: list[Field]) -> Iterator[dict[str, Any]]:
         for chunk in _chunks(ids, LOOKUP_ROWS):
-            with self._connection.explained(f"cannot read collection {self.name}"):
-                yield from self._client.query(
+            with self.connection.explained(f"cannot read collection {self.name}"):
+                yield from self.client.query(
                     self.name,
                     ids=chunk,
                     output_fields=[Field.ID.value, *(field.value for field in fields)],
@@ -289,23 +232,6 @@ class Collection:
     def _text_fields(self) -> list[Field]:
         fields = [Field.ID, Field.ITEM_ID, Field.URI, Field.CONTENT_HASH, Field.DETAIL_HASH]
         return [*fields, Field.CAPTION] if self.modality is Modality.TEXT else fields
-
-    def _index_params(self, manifest: Manifest, rows: int) -> Any:
-        params = self._client.prepare_index_params()
-        params.add_index(
-            Field.EMBEDDING.value,
-            index_type=manifest.index_type,
-            metric_type=manifest.metric_type,
-            # pymilvus unpacks one level of "params", and Milvus Lite reads only the nested one.
-            params={"params": INDEX_TYPES[manifest.index_type].build(rows)},
-        )
-        return params
-
-
-def _build_params(description: dict[str, Any]) -> dict[str, int]:
-    """What the index was built with; the engines nest it differently."""
-    params = description.get("params") or description
-    return {key: int(value) for key, value in params.items() if key == "nlist"}
 
 
 def _blames_expression(message: str) -> bool:

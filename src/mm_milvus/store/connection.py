@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,9 @@ from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import grpc
+from milvus_lite.db import MilvusLite
+from milvus_lite.exceptions import DataDirLockedError
+from milvus_lite.server_manager import server_manager_instance
 from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
@@ -23,7 +28,8 @@ CALL_TIMEOUT_S = 60.0
 
 # The embedded engine logs a traceback for each refused call. A library must not print it to
 # the last-resort handler; a host that configures logging still gets it.
-logging.getLogger("milvus_lite").addHandler(logging.NullHandler())
+for _name in ("milvus_lite", "grpc._server"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 
 class Connection:
@@ -49,14 +55,14 @@ class Connection:
                 db_name=db_name or "",
                 timeout=CONNECT_TIMEOUT_S,
             )
+        if self._local:
+            _retain(self._local)
 
     def close(self) -> None:
         """Let go of the engine; a local file can be opened by another process from now on."""
         self.client.close()
         if self._local:
-            from milvus_lite.server_manager import server_manager_instance
-
-            server_manager_instance.release_server(str(self._local))
+            _release(self._local)
 
     def __enter__(self) -> Self:
         """Enter a block that ends with `close`."""
@@ -93,6 +99,23 @@ class Connection:
         if self._local:
             return "close the other process, or name another file with --uri"
         return "check that the server runs, and --uri, --token and --db-name"
+
+
+_users: Counter[Path] = Counter()
+_users_lock = threading.Lock()
+"""How many connections of this process use each local file: they share one embedded engine."""
+
+
+def _retain(path: Path) -> None:
+    with _users_lock:
+        _users[path] += 1
+
+
+def _release(path: Path) -> None:
+    with _users_lock:
+        _users[path] -= 1
+        if _users[path] == 0:
+            server_manager_instance.release_server(str(path))
 
 
 def public_uri(uri: str) -> str:
@@ -139,9 +162,6 @@ def _local_path(uri: str) -> Path | None:
 
 def _why_local_fails(path: Path) -> str:
     """Ask the embedded engine itself: pymilvus swallows its reason."""
-    from milvus_lite.db import MilvusLite
-    from milvus_lite.exceptions import DataDirLockedError
-
     if path.is_file():
         return "it is a file, and Milvus Lite 3 keeps a folder under that name"
     try:

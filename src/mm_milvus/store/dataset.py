@@ -13,6 +13,7 @@ from mm_milvus.keys import content_hash
 from mm_milvus.schema import Modality
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.connection import Connection
+from mm_milvus.store.finish import finish
 from mm_milvus.store.manifest import Manifest
 
 T = TypeVar("T")
@@ -45,7 +46,7 @@ class Dataset:
 
     def finish(self) -> Dataset:
         """Flush, index and measure both collections, and write what came out to the manifest."""
-        results = self.on_both(lambda collection: collection.finish(self.manifest))
+        results = self.on_both(lambda collection: finish(collection, self.manifest))
         manifest = replace(
             self.manifest,
             rows={name: count for name, (count, _) in results.items()},

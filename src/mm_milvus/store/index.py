@@ -6,6 +6,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pymilvus import MilvusClient
+from pymilvus.milvus_client import IndexParams
+
+from mm_milvus.schema import Field
+from mm_milvus.store.manifest import Manifest
+
 TARGET_RECALL = 0.98
 """Of the exact nearest neighbours, the share that the index must find."""
 
@@ -53,6 +59,24 @@ INDEX_TYPES = {
     "FLAT": IndexType(_nothing, _nothing),
     "AUTOINDEX": IndexType(_nothing, _nothing),
 }
+
+
+def index_params(client: MilvusClient, manifest: Manifest, rows: int) -> IndexParams:
+    """The index of a collection that holds, or will hold, so many rows."""
+    index_type = manifest.index_type
+    build = INDEX_TYPES[index_type].build(rows)
+    if build.get("nlist") == 1:
+        # An inverted file of one cell is a flat index; FAISS warns of building the former.
+        index_type, build = "FLAT", {}
+    params = client.prepare_index_params()
+    params.add_index(
+        Field.EMBEDDING.value,
+        index_type=index_type,
+        metric_type=manifest.metric_type,
+        # pymilvus unpacks one level of "params", and Milvus Lite reads only the nested one.
+        params={"params": build},
+    )
+    return params
 
 
 def is_stale(built: dict[str, int], wanted: dict[str, int]) -> bool:

@@ -22,6 +22,8 @@ STAGES = (
     (1, 3, 1, 6, 320),
 )
 STEM = 32
+TRUNK = 11
+"""So many blocks, up to the last stage at 1/16 of the input, are the trunk; the rest the tail."""
 
 
 class SameConv(nn.Conv2d):
@@ -54,8 +56,9 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, inputs, h, w) to (n, outputs, h / stride, w / stride)."""
         hidden = x if self.expand is None else functional.relu6(self.expand(x))
-        hidden = self.project(functional.relu6(self.depthwise(hidden)))
-        return x + hidden if self.residual else hidden
+        hidden = functional.relu6(self.depthwise(hidden))
+        projected: Tensor = self.project(hidden)
+        return x + projected if self.residual else projected
 
 
 class EfficientNetLite0(nn.Module):

@@ -132,7 +132,7 @@ class ImageTower:
             torch.tensor(values, device=self._device)[:, None, None]
             for values in (PREPROCESSING.mean, PREPROCESSING.std)
         )
-        x = torch.from_numpy(np.ascontiguousarray(pixels)).to(self._device)
+        x = torch.tensor(pixels).to(self._device)
         return (x.permute(0, 3, 1, 2).float() / 255 - mean) / std
 
 

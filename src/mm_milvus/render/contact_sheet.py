@@ -1,0 +1,66 @@
+"""One picture of many: a titled row a question, a labelled thumbnail an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+THUMBNAIL = 128
+GAP = 16
+MARGIN = 24
+TITLE_SIZE, LABEL_SIZE = 18, 12
+TITLE_HEIGHT, LABEL_HEIGHT = 32, 20
+ROW_HEIGHT = TITLE_HEIGHT + THUMBNAIL + LABEL_HEIGHT
+INK, FAINT, FRAME = "#16181d", "#5b6270", "#e4e7ec"
+
+Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+
+
+def contact_sheet(rows: Sequence[tuple[str, Sequence[tuple[Image.Image, str]]]]) -> Image.Image:
+    """Lay rows of pictures out on white, RGB; of each row, its title and (picture, label) pairs.
+
+    Every picture is fitted into 128 x 128 pixels, whole; a title or a label that is too long
+    for its place is cut with an ellipsis.
+    """
+    columns = max((len(pictures) for _, pictures in rows), default=0)
+    across = max(columns, 1) * (THUMBNAIL + GAP) - GAP
+    down = max(len(rows), 1) * (ROW_HEIGHT + GAP) - GAP
+    sheet = Image.new("RGB", (across + 2 * MARGIN, down + 2 * MARGIN), "white")
+    title_font = ImageFont.load_default(TITLE_SIZE)
+    for number, (title, pictures) in enumerate(rows):
+        top = MARGIN + number * (ROW_HEIGHT + GAP)
+        _write(sheet, (MARGIN, top), title, title_font, INK, across)
+        _draw_row(sheet, top + TITLE_HEIGHT, pictures)
+    return sheet
+
+
+def _draw_row(sheet: Image.Image, top: int, pictures: Sequence[tuple[Image.Image, str]]) -> None:
+    font = ImageFont.load_default(LABEL_SIZE)
+    for column, (picture, label) in enumerate(pictures):
+        left = MARGIN + column * (THUMBNAIL + GAP)
+        sheet.paste(_thumbnail(picture), (left, top))
+        _write(sheet, (left, top + THUMBNAIL + 4), label, font, FAINT, THUMBNAIL)
+
+
+def _thumbnail(picture: Image.Image) -> Image.Image:
+    rgba = ImageOps.contain(picture.convert("RGBA"), (THUMBNAIL, THUMBNAIL))
+    tile = Image.new("RGB", (THUMBNAIL, THUMBNAIL), "white")
+    place = (THUMBNAIL - rgba.width) // 2, (THUMBNAIL - rgba.height) // 2
+    tile.paste(rgba, place, rgba)
+    ImageDraw.Draw(tile).rectangle((0, 0, THUMBNAIL - 1, THUMBNAIL - 1), outline=FRAME)
+    return tile
+
+
+def _write(
+    sheet: Image.Image, at: tuple[int, int], text: str, font: Font, colour: str, width: int
+) -> None:
+    ImageDraw.Draw(sheet).text(at, _fitted(" ".join(text.split()), font, width), colour, font)
+
+
+def _fitted(text: str, font: Font, width: int) -> str:
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(f"{text}…") > width:
+        text = text[:-1]
+    return f"{text.rstrip()}…"

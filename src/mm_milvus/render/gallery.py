@@ -1,0 +1,140 @@
+"""A page of hits with their pictures: one HTML file that needs no network and runs no script."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from mm_milvus.errors import MmMilvusError
+from mm_milvus.render.style import CSS
+from mm_milvus.search.hits import Hit, ListScore
+
+THUMBNAIL = 256
+"""The longest side of an embedded picture, in pixels."""
+
+SMALL = 96
+"""A picture whose longest side is at most this is drawn with hard pixel edges when enlarged."""
+
+QUALITY = 82
+
+ImageLoader = Callable[[str], Image.Image]
+
+
+def write_gallery(
+    path: Path,
+    hits: Sequence[Hit],
+    *,
+    title: str,
+    query_image: Image.Image | None,
+    load_image: ImageLoader,
+) -> None:
+    """Write one self-contained HTML file: the query on top, a card for each hit, best first.
+
+    title        the query's text; empty for a query by an image alone
+    query_image  the picture that was searched with, or None
+    load_image   opens a hit's `uri`; where it raises `MmMilvusError` or `OSError`, the card shows
+                 the reason in the picture's place
+
+    Raises `OSError` when the file cannot be written.
+    """
+    page = "".join(_page(hits, title, query_image, load_image))
+    path.write_text(page, encoding="utf-8", errors="replace")
+
+
+def _page(
+    hits: Sequence[Hit], title: str, query_image: Image.Image | None, load_image: ImageLoader
+) -> Iterator[str]:
+    shown = title.strip() or ("Search by image" if query_image else "Search")
+    yield (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        "img-src data:; style-src 'unsafe-inline'\">\n"
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{escape(shown)}</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n"
+    )
+    yield _header(shown, query_image, len(hits))
+    if hits:
+        yield '<main>\n<ol class="grid">\n'
+        yield from (_card(place, hit, load_image) for place, hit in enumerate(hits, start=1))
+        yield "</ol>\n</main>\n"
+    else:
+        yield '<main><p class="empty">Nothing was found.</p></main>\n'
+    yield "</body>\n</html>\n"
+
+
+def _header(title: str, query_image: Image.Image | None, count: int) -> str:
+    picture = "" if query_image is None else f'<div class="asked">{_img(query_image, title)}</div>'
+    hits = "1 hit" if count == 1 else f"{count:,} hits"
+    return (
+        f'<header>{picture}<div><p class="kicker">Query</p>'
+        f'<h1 dir="auto">{escape(title)}</h1><p class="count">{hits}</p></div></header>\n'
+    )
+
+
+def _card(place: int, hit: Hit, load_image: ImageLoader) -> str:
+    caption = (
+        f'<p class="caption" dir="auto">{escape(hit.caption)}</p>'
+        if hit.caption
+        else '<p class="caption none">no caption</p>'
+    )
+    return (
+        f'<li class="card"><div class="picture">{_picture(hit, load_image)}'
+        f'<span class="rank">{place}</span>'
+        f'<span class="score" title="score">{hit.score:.3f}</span></div>'
+        f'<div class="body">{caption}<p class="item" title="{escape(hit.uri)}">'
+        f"{escape(hit.item_id)}</p>"
+        f"<dl>{_place('image', hit.image)}{_place('text', hit.text)}</dl>"
+        f"{_metadata(hit.metadata)}</div></li>\n"
+    )
+
+
+def _picture(hit: Hit, load_image: ImageLoader) -> str:
+    try:
+        return _img(load_image(hit.uri), hit.caption or hit.item_id)
+    except (MmMilvusError, OSError) as error:
+        reason = escape(str(error) or type(error).__name__)
+        return f'<div class="missing"><b>No picture</b><span>{reason}</span></div>'
+
+
+def _img(image: Image.Image, alt: str) -> str:
+    small = ' class="small"' if max(image.size) <= SMALL else ""
+    return f'<img{small} src="{_data_uri(image)}" alt="{escape(alt)}">'
+
+
+def _data_uri(image: Image.Image) -> str:
+    """The picture as a `data:` URI, at most `THUMBNAIL` pixels a side; small ones lose nothing."""
+    lossless = max(image.size) <= SMALL
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    thumbnail = image.convert(mode)
+    thumbnail.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    thumbnail.save(buffer, "WEBP", quality=QUALITY, lossless=lossless)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _place(name: str, place: ListScore | None) -> str:
+    if place is None:
+        return f'<div class="absent"><dt>{name}</dt><dd>–</dd></div>'
+    return f"<div><dt>{name}</dt><dd>{place.score:.3f} <i>#{place.rank}</i></dd></div>"
+
+
+def _metadata(metadata: dict[str, Any]) -> str:
+    if not metadata:
+        return ""
+    rows = "".join(
+        f"<tr><th>{escape(key)}</th><td>{escape(_shown(value))}</td></tr>"
+        for key, value in metadata.items()
+    )
+    return f"<details><summary>metadata</summary><table>{rows}</table></details>"
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

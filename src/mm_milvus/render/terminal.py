@@ -1,0 +1,99 @@
+"""Pictures in a terminal: which way it can show them, and the escape sequences that do it.
+
+Sources: the kitty graphics protocol, https://sw.kovidgoyal.net/kitty/graphics-protocol/, and
+iTerm2's inline images, https://iterm2.com/documentation-images.html.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+Protocol = Literal["kitty", "iterm2", "blocks"]
+
+CHUNK = 4096
+"""The most base64 characters that one kitty sequence may carry."""
+
+CELL_WIDTH = 10
+"""Pixels of a terminal's cell, about: a picture is sent no wider than it will be shown."""
+
+_KITTY_PROGRAMS = ("ghostty", "WezTerm")
+_MULTIPLEXERS = ("screen", "tmux")
+
+
+def detect(environ: Mapping[str, str], isatty: bool) -> Protocol | None:
+    """The best way to show a picture, by what a terminal says of itself; None for no way.
+
+    environ  the environment's variables
+    isatty   whether the output goes to a terminal at all
+    """
+    term = environ.get("TERM", "")
+    if not isatty or term == "dumb" or environ.get("NO_COLOR"):
+        return None
+    # A multiplexer passes the variables of the terminal around it on, and swallows its pictures.
+    if not ("TMUX" in environ or term.startswith(_MULTIPLEXERS)):
+        program = environ.get("TERM_PROGRAM")
+        if term == "xterm-kitty" or "KITTY_WINDOW_ID" in environ or program in _KITTY_PROGRAMS:
+            return "kitty"
+        if term == "xterm-ghostty":
+            return "kitty"
+        if program == "iTerm.app":
+            return "iterm2"
+    return "blocks" if environ.get("COLORTERM") in ("truecolor", "24bit") else None
+
+
+def encode(image: Image.Image, protocol: Protocol, columns: int) -> str:
+    """What to print for a picture to appear, `columns` cells wide; it ends with a new line.
+
+    Raises `ValueError` when `columns` is less than 1.
+    """
+    if columns < 1:
+        raise ValueError(f"columns is {columns}, and must be at least 1")
+    image = image.convert("RGB")
+    if protocol == "kitty":
+        return "".join(_kitty(image, columns)) + "\n"
+    if protocol == "iterm2":
+        return _iterm2(image, columns) + "\n"
+    return "".join(f"{line}\n" for line in _blocks(image, columns))
+
+
+def _kitty(image: Image.Image, columns: int) -> Iterator[str]:
+    data = base64.b64encode(_png(image, columns)).decode("ascii")
+    keys = f"a=T,f=100,q=2,c={columns},"
+    for start in range(0, len(data), CHUNK):
+        more = int(start + CHUNK < len(data))
+        yield f"\x1b_G{keys}m={more};{data[start : start + CHUNK]}\x1b\\"
+        keys = ""
+
+
+def _iterm2(image: Image.Image, columns: int) -> str:
+    png = _png(image, columns)
+    data = base64.b64encode(png).decode("ascii")
+    return f"\x1b]1337;File=inline=1;size={len(png)};width={columns}:{data}\a"
+
+
+def _blocks(image: Image.Image, columns: int) -> Iterator[str]:
+    """Two pixels a cell: the upper one colours the half block, the lower one its background."""
+    rows = max(1, round(columns * image.height / image.width / 2))
+    pixels = np.asarray(image.resize((columns, 2 * rows), Image.Resampling.LANCZOS))
+    for upper, lower in zip(pixels[::2].tolist(), pixels[1::2].tolist(), strict=True):
+        cells = (
+            f"\x1b[38;2;{r};{g};{b};48;2;{R};{G};{B}m▀"
+            for (r, g, b), (R, G, B) in zip(upper, lower, strict=True)
+        )
+        yield "".join(cells) + "\x1b[0m"
+
+
+def _png(image: Image.Image, columns: int) -> bytes:
+    width = columns * CELL_WIDTH
+    if image.width > width:
+        height = max(1, round(image.height * width / image.width))
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,199 @@
+"""The command line as a user meets it: real processes, what they print, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(sys.executable).parent / "mm-milvus"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run mm-milvus in an empty folder."""
+
+    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [PROGRAM, *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def pictures(emoji, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "pictures"
+    folder.mkdir()
+    for name in ("dress", "pizza", "dog", "running-shoe"):
+        shutil.copy(emoji / "images" / f"{name}.png", folder)
+        (folder / f"{name}.txt").write_text(name.replace("-", " "))
+    return folder
+
+
+def test_ingest_and_query_print_the_objects_of_their_contract(run, pictures):
+    ingested = run("ingest", pictures, "--json")
+    assert ingested.returncode == 0, ingested.stderr
+    report = json.loads(ingested.stdout)
+    assert list(report) == [
+        "dataset", "items", "images", "captions", "skipped", "rejected", "pruned",
+        "seconds", "images_per_second", "model", "uri",
+    ]  # fmt: skip
+    assert (report["dataset"], report["items"], report["images"]) == ("pictures", 4, 4)
+    assert ingested.stderr == ""
+
+    queried = run("query", "sneakers", "--json", "--top-k", 2, "--gallery", "out.html")
+    assert queried.returncode == 0, queried.stderr
+    answer = json.loads(queried.stdout)
+    assert {key: answer[key] for key in ("query", "dataset", "model")} == {
+        "query": "sneakers",
+        "dataset": "pictures",
+        "model": "compact",
+    }
+    best, _ = answer["hits"]
+    assert list(best) == ["item_id", "uri", "score", "caption", "metadata", "image", "text"]
+    assert best["item_id"] == "running-shoe.png"
+    assert list(best["image"]) == ["score", "rank"]
+
+
+def test_the_tables_are_for_people(run, pictures):
+    ingested = run("ingest", pictures, "--no-progress")
+    assert "4 items read" in ingested.stdout
+    assert "--model" in ingested.stdout
+    queried = run("query", "--image", pictures / "pizza.png", COLUMNS="120")
+    assert queried.returncode == 0
+    assert queried.stdout.index("pizza.png") < queried.stdout.index("dog.png")
+    assert "pictures" in run("datasets", "list").stdout
+    info = run("datasets", "info", "pictures").stdout
+    assert "IVF_FLAT" in info
+    assert '{"image": 4, "text": 4}' in info
+    assert run("datasets", "drop", "pictures", "--yes").stdout == "dropped pictures\n"
+    assert run("query", "pizza").returncode == 2
+
+
+def test_the_store_the_token_and_the_model_come_from_the_environment(run, pictures):
+    environment = {"MM_MILVUS_URI": "other.db", "MM_MILVUS_MODEL": "compact"}
+    report = json.loads(run("ingest", pictures, "--json", **environment).stdout)
+    assert report["uri"] == "other.db"
+    down = run("query", "a", MM_MILVUS_URI="http://127.0.0.1:1", MM_MILVUS_TOKEN="a:s3cret")
+    assert down.returncode == 1
+    assert "s3cret" not in down.stdout + down.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["ingest", "nowhere"], 2, "nowhere"),
+        (["ingest", "empty"], 2, "empty"),
+        (["ingest", "notes.csv", "--image-column", "photo"], 2, "photo"),
+        (["ingest", "."], 2, "image"),
+        (["ingest", "PICTURES", "--model", "no/such-model"], 1, "no/such-model"),
+        (["ingest", "PICTURES", "--index", "BTREE"], 2, "BTREE"),
+        (["ingest", "PICTURES", "--promote", "price"], 2, "price:double"),
+        (["ingest", "PICTURES", "--uri", "http://127.0.0.1:1"], 1, "127.0.0.1:1"),
+        (["ingest", "PICTURES", "--uri", "store"], 1, "store.db"),
+        (["query", "a"], 1, "mm_milvus.db does not exist"),
+        (["query", "--nonsense"], 2, "nonsense"),
+        (["datasets", "drop"], 2, "NAME"),
+        (["nonsense"], 2, "nonsense"),
+    ],
+)
+def test_a_mistake_is_one_line_and_a_code(run, tmp_path, pictures, arguments, code, told):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.csv").write_text("image,caption\na.png,b\n")
+    done = run(*[pictures if each == "PICTURES" else each for each in arguments])
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith("mm-milvus: ")
+    assert done.stderr.count("\n") == 1
+    assert told in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([""], "the query is empty"),
+        ([], "the query is empty"),
+        (["a", "--top-k", "0"], "top_k is 0"),
+        (["a", "--top-k", "16385"], "16,384"),
+        (["a", "--where", "price<<5"], "at character 7"),
+        (["a", "--filter", "price <"], "price <"),
+        (["a", "--fusion", "best"], "max, rrf"),
+        (["a", "--dataset", "nobody"], "pictures"),
+        (["--image", "nowhere.png"], "nowhere.png"),
+    ],
+)
+def test_a_bad_question_is_one_line_and_code_2(run, stored, arguments, told):
+    done = run("query", "--uri", stored, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert told in done.stderr
+
+
+@pytest.fixture(scope="module")
+def stored(pictures, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("stored") / "store.db"
+    subprocess.run([PROGRAM, "ingest", pictures, "--uri", path], check=True, capture_output=True)
+    return path
+
+
+def test_debug_shows_the_traceback(run):
+    assert "Traceback" in run("query", "a", "--debug").stderr
+
+
+def test_rejects_end_with_code_3_and_are_written_down(run, tmp_path, pictures):
+    folder = tmp_path / "mixed"
+    shutil.copytree(pictures, folder)
+    (folder / "broken.jpg").write_bytes(b"no image")
+    done = run("ingest", folder)
+    assert done.returncode == 3
+    assert "mixed.rejects.jsonl" in done.stdout
+    [reject] = map(json.loads, (tmp_path / "mixed.rejects.jsonl").open())
+    assert (reject["item_id"], reject["stage"]) == ("broken.jpg", "decode")
+
+
+def test_ctrl_c_keeps_what_is_encoded_and_the_next_run_goes_on(run, tmp_path, emoji):
+    with subprocess.Popen(
+        [PROGRAM, "ingest", emoji, "--batch-size", "4"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wal = tmp_path / "mm_milvus.db"
+        while not any(wal.rglob("*wal*")):
+            time.sleep(0.05)
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        told, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "run the same command again" in told
+    report = json.loads(run("ingest", emoji, "--json").stdout)
+    assert report["items"] == 700
+    assert 0 < report["skipped"] < 700
+    assert report["skipped"] + report["images"] == 700
+
+
+def test_help_has_examples_and_comes_at_once(run):
+    for command in ([], ["ingest"], ["query"], ["datasets"], ["datasets", "drop"], ["demo"]):
+        done = run(*command, "--help")
+        assert done.returncode == 0
+        assert "Usage" in done.stdout
+    imported = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", "from mm_milvus.cli import main"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    for heavy in ("torch", "transformers", "pymilvus", "pyarrow", "numpy", "PIL"):
+        assert f"| {heavy}\n" not in imported.replace("|   ", "| ").replace("  ", " ")

@@ -1,0 +1,259 @@
+"""A real Milvus in a container, run through testcontainers on this machine's Docker engine.
+
+Where no engine answers and the tests run as root on Linux, an engine of their own is started
+for as long as the container runs. The image is the official one where it can be had;
+otherwise scripts/build-milvus-image.sh makes one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+# Ryuk is an image to pull, for what the context managers here do; read upon the import.
+os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
+
+import docker
+from docker.errors import DockerException, ImageNotFound
+from pymilvus import MilvusClient
+from testcontainers.core.container import DockerContainer
+
+OFFICIAL_IMAGE = "milvusdb/milvus:v2.6.11"
+BUILT_IMAGE = "mm-milvus-test/milvus:2.3.5"
+BUILD_SCRIPT = Path(__file__).parents[1] / "scripts" / "build-milvus-image.sh"
+PACKAGES = {"dockerd": "docker.io", "iptables": "iptables", "debootstrap": "debootstrap"}
+PORT = 19530
+
+REGISTRY_TIMEOUT_S = 20
+PULL_TIMEOUT_S = 900
+ENGINE_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 180.0
+STOP_TIMEOUT_S = 30.0
+
+
+def unavailable() -> str | None:
+    """The reason why no Milvus container can run here, on one line; None if one can."""
+    if engine_answers():
+        if has_image() or can_build():
+            return None
+        return f"no image {wanted_image()} is here or can be pulled: name one in MM_MILVUS_IMAGE"
+    if sys.platform != "linux":
+        return "no Docker engine answers: start Docker"
+    if os.geteuid() != 0:
+        return "no Docker engine answers: start Docker, or run as root for one of the tests' own"
+    if missing_programs() and not shutil.which("apt-get"):
+        return f"no Docker engine answers: start Docker, or install {' '.join(missing_programs())}"
+    return None
+
+
+@contextmanager
+def milvus_container() -> Iterator[str]:
+    """The URI of a fresh Milvus in a container, which is stopped and removed at the end."""
+    with ExitStack() as stack:
+        if not engine_answers():
+            install_programs()
+            stack.enter_context(own_engine())
+        container = stack.enter_context(milvus(image()))
+        uri = f"http://127.0.0.1:{container.get_exposed_port(PORT)}"
+        wait_until_ready(uri, container)
+        yield uri
+
+
+def milvus(name: str) -> DockerContainer:
+    """A standalone Milvus that keeps its metadata and its data within the container."""
+    return (
+        DockerContainer(name)
+        .with_command("milvus run standalone")
+        .with_env("DEPLOY_MODE", "STANDALONE")
+        .with_env("ETCD_USE_EMBED", "true")
+        .with_env("ETCD_DATA_DIR", "/var/lib/milvus/etcd")
+        .with_env("COMMON_STORAGETYPE", "local")
+        .with_kwargs(security_opt=["seccomp=unconfined"])
+        .with_exposed_ports(PORT)
+    )
+
+
+def wait_until_ready(uri: str, container: DockerContainer) -> None:
+    """Returns when a call is answered: an open port alone is Docker's proxy."""
+
+    def answers() -> bool:
+        try:
+            client = MilvusClient(uri=uri, timeout=2)
+            client.list_collections(timeout=5)
+            client.close()
+        except Exception:
+            return False
+        return True
+
+    if not wait_for(answers, READY_TIMEOUT_S, 0.5):
+        output, errors = container.get_logs()
+        tail = (output + errors).decode(errors="replace")[-2000:]
+        raise RuntimeError(f"Milvus at {uri} did not get ready; its log ends with:\n{tail}")
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float, pause_s: float) -> bool:
+    """Whether the condition came true in time."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(pause_s)
+    return False
+
+
+def wanted_image() -> str:
+    return os.environ.get("MM_MILVUS_IMAGE", OFFICIAL_IMAGE)
+
+
+def image() -> str:
+    """The name of an image that is here: the wanted one, else the one that is built here."""
+    name = wanted_image()
+    if is_local(name):
+        return name
+    if is_published(name):
+        with engine(PULL_TIMEOUT_S) as client:
+            client.images.pull(name)
+        return name
+    if "MM_MILVUS_IMAGE" in os.environ:
+        raise RuntimeError(f"MM_MILVUS_IMAGE={name}: not here and not to be pulled: name another")
+    subprocess.run([BUILD_SCRIPT], check=True, env=os.environ | {"PYTHON": sys.executable})
+    return BUILT_IMAGE
+
+
+def has_image() -> bool:
+    name = wanted_image()
+    return is_local(name) or is_local(BUILT_IMAGE) or is_published(name)
+
+
+def is_local(name: str) -> bool:
+    with engine() as client:
+        try:
+            client.images.get(name)
+        except ImageNotFound:
+            return False
+        return True
+
+
+def is_published(name: str) -> bool:
+    """Whether the image's registry answers for it soon: there may be no way to it."""
+    with engine(REGISTRY_TIMEOUT_S) as client:
+        try:
+            client.images.get_registry_data(name)
+        except (DockerException, OSError):
+            return False
+        return True
+
+
+def can_build() -> bool:
+    return sys.platform == "linux" and os.geteuid() == 0 and bool(shutil.which("apt-get"))
+
+
+@contextmanager
+def engine(timeout_s: int = 60) -> Iterator[docker.DockerClient]:
+    client = docker.from_env(timeout=timeout_s)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def engine_answers() -> bool:
+    try:
+        with engine() as client:
+            return client.ping()
+    except (DockerException, OSError):
+        return False
+
+
+def missing_programs() -> list[str]:
+    """The Debian packages of the programs that are not here."""
+    return [package for program, package in PACKAGES.items() if not shutil.which(program)]
+
+
+def install_programs() -> None:
+    missing = missing_programs()
+    if not missing:
+        return
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
+    subprocess.run(
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing],
+        check=True,
+        env=environment,
+    )
+
+
+@contextmanager
+def own_engine() -> Iterator[None]:
+    """Runs a Docker engine of our own, named by DOCKER_HOST meanwhile.
+
+    Its images are kept in the cache folder for the next run, so only one can run at a time:
+    a second one waits.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mm-milvus"
+    cache.mkdir(parents=True, exist_ok=True)
+    with (
+        (cache / "engine.lock").open("w") as lock,
+        tempfile.TemporaryDirectory(prefix="mm-milvus-") as folder,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with dockerd(cache / "docker", Path(folder)) as host, environ("DOCKER_HOST", host):
+            yield
+
+
+@contextmanager
+def dockerd(images: Path, run: Path) -> Iterator[str]:
+    """The address of a Docker engine; vfs is the storage that works on any file system."""
+    host = f"unix://{run}/docker.sock"
+    log = run / "dockerd.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [
+                "dockerd",
+                "--storage-driver=vfs",
+                f"--data-root={images}",
+                f"--exec-root={run}/exec",
+                f"--pidfile={run}/dockerd.pid",
+                f"--host={host}",
+            ],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        with environ("DOCKER_HOST", host):
+            wait_for(lambda: process.poll() is not None or engine_answers(), ENGINE_TIMEOUT_S, 0.2)
+            started = engine_answers()
+        if not started:
+            tail = log.read_text(errors="replace")[-2000:]
+            raise RuntimeError(f"dockerd did not start; its log ends with:\n{tail}")
+        yield host
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def environ(name: str, value: str) -> Iterator[None]:
+    """Sets a variable of the environment for as long as the context lasts."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
