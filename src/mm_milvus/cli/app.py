@@ -7,8 +7,8 @@ import sys
 import warnings
 from typing import Annotated, NoReturn
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from mm_milvus import __version__
 from mm_milvus.cli import datasets
@@ -26,7 +26,6 @@ USAGE_ERRORS = (QueryError, SourceError)
 DEBUG = "--debug"
 
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -64,7 +63,7 @@ def main() -> NoReturn:
     0 done, 1 failed, 2 the command line is wrong, 3 done but items were rejected,
     130 interrupted.
     """
-    arguments = sys.argv[1:]
+    arguments = sys.argv[1:] or ["--help"]
     debug = DEBUG in arguments
     if not debug:
         # The engines log a traceback for what we report in one line.
@@ -72,13 +71,13 @@ def main() -> NoReturn:
         warnings.simplefilter("ignore")
     try:
         code = app([each for each in arguments if each != DEBUG], standalone_mode=False)
-    except click.ClickException as error:
-        _fail(error.format_message(), EXIT_USAGE)
+    except TyperException as error:
+        _fail(_one_line(error.format_message()), EXIT_USAGE)
     except MmMilvusError as error:
         if debug:
             raise
         _fail(str(error), EXIT_USAGE if isinstance(error, USAGE_ERRORS) else EXIT_FAILURE)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
@@ -86,11 +85,16 @@ def main() -> NoReturn:
     except Exception as error:
         if debug:
             raise
-        reason = " ".join(str(error).split())
-        _fail(f"{type(error).__name__}: {reason} (run again with {DEBUG})", EXIT_FAILURE)
+        _fail(
+            f"{type(error).__name__}: {_one_line(str(error))} ({DEBUG} shows where)", EXIT_FAILURE
+        )
     sys.exit(code or 0)
 
 
 def _fail(message: str, code: int) -> NoReturn:
     print(f"mm-milvus: {message}", file=sys.stderr)
     sys.exit(code)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
