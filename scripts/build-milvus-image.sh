@@ -22,14 +22,15 @@ die() { say "$*" >&2; exit 1; }
 
 # The archive that apt uses on this machine: the one place known to be reachable.
 mirror() {
+    # shellcheck disable=SC2016  # apt fills the names in, not the shell
     apt-get indextargets --format '$(CODENAME) $(COMPONENT) $(REPO_URI)' \
-        'Created-By: Packages' | awk -v suite="$SUITE" '$1 == suite && $2 == "main" {print $3; exit}'
+        'Created-By: Packages' | awk -v suite="$SUITE" '$1 == suite && $2 == "main" && !n++ {print $3}'
 }
 
 make_debian() {
     local root=$1 url
     url=$(mirror)
-    [[ -n $url ]] || die "apt knows no archive of $SUITE: add one to its sources"
+    [[ -n $url ]] || die "apt knows no archive of $SUITE: add one to its sources and run apt-get update"
     say "debootstrap of $SUITE (log: shown if it fails)"
     debootstrap --variant=minbase --include=ca-certificates,curl "$SUITE" "$root" "$url" \
         >"$work/debootstrap.log" 2>&1 || { tail -n 20 "$work/debootstrap.log" >&2; return 1; }

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from container import milvus_container, unavailable
 
+from container import milvus_container, unavailable
 from server import milvus_server
 
 ENGINES = ("lite", "server", "container")

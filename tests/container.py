@@ -29,7 +29,9 @@ from testcontainers.core.container import DockerContainer
 OFFICIAL_IMAGE = "milvusdb/milvus:v2.6.11"
 BUILT_IMAGE = "mm-milvus-test/milvus:2.3.5"
 BUILD_SCRIPT = Path(__file__).parents[1] / "scripts" / "build-milvus-image.sh"
-PACKAGES = {"dockerd": "docker.io", "iptables": "iptables", "debootstrap": "debootstrap"}
+# The Debian packages of the programs that an engine, and the making of an image, need.
+ENGINE_PACKAGES = {"dockerd": "docker.io", "iptables": "iptables"}
+BUILD_PACKAGES = {"debootstrap": "debootstrap", "xz": "xz-utils"}
 PORT = 19530
 
 REGISTRY_TIMEOUT_S = 20
@@ -49,8 +51,8 @@ def unavailable() -> str | None:
         return "no Docker engine answers: start Docker"
     if os.geteuid() != 0:
         return "no Docker engine answers: start Docker, or run as root for one of the tests' own"
-    if missing_programs() and not shutil.which("apt-get"):
-        return f"no Docker engine answers: start Docker, or install {' '.join(missing_programs())}"
+    if missing(ENGINE_PACKAGES) and not shutil.which("apt-get"):
+        return "no Docker engine answers and dockerd or iptables is missing: start Docker"
     return None
 
 
@@ -59,7 +61,7 @@ def milvus_container() -> Iterator[str]:
     """The URI of a fresh Milvus in a container, which is stopped and removed at the end."""
     with ExitStack() as stack:
         if not engine_answers():
-            install_programs()
+            install(ENGINE_PACKAGES)
             stack.enter_context(own_engine())
         container = stack.enter_context(milvus(image()))
         uri = f"http://127.0.0.1:{container.get_exposed_port(PORT)}"
@@ -124,7 +126,9 @@ def image() -> str:
         return name
     if "MM_MILVUS_IMAGE" in os.environ:
         raise RuntimeError(f"MM_MILVUS_IMAGE={name}: not here and not to be pulled: name another")
-    subprocess.run([BUILD_SCRIPT], check=True, env=os.environ | {"PYTHON": sys.executable})
+    if not is_local(BUILT_IMAGE):
+        install(BUILD_PACKAGES)
+        subprocess.run([BUILD_SCRIPT], check=True, env=os.environ | {"PYTHON": sys.executable})
     return BUILT_IMAGE
 
 
@@ -173,19 +177,19 @@ def engine_answers() -> bool:
         return False
 
 
-def missing_programs() -> list[str]:
-    """The Debian packages of the programs that are not here."""
-    return [package for program, package in PACKAGES.items() if not shutil.which(program)]
+def missing(packages: dict[str, str]) -> list[str]:
+    """The packages whose programs are not here."""
+    return [package for program, package in packages.items() if not shutil.which(program)]
 
 
-def install_programs() -> None:
-    missing = missing_programs()
-    if not missing:
+def install(packages: dict[str, str]) -> None:
+    names = missing(packages)
+    if not names:
         return
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
     subprocess.run(
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing],
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *names],
         check=True,
         env=environment,
     )

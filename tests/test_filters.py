@@ -298,8 +298,8 @@ COLUMNS = {"price": "double", "color": "varchar", "stock": "int64", "new": "bool
 
 ASKED = [
     "price<50", "price!=40", "price=39.5", "price>-1e300", 'color="red"', 'color=""', "color<s",
-    "color>a", "color!=red", 'color!=""', 'color>=""', 'color="it\'s"', "stock>=3", "stock!=3", "stock=3.0",
-    "new=true", "new!=true", "like>3", "like!=4",
+    "color>a", "color!=red", 'color!=""', 'color>=""', 'color="it\'s"', "stock>=3", "stock!=3",
+    "stock=3.0", "new=true", "new!=true", "like>3", "like!=4",
 ]  # fmt: skip
 
 

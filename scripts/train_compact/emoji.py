@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from .downloads import npm, read, read_json
+from .downloads import npm, read_json
 
 CLDR = "cldr-annotations-full@48.2.0"
 LISTING = "emoji-datasource-google@16.0.0"

@@ -11,7 +11,7 @@ import typer
 from mm_milvus.cli.query import print_hits, save_gallery
 from mm_milvus.errors import SourceError
 
-QUERIES = ("red dress", "happy cat", "something to eat at the beach")
+QUERIES = ("red dress", "happy cat", "animals of the sea")
 
 IN_PACKAGE = Path(__file__).parents[1] / "examples" / "emoji"
 IN_REPOSITORY = Path(__file__).parents[3] / "examples" / "emoji"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from mm_milvus.search import Hit, ListScore
+
+COLUMNS_A_PICTURE = 16
+"""How wide a picture is shown in a terminal."""
 
 FILTER, OUTPUT = "Filter", "Output"
 
@@ -86,12 +92,13 @@ query.__doc__ = EXAMPLES
 
 
 def print_hits(hits: Sequence[Hit]) -> None:
-    """A table of hits; above it, in a terminal that can show them, their pictures."""
+    """A table of hits; above it their pictures, in a terminal that can show them."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    show_pictures(hits)
     console = Console()
     if not hits:
         console.print("no hits")
@@ -113,6 +120,24 @@ def print_hits(hits: Sequence[Hit]) -> None:
             _place(hit.text),
         )
     console.print(table)
+
+
+def show_pictures(hits: Sequence[Hit]) -> None:
+    """The pictures of the hits in one row, in a terminal that can show them; else nothing."""
+    from mm_milvus.errors import MmMilvusError
+    from mm_milvus.render.contact_sheet import contact_sheet
+    from mm_milvus.render.terminal import detect, encode
+
+    protocol = detect(os.environ, sys.stdout.isatty())
+    if protocol is None:
+        return
+    columns = shutil.get_terminal_size().columns
+    pictures = []
+    for number, hit in enumerate(hits[: max(1, columns // COLUMNS_A_PICTURE)], start=1):
+        with suppress(MmMilvusError, OSError):
+            pictures.append((_open_image(hit.uri), f"{number}  {hit.score:.3f}"))
+    if pictures:
+        print(encode(contact_sheet([("", pictures)]), protocol, columns), end="")
 
 
 def _place(place: ListScore | None) -> str:

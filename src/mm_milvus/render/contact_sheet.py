@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
+from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from mm_milvus.render.paper import on_white
 
 THUMBNAIL = 128
 GAP = 16
@@ -12,6 +16,8 @@ MARGIN = 24
 TITLE_SIZE, LABEL_SIZE = 18, 12
 TITLE_HEIGHT, LABEL_HEIGHT = 32, 20
 ROW_HEIGHT = TITLE_HEIGHT + THUMBNAIL + LABEL_HEIGHT
+DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212"
+NO_CHARACTER = "\uffff"
 INK, FAINT, FRAME = "#16181d", "#5b6270", "#e4e7ec"
 
 Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
@@ -21,7 +27,8 @@ def contact_sheet(rows: Sequence[tuple[str, Sequence[tuple[Image.Image, str]]]])
     """Lay rows of pictures out on white, RGB; of each row, its title and (picture, label) pairs.
 
     Every picture is fitted into 128 x 128 pixels, whole; a title or a label that is too long
-    for its place is cut with an ellipsis.
+    for its place is cut with an ellipsis. Pillow's own font has few letters beyond ASCII: a letter
+    that it lacks is drawn without its accent, any other sign as "?".
     """
     columns = max((len(pictures) for _, pictures in rows), default=0)
     across = max(columns, 1) * (THUMBNAIL + GAP) - GAP
@@ -44,10 +51,7 @@ def _draw_row(sheet: Image.Image, top: int, pictures: Sequence[tuple[Image.Image
 
 
 def _thumbnail(picture: Image.Image) -> Image.Image:
-    rgba = ImageOps.contain(picture.convert("RGBA"), (THUMBNAIL, THUMBNAIL))
-    tile = Image.new("RGB", (THUMBNAIL, THUMBNAIL), "white")
-    place = (THUMBNAIL - rgba.width) // 2, (THUMBNAIL - rgba.height) // 2
-    tile.paste(rgba, place, rgba)
+    tile = ImageOps.pad(on_white(picture), (THUMBNAIL, THUMBNAIL), color="white")
     ImageDraw.Draw(tile).rectangle((0, 0, THUMBNAIL - 1, THUMBNAIL - 1), outline=FRAME)
     return tile
 
@@ -55,7 +59,23 @@ def _thumbnail(picture: Image.Image) -> Image.Image:
 def _write(
     sheet: Image.Image, at: tuple[int, int], text: str, font: Font, colour: str, width: int
 ) -> None:
-    ImageDraw.Draw(sheet).text(at, _fitted(" ".join(text.split()), font, width), colour, font)
+    line = "".join(_drawable(sign) for sign in " ".join(text.split()))
+    ImageDraw.Draw(sheet).text(at, _fitted(line, font, width), colour, font)
+
+
+@cache
+def _drawable(sign: str) -> str:
+    if _has_glyph(sign):
+        return sign
+    if sign in DASHES:
+        return "-"
+    plain = unicodedata.normalize("NFKD", sign)[0]
+    return plain if plain != sign and _has_glyph(plain) else "?"
+
+
+def _has_glyph(sign: str) -> bool:
+    font = ImageFont.load_default(LABEL_SIZE)
+    return bytes(font.getmask(sign)) != bytes(font.getmask(NO_CHARACTER))
 
 
 def _fitted(text: str, font: Font, width: int) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from mm_milvus.errors import MmMilvusError
+from mm_milvus.render.paper import on_white
 from mm_milvus.render.style import CSS
 from mm_milvus.search.hits import Hit, ListScore
 
@@ -88,7 +89,7 @@ def _card(place: int, hit: Hit, load_image: ImageLoader) -> str:
     return (
         f'<li class="card"><div class="picture">{_picture(hit, load_image)}'
         f'<span class="rank">{place}</span>'
-        f'<span class="score" title="score">{hit.score:.3f}</span></div>'
+        f'<span class="score" title="score">{hit.score:.4f}</span></div>'
         f'<div class="body">{caption}<p class="item" title="{escape(hit.uri)}">'
         f"{escape(hit.item_id)}</p>"
         f"<dl>{_place('image', hit.image)}{_place('text', hit.text)}</dl>"
@@ -112,8 +113,7 @@ def _img(image: Image.Image, alt: str) -> str:
 def _data_uri(image: Image.Image) -> str:
     """The picture as a `data:` URI, at most `THUMBNAIL` pixels a side; small ones lose nothing."""
     lossless = max(image.size) <= SMALL
-    mode = "RGBA" if image.has_transparency_data else "RGB"
-    thumbnail = image.convert(mode)
+    thumbnail = on_white(image)
     thumbnail.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     thumbnail.save(buffer, "WEBP", quality=QUALITY, lossless=lossless)

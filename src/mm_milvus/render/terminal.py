@@ -14,6 +14,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from mm_milvus.render.paper import on_white
+
 Protocol = Literal["kitty", "iterm2", "blocks"]
 
 CHUNK = 4096
@@ -22,7 +24,14 @@ CHUNK = 4096
 CELL_WIDTH = 10
 """Pixels of a terminal's cell, about: a picture is sent no wider than it will be shown."""
 
-_KITTY_PROGRAMS = ("ghostty", "WezTerm")
+# WezTerm speaks kitty's protocol as well, but a picture erases the one before it.
+_PROGRAMS: Mapping[str, Protocol] = {
+    "kitty": "kitty",
+    "ghostty": "kitty",
+    "iTerm.app": "iterm2",
+    "WezTerm": "iterm2",
+}
+_KITTY_TERMS = ("xterm-kitty", "xterm-ghostty")
 _MULTIPLEXERS = ("screen", "tmux")
 
 
@@ -37,13 +46,12 @@ def detect(environ: Mapping[str, str], isatty: bool) -> Protocol | None:
         return None
     # A multiplexer passes the variables of the terminal around it on, and swallows its pictures.
     if not ("TMUX" in environ or term.startswith(_MULTIPLEXERS)):
-        program = environ.get("TERM_PROGRAM")
-        if term == "xterm-kitty" or "KITTY_WINDOW_ID" in environ or program in _KITTY_PROGRAMS:
+        program = environ.get("TERM_PROGRAM", "")
+        if program in _PROGRAMS:
+            return _PROGRAMS[program]
+        # An editor that was started in kitty inherits the window's number, and names itself.
+        if term in _KITTY_TERMS or ("KITTY_WINDOW_ID" in environ and not program):
             return "kitty"
-        if term == "xterm-ghostty":
-            return "kitty"
-        if program == "iTerm.app":
-            return "iterm2"
     return "blocks" if environ.get("COLORTERM") in ("truecolor", "24bit") else None
 
 
@@ -54,7 +62,7 @@ def encode(image: Image.Image, protocol: Protocol, columns: int) -> str:
     """
     if columns < 1:
         raise ValueError(f"columns is {columns}, and must be at least 1")
-    image = image.convert("RGB")
+    image = on_white(image)
     if protocol == "kitty":
         return "".join(_kitty(image, columns)) + "\n"
     if protocol == "iterm2":
@@ -83,10 +91,14 @@ def _blocks(image: Image.Image, columns: int) -> Iterator[str]:
     pixels = np.asarray(image.resize((columns, 2 * rows), Image.Resampling.LANCZOS))
     for upper, lower in zip(pixels[::2].tolist(), pixels[1::2].tolist(), strict=True):
         cells = (
-            f"\x1b[38;2;{r};{g};{b};48;2;{R};{G};{B}m▀"
-            for (r, g, b), (R, G, B) in zip(upper, lower, strict=True)
+            f"\x1b[38;2;{_rgb(above)};48;2;{_rgb(below)}m▀"
+            for above, below in zip(upper, lower, strict=True)
         )
         yield "".join(cells) + "\x1b[0m"
+
+
+def _rgb(pixel: list[int]) -> str:
+    return ";".join(map(str, pixel))
 
 
 def _png(image: Image.Image, columns: int) -> bytes:
