@@ -1,6 +1,6 @@
 """Draw the README's picture: real queries, and their first hits in a store of examples/emoji.
 
-    python scripts/make_readme_picture.py STORE.db
+python scripts/make_readme_picture.py STORE.db
 """
 
 from __future__ import annotations
