@@ -106,7 +106,7 @@ def test_the_store_the_token_and_the_model_come_from_the_environment(run, pictur
         (["ingest", "PICTURES", "--uri", "store"], 1, "store.db"),
         (["query", "a"], 1, "mm_milvus.db does not exist"),
         (["query", "--nonsense"], 2, "nonsense"),
-        (["datasets", "drop"], 2, "NAME"),
+        (["datasets", "drop"], 2, "name"),
         (["nonsense"], 2, "nonsense"),
     ],
 )

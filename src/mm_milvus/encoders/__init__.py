@@ -7,6 +7,7 @@ models that need them.
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import cast
 
 from mm_milvus.encoders.base import Encoder, EncoderSpec
@@ -37,6 +38,9 @@ def load_encoder(name: str, *, device: str | None = None, batch_size: int | None
         return load_compact()
     if entry := _entry_point(name):
         return _load_entry_point(entry)
+    if Path(name).is_dir():
+        # A data set remembers this name, and is asked from other folders.
+        name = str(Path(name).resolve())
     from mm_milvus.encoders.snapshot import find_model
 
     # Finding comes before torch is imported: a model that is not there is told at once.
