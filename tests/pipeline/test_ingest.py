@@ -86,6 +86,15 @@ def test_only_what_changed_is_encoded_again(run, uri, dataset, folder):
     assert found(uri, dataset, "saxophone", where=["price=12"]) == ["saxophone"]
 
 
+def test_changed_metadata_is_rewritten_without_encoding(run, uri, dataset, folder):
+    run()
+    caption(folder, "dog", "dog", "dog emoji", price=7)
+    report = run()
+    assert (report.images, report.captions, report.skipped) == (0, 0, 6)
+    assert found(uri, dataset, "dog", where=["price=7"]) == ["dog"]
+    assert counts(uri, dataset) == {"image": 6, "text": 12}
+
+
 def test_what_left_the_data_set_stays_until_it_is_pruned(run, uri, dataset, folder):
     run()
     for suffix in ("png", "json"):

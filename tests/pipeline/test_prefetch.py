@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import closing
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from mm_milvus.pipeline.prefetch import Prefetch
 @settings(deadline=None, max_examples=50, derandomize=True)
 @given(st.lists(st.integers()), st.integers(1, 5))
 def test_all_values_come_in_order(values, depth):
-    with Prefetch(iter(values), threading.Event(), depth) as stage:
+    with closing(Prefetch(iter(values), threading.Event(), depth)) as stage:
         assert list(stage) == values
 
 
@@ -27,7 +28,7 @@ def test_it_runs_ahead_by_no_more_than_its_depth():
             taken.append(number)
             yield number
 
-    with Prefetch(numbers(), threading.Event(), depth=3) as stage:
+    with closing(Prefetch(numbers(), threading.Event(), depth=3)) as stage:
         assert next(stage) == 0
         time.sleep(0.3)
         assert len(taken) <= 1 + 3 + 1
@@ -38,7 +39,7 @@ def test_an_error_comes_after_the_values_before_it():
         yield 1
         raise ValueError("broken")
 
-    with Prefetch(broken(), threading.Event()) as stage:
+    with closing(Prefetch(broken(), threading.Event())) as stage:
         assert next(stage) == 1
         with pytest.raises(ValueError, match="broken"):
             next(stage)
@@ -56,7 +57,7 @@ def test_leaving_early_closes_the_iterator_and_ends_its_thread():
         finally:
             closed.set()
 
-    with Prefetch(endless(), threading.Event()) as stage:
+    with closing(Prefetch(endless(), threading.Event())) as stage:
         next(stage)
     assert closed.is_set()
     assert not [t for t in threading.enumerate() if t.name == "mm-milvus-stage"]
@@ -69,7 +70,7 @@ def test_a_chain_ends_when_one_stage_is_left_waiting():
         yield 1
         release.wait(5)
 
-    with Prefetch(slow(), stop) as first, Prefetch(iter(first), stop) as second:
+    with closing(Prefetch(slow(), stop)) as first, closing(Prefetch(first, stop)) as second:
         assert next(second) == 1
         release.set()
     assert not [t for t in threading.enumerate() if t.name == "mm-milvus-stage"]

@@ -7,6 +7,8 @@ prune      what the store holds and the data set no longer has
 ingest     the loop that shows it all
 """
 
-from mm_milvus.pipeline.ingest import IngestOptions, IngestReport, ingest
+from mm_milvus.pipeline.ingest import ingest
+from mm_milvus.pipeline.options import IngestOptions
+from mm_milvus.pipeline.report import IngestReport
 
 __all__ = ["IngestOptions", "IngestReport", "ingest"]

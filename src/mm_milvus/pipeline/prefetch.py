@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
@@ -24,8 +23,8 @@ class Prefetch(Generic[T]):
     """Runs an iterator ahead of its consumer, in its own thread, by at most `depth` values.
 
     Order is kept. What the iterator raises, the consumer sees in its place. An exception in the
-    consumer (Ctrl-C above all) leaves the queue intact: iteration can go on. Leaving the `with`
-    block stops the thread and closes the iterator.
+    consumer leaves the queue intact: iteration can go on. `close` stops the thread and closes the
+    iterator.
 
     stop  shared by all stages of a pipeline: set, it ends every wait, so that no stage waits
           for another that is gone
@@ -62,19 +61,6 @@ class Prefetch(Generic[T]):
         """Stop all stages, and wait until this one has let go of its iterator."""
         self._stop.set()
         self._thread.join()
-
-    def __enter__(self) -> Self:
-        """Enter a block that ends with `close`."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        """Close."""
-        self.close()
 
     def _run(self) -> None:
         try:

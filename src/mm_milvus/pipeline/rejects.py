@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
 from mm_milvus.pipeline.flow import Reject
 
@@ -20,8 +19,9 @@ class RejectsFile:
     """
 
     def __init__(self, dataset: str) -> None:
-        """Name the file."""
+        """Name the file, and forget the former run's."""
         self.path = Path(re.sub(r"[/\\\0]", "_", dataset) + ".rejects.jsonl")
+        self.path.unlink(missing_ok=True)
         self._file: IO[str] | None = None
 
     def write(self, rejects: Iterable[Reject]) -> None:
@@ -31,17 +31,7 @@ class RejectsFile:
                 self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace")
             self._file.write(json.dumps(asdict(reject), ensure_ascii=False) + "\n")
 
-    def __enter__(self) -> Self:
-        """Forget the former run."""
-        self.path.unlink(missing_ok=True)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        """Close the file."""
+    def close(self) -> None:
+        """Close the file, if there is one."""
         if self._file is not None:
             self._file.close()
