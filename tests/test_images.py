@@ -3,21 +3,46 @@
 from __future__ import annotations
 
 import io
+import struct
+import subprocess
+import sys
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
-from transformers import CLIPImageProcessorPil, SiglipImageProcessorPil
+from PIL import Image, ImageCms, features
+from transformers import (
+    ChineseCLIPImageProcessorPil,
+    CLIPImageProcessorPil,
+    SiglipImageProcessorPil,
+)
 
 from mm_milvus import images
 from mm_milvus.errors import ImageError
 from mm_milvus.images import Preprocessing, decode, load_pixels
 
-RED, BLUE = (255, 0, 0), (0, 0, 255)
-CLIP = Preprocessing(224, 224, 224, "bicubic", (0, 0, 0), (1, 1, 1))
-SQUASH = Preprocessing(160, 160, None, "bilinear", (0, 0, 0), (1, 1, 1))
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"] + ["AVIF"] * features.check("avif")
+ORIENTATION = 0x0112
+UNTONED = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+
+
+# Pillow's remarks on broken metadata; that the package silences them has a test of its own.
+pytestmark = pytest.mark.filterwarnings(r"ignore::UserWarning:PIL\..*")
+
+
+def fit(height: int, width: int, shortest_edge: int | None) -> Preprocessing:
+    return Preprocessing(height, width, shortest_edge, "bicubic", *UNTONED)
+
+
+CLIP, SQUASH = fit(224, 224, 224), fit(160, 160, None)
+PLAIN = {"do_rescale": False, "do_normalize": False}
+Processor = ChineseCLIPImageProcessorPil | CLIPImageProcessorPil | SiglipImageProcessorPil
 
 
 def saved(image: Image.Image, name: str, **options: object) -> bytes:
@@ -31,169 +56,435 @@ def noise(width: int, height: int) -> Image.Image:
     return Image.fromarray(values)
 
 
+def smooth(width: int, height: int) -> Image.Image:
+    return noise(13, 11).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def quadrants() -> Image.Image:
+    """64 x 32: red and green above, blue and white below."""
+    image = Image.new("RGB", (64, 32), RED)
+    image.paste(GREEN, (32, 0, 64, 16))
+    image.paste(BLUE, (0, 16, 32, 32))
+    image.paste(WHITE, (32, 16, 64, 32))
+    return image
+
+
+def oriented(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return exif.tobytes()
+
+
+def corners(image: Image.Image) -> list[tuple[int, ...]]:
+    """The colours at the top left, top right, bottom left and bottom right, to 0 or 255."""
+    right, bottom = image.width - 4, image.height - 4
+    places = [(4, 4), (right, 4), (4, bottom), (right, bottom)]
+    return [tuple(255 * (value > 127) for value in image.getpixel(place)) for place in places]
+
+
 def pixel(data: bytes, x: int = 0, y: int = 0) -> tuple[int, ...]:
     image = decode(data)
     assert image.mode == "RGB"
     return image.getpixel((x, y))
 
 
-def near(colour: tuple[int, ...], expected: tuple[int, ...]) -> bool:
-    return all(abs(a - b) <= 8 for a, b in zip(colour, expected, strict=True))
+def greys(values: np.ndarray) -> list[int]:
+    """What one row of numbers becomes when it is stored as a TIFF."""
+    return np.asarray(decode(saved(Image.fromarray(values[None]), "TIFF")))[0, :, 1].tolist()
 
 
-@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
+def difference(ours: np.ndarray, theirs: np.ndarray) -> float:
+    return float(np.abs(ours.astype(int) - theirs).mean())
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A grey PNG that says its size, and holds next to nothing."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 99))
+
+
+# Formats
+
+
+@pytest.mark.parametrize("name", FORMATS)
 def test_every_format_is_read(name):
-    assert near(pixel(saved(Image.new("RGB", (32, 24), RED), name)), RED)
+    image = decode(saved(Image.new("RGB", (32, 24), RED), name))
+    assert (image.mode, image.size) == ("RGB", (32, 24))
+    assert image.getpixel((16, 12)) == pytest.approx(RED, abs=2)
 
 
-@pytest.mark.parametrize("name", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_an_animation_gives_its_first_frame(name):
-    first, second = Image.new("RGB", (16, 16), RED), Image.new("RGB", (16, 16), BLUE)
-    assert near(pixel(saved(first, name, save_all=True, append_images=[second])), RED)
+def test_progressive_and_grey_jpeg_are_read():
+    assert pixel(saved(smooth(64, 48), "JPEG", progressive=True), 5, 5) == pixel(
+        saved(smooth(64, 48), "JPEG"), 5, 5
+    )
+    assert pixel(saved(Image.new("L", (16, 16), 77), "JPEG")) == (77, 77, 77)
 
 
 @pytest.mark.parametrize(
-    ("orientation", "top_left"), [(1, RED), (2, BLUE), (3, BLUE), (4, RED), (6, RED), (8, BLUE)]
+    "name", sorted({"GIF", "WEBP", "PNG", "TIFF", "AVIF", "MPO"} & {*FORMATS, "MPO"})
 )
-def test_exif_orientation_is_applied(orientation, top_left):
-    image = Image.new("RGB", (64, 32), RED)
-    image.paste(BLUE, (32, 0, 64, 32))
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    data = saved(image, "JPEG", exif=exif, quality=95, subsampling=0)
-    upright = decode(data)
-    assert upright.size == ((32, 64) if orientation > 4 else (64, 32))
-    assert near(upright.getpixel((2, 2)), top_left)
+def test_an_animation_gives_its_first_frame(name):
+    first, second = Image.new("RGB", (16, 16), RED), Image.new("RGB", (16, 16), BLUE)
+    data = saved(first, name, save_all=True, append_images=[second])
+    assert pixel(data, 8, 8) == pytest.approx(RED, abs=3)
 
 
-def test_a_broken_exif_block_does_not_reject_the_picture():
-    data = saved(Image.new("RGB", (8, 8), RED), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
-    assert near(pixel(data), RED)
+@pytest.mark.skipif(find_spec("pillow_heif") is not None, reason="pillow-heif is installed")
+def test_heic_names_the_plugin_that_reads_it():
+    with pytest.raises(ImageError, match=r"^is HEIC, .*: pip install pillow-heif$"):
+        decode(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(99))
+
+
+def test_heic_is_read_with_the_plugin():
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    data = saved(quadrants(), "HEIF", quality=95, exif=oriented(6))
+    assert corners(decode(data)) == [BLUE, RED, WHITE, GREEN]
+
+
+# Orientation
+
+
+@pytest.mark.parametrize(
+    ("orientation", "expected"),
+    [
+        (1, [RED, GREEN, BLUE, WHITE]),
+        (2, [GREEN, RED, WHITE, BLUE]),
+        (3, [WHITE, BLUE, GREEN, RED]),
+        (4, [BLUE, WHITE, RED, GREEN]),
+        (5, [RED, BLUE, GREEN, WHITE]),
+        (6, [BLUE, RED, WHITE, GREEN]),
+        (7, [WHITE, GREEN, BLUE, RED]),
+        (8, [GREEN, WHITE, RED, BLUE]),
+        (0, [RED, GREEN, BLUE, WHITE]),
+        (99, [RED, GREEN, BLUE, WHITE]),
+    ],
+)
+def test_exif_orientation_is_applied(orientation, expected):
+    image = decode(saved(quadrants(), "JPEG", exif=oriented(orientation)))
+    assert image.size == ((32, 64) if 5 <= orientation <= 8 else (64, 32))
+    assert corners(image) == expected
+
+
+@pytest.mark.parametrize("name", sorted({"JPEG", "PNG", "WEBP", "TIFF", "AVIF"} & {*FORMATS}))
+@pytest.mark.parametrize("exact", [True, False])
+def test_orientation_is_applied_once_in_every_format(name, exact):
+    """Some decoders turn the picture themselves."""
+    data = saved(quadrants(), name, exif=oriented(6))
+    assert corners(decode(data)) == [BLUE, RED, WHITE, GREEN]
+    pixels = load_pixels(data, fit(60, 30, 30), exact=exact)
+    assert pixels.shape == (60, 30, 3)
+    assert corners(Image.fromarray(pixels)) == [BLUE, RED, WHITE, GREEN]
+
+
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0rubbish", b"Exif\0\0"]
+)
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP"])
+def test_a_broken_exif_block_does_not_reject_the_picture(name, exif):
+    data = saved(Image.new("RGB", (8, 8), RED), name, exif=exif)
+    assert pixel(data) == pytest.approx(RED, abs=2)
+
+
+# Modes
 
 
 @pytest.mark.parametrize(
     ("image", "name", "expected"),
     [
-        (Image.new("RGBA", (4, 4), (255, 0, 0, 0)), "PNG", (255, 255, 255)),
-        (Image.new("RGBA", (4, 4), (255, 0, 0, 128)), "PNG", (255, 127, 127)),
-        (Image.new("LA", (4, 4), (0, 0)), "PNG", (255, 255, 255)),
-        (Image.new("L", (4, 4), 77), "PNG", (77, 77, 77)),
-        (Image.new("1", (4, 4), 1), "PNG", (255, 255, 255)),
+        (Image.new("RGBA", (8, 8), (255, 0, 0, 0)), "PNG", WHITE),
+        (Image.new("RGBA", (8, 8), (255, 0, 0, 128)), "PNG", (255, 127, 127)),
+        (Image.new("RGBA", (8, 8), (255, 0, 0, 255)), "WEBP", RED),
+        (Image.new("RGBA", (8, 8), (255, 0, 0, 0)), "TIFF", WHITE),
+        (Image.new("LA", (8, 8), (0, 0)), "PNG", WHITE),
+        (Image.new("LA", (8, 8), (0, 128)), "PNG", (127, 127, 127)),
+        (Image.new("PA", (8, 8), (0, 0)), "TIFF", WHITE),
+        (Image.new("L", (8, 8), 77), "PNG", (77, 77, 77)),
+        (Image.new("1", (8, 8), 1), "PNG", WHITE),
+        (Image.new("1", (8, 8), 0), "TIFF", (0, 0, 0)),
         (Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "TIFF", RED),
         (Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG", RED),
-        (Image.new("I;16", (4, 4), 32896), "PNG", (128, 128, 128)),
-        (Image.new("I;16", (4, 4), 65535), "TIFF", (255, 255, 255)),
         (Image.new("YCbCr", (8, 8), (76, 85, 255)), "JPEG", RED),
+        (Image.new("YCbCr", (8, 8), (76, 85, 255)), "TIFF", RED),
     ],
 )
 def test_every_mode_becomes_rgb(image, name, expected):
-    assert near(pixel(saved(image, name)), expected)
+    lossy = {"lossless": True} if name == "WEBP" else {}
+    assert pixel(saved(image, name, **lossy)) == pytest.approx(expected, abs=2)
 
 
-def test_a_transparent_palette_lies_on_white():
+@pytest.mark.parametrize("name", ["PNG", "GIF"])
+def test_a_transparent_palette_lies_on_white(name):
     image = Image.new("P", (4, 4), 0)
     image.putpalette([255, 0, 0, 0, 0, 255])
-    assert pixel(saved(image, "PNG", transparency=0)) == (255, 255, 255)
-    assert pixel(saved(image, "PNG")) == RED
+    image.putpixel((1, 0), 1)
+    assert pixel(saved(image, name)) == RED
+    transparent = saved(image, name, transparency=0)
+    assert (pixel(transparent), pixel(transparent, 1)) == (WHITE, BLUE)
 
 
-def test_floats_are_stretched_to_their_own_range():
-    values = np.array([[0.0, 0.5], [0.25, 1.0]], dtype=np.float32)
-    image = decode(saved(Image.fromarray(values), "TIFF"))
-    assert [image.getpixel((x, y))[0] for y in (0, 1) for x in (0, 1)] == [0, 128, 64, 255]
+def test_a_palette_of_half_transparent_colours_is_blended():
+    image = Image.new("P", (4, 4), 0)
+    image.putpalette([255, 0, 0])
+    assert pixel(saved(image, "PNG", transparency=b"\x80")) == (255, 127, 127)
+
+
+@pytest.mark.parametrize(("mode", "key"), [("RGB", RED), ("L", 7), ("1", 1)])
+def test_a_colour_that_stands_for_transparency_lies_on_white(mode, key):
+    assert pixel(saved(Image.new(mode, (4, 4), key), "PNG", transparency=key)) == WHITE
+
+
+@pytest.mark.parametrize(("value", "grey"), [(0, 0), (300, 1), (32_768, 128), (65_535, 255)])
+@pytest.mark.parametrize(("mode", "name"), [("I;16", "PNG"), ("I;16", "TIFF"), ("I;16B", "TIFF")])
+def test_16_bits_are_scaled_and_not_clipped(mode, name, value, grey):
+    assert pixel(saved(Image.new(mode, (4, 4), value), name)) == (grey, grey, grey)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([0, 32_768, 65_535], np.int32), [0, 128, 255]),
+        (np.array([0, 500_000, 1_000_000], np.int32), [0, 128, 255]),
+        (np.array([-100, 0, 155], np.int32), [0, 100, 255]),
+        (np.array([0.25, 0.5, 1], np.float32), [64, 128, 255]),
+        (np.array([0.5, 0.5], np.float32), [128, 128]),
+        (np.array([10, 254.7], np.float32), [10, 255]),
+        (np.array([0, 65_535], np.float32), [0, 255]),
+        (np.array([-3e38, 0, 3e38], np.float32), [0, 128, 255]),
+        (np.array([-5, -5], np.float32), [0, 0]),
+        (np.array([np.nan, 1, np.inf, -np.inf], np.float32), [0, 255, 0, 0]),
+    ],
+)
+def test_deep_pixels_are_scaled_by_the_range_that_they_seem_to_use(values, expected):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert greys(values) == expected
 
 
 def test_a_colour_profile_is_no_obstacle():
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     data = saved(Image.new("RGB", (8, 8), BLUE), "JPEG", icc_profile=profile)
-    assert near(pixel(data), BLUE)
+    assert pixel(data) == pytest.approx(BLUE, abs=2)
+
+
+# Refusals
 
 
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "is empty"),
-        (b"<!DOCTYPE html><html></html>", "is not an image: it begins with '<!DOCTYPE html>"),
-        (b"hello", "is not an image that can be read"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "is HEIC, which needs a plug-in: pip install pillow-heif"),
+        (b"", r"is empty \(0 bytes\)"),
+        (b"<!DOCTYPE html>\n<p>", "is not an image: it begins with '<!DOCTYPE html> <p>'"),
+        (b"hello", "is not an image: it begins with 'hello'"),
+        (bytes(500), r"is not an image that can be read: it begins with the bytes( 00){8}"),
         (saved(noise(64, 64), "JPEG")[:1500], "is truncated"),
         (saved(noise(64, 64), "PNG")[:5000], "is truncated"),
+        (saved(noise(64, 64), "GIF")[:3000], "is truncated"),
+        (saved(noise(64, 64), "WEBP")[:900], r"is truncated or broken \(.*\)"),
+        (b"BMW cars are fast", r"is truncated or broken \(.*\)"),
+        (png_header(20_000, 20_000), "has 400,000,000 pixels, over the limit of 178,956,970"),
+        (png_header(70_000, 1), "is 70,000 x 1, over the limit of 65,535 a side"),
+        (png_header(0, 5), r"is truncated or broken .*"),
     ],
-)
+)  # fmt: skip
 def test_a_bad_file_is_refused_with_the_reason(data, reason):
-    with pytest.raises(ImageError, match=reason) as error:
+    with pytest.raises(ImageError, match=f"^{reason}$"):
         decode(data)
-    assert "\n" not in str(error.value)
-
-
-def test_a_bomb_is_refused_before_it_is_decoded():
-    bomb = saved(Image.new("1", (30_000, 30_000)), "PNG")
-    assert len(bomb) < 200_000
-    with pytest.raises(ImageError, match=r"pixels.* limit of 89,478,485"):
-        decode(bomb)
 
 
 def test_a_file_over_the_limit_of_bytes_is_refused(monkeypatch):
-    monkeypatch.setattr(images, "MAX_BYTES", 100)
-    with pytest.raises(ImageError, match="over the limit of 100"):
-        decode(saved(noise(64, 64), "PNG"))
+    data = saved(noise(64, 64), "BMP")
+    monkeypatch.setattr(images, "MAX_BYTES", len(data))
+    assert decode(data).size == (64, 64)
+    with pytest.raises(ImageError, match=r"^has 12,343 bytes, over the limit of 12,342$"):
+        decode(data + b"\0")
+
+
+def test_the_limit_of_pixels_is_ours_and_not_the_host_applications(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        assert decode(saved(noise(64, 64), "PNG")).size == (64, 64)
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+def test_broken_metadata_is_passed_over_in_silence():
+    """In a process of its own: pytest replaces the filters of warnings."""
+    program = "import sys; from mm_milvus.images import decode; decode(sys.stdin.buffer.read())"
+    data = saved(noise(8, 8), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", program], input=data, capture_output=True, check=True
+    )
+    assert done.stderr == b""
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_cut_file_is_refused_unless_all_of_the_picture_is_there(name):
+    data = saved(noise(24, 16), name)
+    whole = decode(data)
+    for length in range(1, len(data), 5):
+        try:
+            image = decode(data[:length])
+        except ImageError:
+            continue
+        assert image == whole or image.tobytes() == whole.tobytes(), f"{length} of {len(data)}"
+
+
+# Preprocessing
+
+
+def clip(processor: type, height: int, width: int) -> Processor:
+    crop = {"height": height, "width": width}
+    return processor(**PLAIN, size={"shortest_edge": 224}, crop_size=crop)
+
+
+def siglip(height: int, width: int) -> Processor:
+    return SiglipImageProcessorPil(**PLAIN, size={"height": height, "width": width})
+
+
+def assert_equal_to(processor: Processor, preprocessing: Preprocessing, image: Image.Image) -> None:
+    [theirs] = processor(images=image, return_tensors="np")["pixel_values"]
+    ours = load_pixels(saved(image, "PNG"), preprocessing, exact=True)
+    assert ours.dtype == np.uint8
+    np.testing.assert_array_equal(ours, np.moveaxis(theirs, 0, -1))
+
+
+SIZES = [(1, 1), (3, 2), (223, 225), (224, 224), (225, 224), (333, 517), (517, 333), (900, 7)]
+
+
+@pytest.mark.parametrize("size", [*SIZES, (1, 500), (500, 1)])
+def test_the_exact_path_equals_the_models_own_processors(size):
+    assert_equal_to(clip(CLIPImageProcessorPil, 224, 224), CLIP, noise(*size))
+    assert_equal_to(siglip(160, 160), SQUASH, noise(*size))
+
+
+@pytest.mark.parametrize("size", [(3, 2), (225, 224), (333, 517)])
+@pytest.mark.parametrize(
+    ("processor", "preprocessing"),
+    [
+        (clip(ChineseCLIPImageProcessorPil, 224, 224), CLIP),
+        (clip(CLIPImageProcessorPil, 199, 151), fit(199, 151, 224)),
+        (clip(CLIPImageProcessorPil, 301, 256), fit(301, 256, 224)),
+        (siglip(99, 160), fit(99, 160, None)),
+    ],
+    ids=["chinese-clip", "a crop of odd size", "a crop beyond the image", "no square"],
+)
+def test_the_exact_path_equals_processors_of_other_shapes(size, processor, preprocessing):
+    assert_equal_to(processor, preprocessing, noise(*size))
 
 
 @pytest.mark.parametrize(
-    "size",
-    [(1, 1), (1, 60), (224, 224), (333, 517), (517, 333), (640, 480), (1000, 30), (225, 223)],
+    "resample", ["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
 )
-def test_the_exact_path_equals_the_models_own_processors(size):
-    image = noise(*size)
-    data = saved(image, "PNG")
-    settings = {"do_rescale": False, "do_normalize": False}
-    clip = CLIPImageProcessorPil(
-        size={"shortest_edge": 224}, crop_size={"height": 224, "width": 224}, **settings
-    )
-    siglip = SiglipImageProcessorPil(size={"height": 160, "width": 160}, resample=2, **settings)
-    for processor, preprocessing in ((clip, CLIP), (siglip, SQUASH)):
-        [theirs] = processor(images=image, return_tensors="np")["pixel_values"]
-        ours = load_pixels(data, preprocessing, exact=True)
-        assert ours.dtype == np.uint8
-        np.testing.assert_array_equal(ours, np.moveaxis(theirs, 0, -1))
+def test_the_resize_uses_the_named_filter(resample):
+    preprocessing = Preprocessing(40, 40, None, resample, *UNTONED)
+    expected = noise(90, 70).resize((40, 40), Image.Resampling[resample.upper()])
+    ours = load_pixels(saved(noise(90, 70), "PNG"), preprocessing, exact=True)
+    np.testing.assert_array_equal(ours, np.asarray(expected))
 
 
-def test_scaled_decoding_is_near_the_exact_path():
-    smooth = noise(40, 30).resize((1600, 1200), Image.Resampling.BICUBIC)
-    data = saved(smooth, "JPEG", quality=90)
-    exact, scaled = (load_pixels(data, CLIP, exact=exact) for exact in (True, False))
-    assert np.abs(exact.astype(int) - scaled).mean() < 1
+@pytest.mark.parametrize("preprocessing", [CLIP, SQUASH, fit(100, 60, 90), fit(300, 256, 224)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (333, 517), (640, 480), (1601, 1203)])
+def test_the_fast_path_equals_the_exact_one_where_there_is_no_scaled_decoding(preprocessing, size):
+    data = saved(smooth(*size), "PNG")
+    exact, fast = (load_pixels(data, preprocessing, exact=exact) for exact in (True, False))
+    assert difference(exact, fast) < 0.1
 
 
-def test_an_endless_strip_is_cut_to_its_middle():
-    strip = saved(Image.new("RGB", (60_000, 1), RED), "PNG")
-    assert load_pixels(strip, CLIP).shape == (224, 224, 3)
+@pytest.mark.parametrize(
+    ("size", "orientation", "tolerance"),
+    [
+        ((1600, 1200), 1, 0.5),
+        ((1203, 1601), 1, 0.5),
+        ((1600, 1200), 6, 0.5),
+        ((1203, 1601), 3, 1.5),
+    ],
+)
+@pytest.mark.parametrize("preprocessing", [CLIP, SQUASH])
+def test_scaled_decoding_is_near_the_exact_path(preprocessing, size, orientation, tolerance):
+    """Nearest where the size is a multiple of 8, or the picture is stored upright."""
+    data = saved(smooth(*size), "JPEG", quality=90, exif=oriented(orientation))
+    exact, fast = (load_pixels(data, preprocessing, exact=exact) for exact in (True, False))
+    assert difference(exact, fast) < tolerance
 
 
-SEEDS = [saved(noise(40, 30), name) for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")]
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.integers(1, 900), st.integers(1, 900), st.integers(1, 400))
+@example(800, 600, 75)
+@example(801, 600, 75)
+def test_scaled_decoding_keeps_as_many_pixels_as_are_asked_for(width, height, at_least):
+    data = saved(Image.new("RGB", (width, height)), "JPEG")
+    image = decode(data, at_least=at_least)
+    assert min(image.size) >= min(at_least, width, height)
+    if min(width, height) >= 8 * at_least:
+        assert image.size == (-(-width // 8), -(-height // 8))
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@pytest.mark.parametrize("exact", [True, False])
+def test_of_an_endless_strip_the_middle_is_seen(exact):
+    strip = Image.new("RGB", (60_000, 1), RED)
+    strip.paste(GREEN, (29_990, 0, 30_010, 1))
+    pixels = load_pixels(saved(strip, "PNG"), CLIP, exact=exact)
+    assert pixels.shape == (224, 224, 3)
+    assert (pixels == GREEN).all()
+
+
+def test_threads_get_what_one_thread_gets():
+    files = [saved(smooth(300 + 9 * i, 260), name) for i, name in enumerate(FORMATS * 2)]
+    alone = [load_pixels(data, CLIP) for data in files]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda data: load_pixels(data, CLIP), files))
+    np.testing.assert_array_equal(together, alone)
+
+
+# Whatever the bytes are
+
+SEEDS = [
+    *(saved(noise(24, 20), name) for name in FORMATS),
+    *(saved(noise(24, 20), name, exif=oriented(6)) for name in ("JPEG", "PNG", "WEBP", "TIFF")),
+    saved(noise(24, 20), "TIFF", compression="tiff_lzw"),
+    saved(noise(24, 20), "JPEG", progressive=True),
+    saved(noise(24, 20).convert("P"), "PNG", transparency=3),
+    saved(Image.new("I;16", (9, 7), 999), "PNG"),
+    saved(noise(9, 7), "GIF", save_all=True, append_images=[noise(9, 7).rotate(180)]),
+]
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
 @given(
     st.sampled_from(SEEDS),
-    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8),
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=8),
+    st.lists(st.tuples(st.integers(0, 60), st.integers(0, 255)), max_size=3),
     st.floats(0.3, 1),
+    st.booleans(),
 )
-def test_whatever_the_bytes_are_only_image_errors_come_out(seed, changes, kept):
+def test_only_image_errors_come_out_of_a_damaged_file(seed, anywhere, in_header, kept, exact):
     data = bytearray(seed[: int(len(seed) * kept)])
-    for place, value in changes:
+    for place, value in anywhere:
         data[int(place * (len(data) - 1))] = value
+    for place, value in in_header:
+        data[place % len(data)] = value
     try:
-        pixels = load_pixels(bytes(data), SQUASH)
+        pixels = load_pixels(bytes(data), SQUASH, exact=exact)
     except ImageError as error:
         reason = str(error)
-        assert reason
-        assert "\n" not in reason
     else:
+        reason = "none"
         assert pixels.shape == (160, 160, 3)
+    assert reason
+    assert reason.isprintable()
 
 
-@given(st.binary(max_size=200))
-def test_random_bytes_are_refused(data):
+STARTS = [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"II*\0", b"RIFF0000WEBP"]
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.sampled_from(STARTS), st.binary(max_size=200))
+def test_random_bytes_are_refused(start, rest):
     with pytest.raises(ImageError):
-        decode(data)
+        decode(start + rest)

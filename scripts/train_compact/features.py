@@ -6,14 +6,16 @@ import json
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from mm_milvus.encoders.compact.efficientnet import EfficientNetLite0
 from mm_milvus.encoders.compact.encoder import PREPROCESSING
-from mm_milvus.images import resize
+from mm_milvus.images import load_pixels
 
 from .data import VIEWS, Pair, views
 
@@ -44,10 +46,17 @@ def cached(path: Path, network: EfficientNetLite0, pairs: Iterable[Pair], seed: 
 def _run(network: EfficientNetLite0, pairs: list[Pair]) -> Iterator[np.ndarray]:
     mean, std = (torch.tensor(v)[:, None, None] for v in (PREPROCESSING.mean, PREPROCESSING.std))
     for start in range(0, len(pairs), BATCH):
-        pixels = np.stack([resize(p.image, PREPROCESSING) for p in pairs[start : start + BATCH]])
+        pixels = np.stack([_pixels(pair.image) for pair in pairs[start : start + BATCH]])
         x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
         with torch.inference_mode():
             yield network((x - mean) / std).numpy()
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """As the package itself loads a picture."""
+    file = BytesIO()
+    image.save(file, "PNG", compress_level=0)
+    return load_pixels(file.getvalue(), PREPROCESSING)
 
 
 def without_flags(emoji: Features) -> Features:
