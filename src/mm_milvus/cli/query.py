@@ -103,11 +103,11 @@ def print_hits(hits: Sequence[Hit]) -> None:
     if not hits:
         console.print("no hits")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("#", justify="right", style="dim")
-    table.add_column("score", justify="right")
-    table.add_column("item", overflow="fold")
-    table.add_column("caption", overflow="ellipsis", max_width=48, no_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True, width=min(console.width, 120))
+    table.add_column("#", justify="right", style="dim", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("item", overflow="fold", ratio=1)
+    table.add_column("caption", overflow="ellipsis", no_wrap=True, ratio=1)
     table.add_column("image", justify="right", no_wrap=True)
     table.add_column("text", justify="right", no_wrap=True)
     for number, hit in enumerate(hits, start=1):
