@@ -30,9 +30,14 @@ OFFICIAL_IMAGE = "milvusdb/milvus:v2.6.11"
 BUILT_IMAGE = "mm-milvus-test/milvus:2.3.5"
 BUILD_SCRIPT = Path(__file__).parents[1] / "scripts" / "build-milvus-image.sh"
 # The Debian packages of the programs that an engine, and the making of an image, need.
-ENGINE_PACKAGES = {"dockerd": "docker.io", "iptables": "iptables"}
+ENGINE_PACKAGES = {"dockerd": "docker.io", "iptables": "iptables", "ip": "iproute2"}
 BUILD_PACKAGES = {"debootstrap": "debootstrap", "xz": "xz-utils"}
 PORT = 19530
+
+# A bridge of our own: an engine that was killed leaves its containers' addresses on docker0,
+# where they answer for ours. The network is one for documentation (RFC 5737), so nobody's.
+BRIDGE = "mm-milvus0"
+BRIDGE_ADDRESS = "198.51.100.1/24"
 
 REGISTRY_TIMEOUT_S = 20
 PULL_TIMEOUT_S = 900
@@ -52,7 +57,7 @@ def unavailable() -> str | None:
     if os.geteuid() != 0:
         return "no Docker engine answers: start Docker, or run as root for one of the tests' own"
     if missing(ENGINE_PACKAGES) and not shutil.which("apt-get"):
-        return "no Docker engine answers and dockerd or iptables is missing: start Docker"
+        return "no Docker engine answers and dockerd, iptables or ip is missing: start Docker"
     return None
 
 
@@ -209,8 +214,29 @@ def own_engine() -> Iterator[None]:
         tempfile.TemporaryDirectory(prefix="mm-milvus-") as folder,
     ):
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with dockerd(cache / "docker", Path(folder)) as host, environ("DOCKER_HOST", host):
+        with (
+            bridge(),
+            dockerd(cache / "docker", Path(folder)) as host,
+            environ("DOCKER_HOST", host),
+        ):
             yield
+
+
+@contextmanager
+def bridge() -> Iterator[None]:
+    """Makes the network of the containers, anew: what a killed run left on it is cut off."""
+    remove = ["ip", "link", "delete", BRIDGE]
+    subprocess.run(remove, check=False, capture_output=True)
+    for command in (
+        ["ip", "link", "add", BRIDGE, "type", "bridge"],
+        ["ip", "address", "add", BRIDGE_ADDRESS, "dev", BRIDGE],
+        ["ip", "link", "set", BRIDGE, "up"],
+    ):
+        subprocess.run(command, check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(remove, check=True)
 
 
 @contextmanager
@@ -223,6 +249,7 @@ def dockerd(images: Path, run: Path) -> Iterator[str]:
             [
                 "dockerd",
                 "--storage-driver=vfs",
+                f"--bridge={BRIDGE}",
                 f"--data-root={images}",
                 f"--exec-root={run}/exec",
                 f"--pidfile={run}/dockerd.pid",
