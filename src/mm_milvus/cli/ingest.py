@@ -174,5 +174,5 @@ def _print_report(report: IngestReport, *, dry_run: bool) -> None:
     if report.model == "compact" and report.images:
         print(
             "compact is small and runs anywhere; a CLIP model ranks better: "
-            "--model openai/clip-vit-base-patch32"
+            "--model laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
         )

@@ -45,9 +45,9 @@ def load_encoder(name: str, *, device: str | None = None, batch_size: int | None
 
     # Finding comes before torch is imported: a model that is not there is told at once.
     folder = find_model(name)
-    from mm_milvus.encoders.hub import HubEncoder
+    from mm_milvus.encoders.hub import load_hub
 
-    return HubEncoder(name, folder, device=device, batch_size=batch_size)
+    return load_hub(name, folder, device=device, batch_size=batch_size)
 
 
 def _entry_point(name: str) -> EntryPoint | None:

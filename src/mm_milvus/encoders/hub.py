@@ -3,134 +3,87 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
+from torch import Tensor, nn
 
-from mm_milvus.encoders.base import EncoderSpec, Pixels, Vectors
-from mm_milvus.encoders.batching import FittingBatches
 from mm_milvus.encoders.fingerprint import fingerprint
 from mm_milvus.encoders.processor import preprocessing_of
 from mm_milvus.encoders.snapshot import first_line, quiet, weight_files
 from mm_milvus.encoders.text import PADS_TO_MAX_LENGTH, TextInput, max_tokens_of
+from mm_milvus.encoders.torch_encoder import (
+    ImageTower,
+    TextTower,
+    TorchEncoder,
+    Towers,
+    best_dtype,
+    torch_device,
+)
 from mm_milvus.errors import EncoderError
 
-CPU_BATCH = 32
-GPU_BATCH = 256
 
+def load_hub(
+    name: str, folder: Path, *, device: str | None = None, batch_size: int | None = None
+) -> TorchEncoder:
+    """The encoder of any transformers model with get_image_features and get_text_features.
 
-class HubEncoder:
-    """An `Encoder` of any transformers model with get_image_features and get_text_features.
+    folder  a folder that `find_model` gave for `name`
 
     On a GPU weights and activations are bfloat16 where it has that type, else float32; on a CPU
-    float32. Pixels are normalised on the device. Vectors are float32 of unit length.
+    float32. device and batch_size are those of `load_encoder`. Raises EncoderError where the
+    model does not embed images and texts into one space, where its preprocessing is not one that
+    `load_pixels` does, or where its files are broken.
     """
-
-    def __init__(
-        self, name: str, folder: Path, *, device: str | None = None, batch_size: int | None = None
-    ) -> None:
-        """Load the model in `folder`, a folder that `find_model` gave for `name`.
-
-        device and batch_size are those of `load_encoder`. Raises EncoderError where the model
-        does not embed images and texts into one space, where its preprocessing is not one that
-        `load_pixels` does, or where its files are broken.
-        """
-        if batch_size is not None and batch_size < 1:
-            raise EncoderError(f"{name}: a batch of {batch_size} images; it must be at least 1")
-        self._device = _device(device)
-        self._dtype = _dtype(self._device)
-        with _loading(name):
-            parts = _load(name, folder, self._dtype)
-            self._model = parts.model.to(self._device)
-            self._text = _text_input(self._model, parts.tokenizer)
-            preprocessing = preprocessing_of(parts.processor, name)
-        # On uint8 pixels: (pixel / 255 - mean) / std in one step.
-        self._mean = self._channels(preprocessing.mean) * 255
-        self._std = self._channels(preprocessing.std) * 255
-        size = batch_size or (CPU_BATCH if self._device.type == "cpu" else GPU_BATCH)
-        self._image_batches = FittingBatches(size)
-        self._text_batches = FittingBatches(size)
-        self._spec = EncoderSpec(
-            id=name,
-            fingerprint=fingerprint(
-                weight_files(folder, name), self._model.config, preprocessing, self._text
-            ),
-            dim=self._probe(name, preprocessing.height, preprocessing.width),
+    where = torch_device(device)
+    with loading(name):
+        parts = _load(name, folder, best_dtype(where))
+        model = parts.model.to(where)
+        text_input = _text_input(model, parts.tokenizer)
+        preprocessing = preprocessing_of(parts.processor, name)
+        towers = Towers(
+            image=ImageTower(ImageFeatures(model), preprocessing).to(where),
+            text=TextTower(TextFeatures(model)),
+            text_input=text_input,
             preprocessing=preprocessing,
-            max_tokens=self._text.max_tokens,
         )
+        mark = fingerprint(weight_files(folder, name), model.config, preprocessing, text_input)
+        return TorchEncoder(name, towers, fingerprint=mark, batch_size=batch_size)
 
-    @property
-    def spec(self) -> EncoderSpec:
-        """The facts of this encoder."""
-        return self._spec
 
-    @property
-    def batch_size(self) -> int:
-        """How many images fit the device at once; falls when a batch ran out of memory."""
-        return self._image_batches.size
+class ImageFeatures(nn.Module):
+    """The image half of a model of the CLIP family."""
 
-    def encode_images(self, pixels: Pixels) -> Vectors:
-        """Embed uint8 (n, height, width, 3) pixels to float32 (n, dim), unit rows."""
-        height, width = self._spec.preprocessing.height, self._spec.preprocessing.width
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != (height, width, 3):
-            raise EncoderError(
-                f"{self._spec.id}: pixels must be uint8 (n, {height}, {width}, 3), not "
-                f"{pixels.dtype} {pixels.shape}; load them with load_pixels"
-            )
-        vectors = np.empty((len(pixels), self._spec.dim), np.float32)
-        batches = self._image_batches.run(lambda rows: self._images(pixels[rows]), len(pixels))
-        for rows, result in batches:
-            vectors[rows] = result
-        return vectors
+    def __init__(self, model: Any) -> None:
+        """`model` has get_image_features."""
+        super().__init__()
+        self.model = model
 
-    def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Embed n texts to float32 (n, dim), unit rows, in the given order.
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Map normalised pixels (n, 3, height, width) to (n, dim)."""
+        return _rows(self.model.get_image_features(pixel_values=pixels))
 
-        Each distinct text is encoded once, in batches of texts of like length.
-        """
-        places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-        vectors = np.empty((len(places), self._spec.dim), np.float32)
-        if places:
-            tokens = self._text.tokens(list(places))
-            order = sorted(range(len(tokens)), key=lambda place: -_length(tokens[place]))
-            batches = self._text_batches.run(
-                lambda rows: self._texts([tokens[place] for place in order[rows]]), len(order)
-            )
-            for rows, result in batches:
-                vectors[order[rows]] = result
-        return vectors[[places[text] for text in texts]]
 
-    @torch.inference_mode()
-    def _images(self, pixels: Pixels) -> Vectors:
-        # A copy: the caller's array may be read-only. NHWC seen as NCHW is channels_last.
-        batch = torch.tensor(pixels).to(self._device).permute(0, 3, 1, 2)
-        values = batch.float().sub_(self._mean).div_(self._std).to(self._dtype)
-        return _unit_rows(self._model.get_image_features(pixel_values=values))
+class TextFeatures(nn.Module):
+    """The text half of a model of the CLIP family."""
 
-    @torch.inference_mode()
-    def _texts(self, tokens: Sequence[dict[str, list[int]]]) -> Vectors:
-        batch = {key: rows.to(self._device) for key, rows in self._text.pad(tokens).items()}
-        return _unit_rows(self._model.get_text_features(**batch))
+    def __init__(self, model: Any) -> None:
+        """`model` has get_text_features."""
+        super().__init__()
+        self.model = model
 
-    def _channels(self, values: tuple[float, float, float]) -> torch.Tensor:
-        return torch.tensor(values, dtype=torch.float32, device=self._device).view(1, 3, 1, 1)
+    def forward(self, **tokens: Tensor) -> Tensor:
+        """Map fields of tokens (n, tokens) to (n, dim)."""
+        return _rows(self.model.get_text_features(**tokens))
 
-    def _probe(self, name: str, height: int, width: int) -> int:
-        """The length of a vector, after both towers did one item of the greatest size."""
-        with _loading(name):
-            image = self._images(np.zeros((1, height, width, 3), np.uint8))
-            text = self._texts(self._text.tokens(["a " * self._text.max_tokens]))
-        if image.ndim != 2 or image.shape != text.shape:
-            raise EncoderError(
-                f"{name}: its images become {image.shape[1:]} and its texts {text.shape[1:]}, "
-                "not one vector of the same length; choose a model of the CLIP or SigLIP family"
-            )
-        return int(image.shape[1])
+
+def _rows(features: Any) -> Tensor:
+    """The rows, from the tensor or the output object of transformers 5."""
+    rows: Tensor = getattr(features, "pooler_output", features)
+    return rows
 
 
 class _Parts(NamedTuple):
@@ -189,38 +142,8 @@ def _text_input(model: Any, tokenizer: Any) -> TextInput:
     )
 
 
-def _unit_rows(features: Any) -> Vectors:
-    """float32 rows of unit length, from the tensor or the output object of transformers 5."""
-    pooled = getattr(features, "pooler_output", features)
-    rows: Vectors = torch.nn.functional.normalize(pooled.float(), dim=-1).cpu().numpy()
-    return rows
-
-
-def _length(tokens: dict[str, list[int]]) -> int:
-    return len(tokens["input_ids"])
-
-
-def _device(name: str | None) -> torch.device:
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise EncoderError(
-            f"the device {name} cannot be used here ({first_line(error)}); use cpu"
-        ) from error
-    return device
-
-
-def _dtype(device: torch.device) -> torch.dtype:
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.bfloat16
-    return torch.float32
-
-
 @contextmanager
-def _loading(name: str) -> Iterator[None]:
+def loading(name: str) -> Iterator[None]:
     """Silence transformers, and turn whatever a broken model makes it raise into one line."""
     from transformers.utils import logging
 

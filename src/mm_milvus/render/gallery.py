@@ -21,7 +21,7 @@ THUMBNAIL = 256
 """The longest side of an embedded picture, in pixels."""
 
 SMALL = 96
-"""A picture whose longest side is at most this is drawn with hard pixel edges when enlarged."""
+"""A picture whose longest side is at most this is embedded without loss: it stays small."""
 
 QUALITY = 82
 
@@ -106,8 +106,7 @@ def _picture(hit: Hit, load_image: ImageLoader) -> str:
 
 
 def _img(image: Image.Image, alt: str) -> str:
-    small = ' class="small"' if max(image.size) <= SMALL else ""
-    return f'<img{small} src="{_data_uri(image)}" alt="{escape(alt)}">'
+    return f'<img src="{_data_uri(image)}" alt="{escape(alt)}">'
 
 
 def _data_uri(image: Image.Image) -> str:

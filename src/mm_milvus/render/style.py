@@ -33,7 +33,6 @@ h1 {
   background: var(--well); border: 1px solid var(--line);
 }
 img { display: block; width: 100%; height: 100%; object-fit: contain; }
-img.small { image-rendering: pixelated; padding: 12%; background: #fff; }
 .grid {
   list-style: none; padding: 0; display: grid; gap: 18px; align-items: start;
   grid-template-columns: repeat(auto-fill, minmax(min(210px, 100%), 1fr));
