@@ -33,7 +33,7 @@ def test_a_module_imports_only_what_its_layer_may(path):
     packages = {name.split(".")[0] for name in used}
     own = layer(path)
     assert "torchvision" not in packages
-    if own != "encoders":
+    if own not in {"encoders", "train"}:
         assert not packages & TORCH_PACKAGES
     if own != "store":
         assert not packages & {"pymilvus", "milvus_lite", "grpc"}

@@ -55,22 +55,23 @@ PROBE_TEXTS = (
 
 
 def fingerprint(
-    weights: Iterable[Path], config: Any, preprocessing: Preprocessing, text: TextInput
+    weights: Iterable[Path], facts: Any, preprocessing: Preprocessing, text: TextInput
 ) -> str:
     """The fingerprint of a model: 16 hex digits of BLAKE2b (RFC 7693).
 
-    It covers every tensor (name, type, shape, bytes), the settings of `CONFIG_FACTS`, the
-    preprocessing, the padding and length of texts, and the tokenizer: its vocabulary and what it
-    makes of `PROBE_TEXTS`. It covers contents and not files, so a copy, a re-saved or re-sharded
-    model and one in the hub's cache are the same model.
+    It covers every tensor (name, type, shape, bytes), `facts` (what `config_facts` gives, or other
+    settings as JSON has them), the preprocessing, the padding and length of texts, and the
+    tokenizer: its vocabulary and what it makes of `PROBE_TEXTS`. It covers contents and not
+    files, so a copy, a re-saved or re-sharded model and one in the hub's cache are the same
+    model.
 
     Every byte of the weights is hashed, since fine-tunes of one model may differ anywhere. That
     reads them at the speed of the disk, or of BLAKE2b (near 1 GB/s a thread) when cached: well
     under what loading the same model costs.
     """
-    facts = {
+    document = {
         "weights": list(_tensors(weights)),
-        "config": _config_facts(config),
+        "config": facts,
         "preprocessing": asdict(preprocessing),
         "padding": text.padding,
         "max_tokens": text.max_tokens,
@@ -78,15 +79,16 @@ def fingerprint(
         "tokens": [text.tokens([probe])[0] for probe in PROBE_TEXTS],
         "padded": {field: rows.tolist() for field, rows in _padded(text).items()},
     }
-    document = json.dumps(facts, sort_keys=True, default=str).encode()
-    return blake2b(document, digest_size=DIGEST_BYTES).hexdigest()
+    content = json.dumps(document, sort_keys=True, default=str).encode()
+    return blake2b(content, digest_size=DIGEST_BYTES).hexdigest()
 
 
 def _padded(text: TextInput) -> dict[str, torch.Tensor]:
     return text.pad(text.tokens(PROBE_TEXTS[:2]))
 
 
-def _config_facts(config: Any) -> list[dict[str, Any]]:
+def config_facts(config: Any) -> list[dict[str, Any]]:
+    """The settings of `CONFIG_FACTS` that a transformers config and its parts have."""
     parts = [config, getattr(config, "text_config", None), getattr(config, "vision_config", None)]
     return [
         {fact: getattr(part, fact) for fact in CONFIG_FACTS if hasattr(part, fact)}

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mm_milvus.encoders.fingerprint import fingerprint
+from mm_milvus.encoders.fingerprint import config_facts, fingerprint
+from mm_milvus.encoders.pretrained import (
+    load_config,
+    load_model,
+    load_processor,
+    load_tokenizer,
+    loading,
+)
 from mm_milvus.encoders.processor import preprocessing_of
-from mm_milvus.encoders.snapshot import first_line, quiet, weight_files
+from mm_milvus.encoders.snapshot import weight_files
 from mm_milvus.encoders.text import PADS_TO_MAX_LENGTH, TextInput, max_tokens_of
 from mm_milvus.encoders.torch_encoder import (
     ImageTower,
@@ -38,19 +43,14 @@ def load_hub(
     model does not embed images and texts into one space, where its preprocessing is not one that
     `load_pixels` does, or where its files are broken.
     """
-    where = torch_device(device)
     with loading(name):
-        parts = _load(name, folder, best_dtype(where))
-        model = parts.model.to(where)
-        text_input = _text_input(model, parts.tokenizer)
-        preprocessing = preprocessing_of(parts.processor, name)
-        towers = Towers(
-            image=ImageTower(ImageFeatures(model), preprocessing).to(where),
-            text=TextTower(TextFeatures(model)),
-            text_input=text_input,
-            preprocessing=preprocessing,
+        towers, model = load_towers(name, folder, torch_device(device))
+        mark = fingerprint(
+            weight_files(folder, name),
+            config_facts(model.config),
+            towers.preprocessing,
+            towers.text_input,
         )
-        mark = fingerprint(weight_files(folder, name), model.config, preprocessing, text_input)
         return TorchEncoder(name, towers, fingerprint=mark, batch_size=batch_size)
 
 
@@ -86,37 +86,26 @@ def _rows(features: Any) -> Tensor:
     return rows
 
 
-class _Parts(NamedTuple):
-    model: Any
-    tokenizer: Any
-    processor: Any
+def load_towers(
+    name: str, folder: Path, device: torch.device, dtype: torch.dtype | None = None
+) -> tuple[Towers, Any]:
+    """Both towers of the model in a folder, and the model; call it inside `loading`.
 
-
-def _load(name: str, folder: Path, dtype: torch.dtype) -> _Parts:
+    dtype  of the weights; None: the best of the device
+    """
     import transformers
 
-    # Nothing here may reach the network or run a model's own code.
-    options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
-    config = transformers.AutoConfig.from_pretrained(folder, **options)
+    config = load_config(folder)
     _check_class(name, transformers.MODEL_MAPPING.get(type(config), None))
-    model, report = transformers.AutoModel.from_pretrained(
-        folder,
-        config=config,
-        dtype=dtype,
-        use_safetensors=True,
-        output_loading_info=True,
-        **options,
-    )
-    if missing := sorted(report["missing_keys"]):
-        raise EncoderError(
-            f"{name}: its files lack {len(missing)} tensors of the model ({missing[0]}, ...), "
-            "which would be random; download the whole model again, or choose another"
-        )
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
-    processor = transformers.AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
-        folder, backend="pil", **options
-    )
-    return _Parts(model.eval(), tokenizer, processor)
+    model = load_model(transformers.AutoModel, name, folder, dtype or best_dtype(device))
+    model = model.to(device)
+    preprocessing = preprocessing_of(load_processor(folder), name)
+    return Towers(
+        image=ImageTower(ImageFeatures(model), preprocessing).to(device),
+        text=TextTower(TextFeatures(model)),
+        text_input=_text_input(model, load_tokenizer(folder)),
+        preprocessing=preprocessing,
+    ), model
 
 
 def _check_class(name: str, model_class: Any) -> None:
@@ -140,30 +129,3 @@ def _text_input(model: Any, tokenizer: Any) -> TextInput:
         max_tokens=max_tokens_of(model, tokenizer),
         accepts=frozenset(inspect.signature(model.get_text_features).parameters),
     )
-
-
-@contextmanager
-def loading(name: str) -> Iterator[None]:
-    """Silence transformers, and turn whatever a broken model makes it raise into one line."""
-    from transformers.utils import logging
-
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        with quiet("transformers"):
-            yield
-    except EncoderError:
-        raise
-    except ImportError as error:
-        raise EncoderError(
-            f"{name}: {first_line(error).split('. ')[0]}; install that library with pip "
-            "(SigLIP's first generation needs sentencepiece)"
-        ) from error
-    except Exception as error:
-        raise EncoderError(
-            f"{name}: the model cannot be loaded ({type(error).__name__}: {first_line(error)}); "
-            "download it again, or choose another"
-        ) from error
-    finally:
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

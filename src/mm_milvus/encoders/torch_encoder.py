@@ -40,10 +40,14 @@ class ImageTower(nn.Module):
             self.register_buffer(name, scaled, persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Embed pixels; NHWC seen as NCHW is channels_last, which convolutions like."""
+        """Embed pixels."""
+        return normalize(self.rows(pixels), dim=-1)
+
+    def rows(self, pixels: Tensor) -> Tensor:
+        """The features as they are; NHWC seen as NCHW is channels_last, which convolutions like."""
         values = pixels.permute(0, 3, 1, 2).float().sub(self.mean).div(self.std)
         rows: Tensor = self.features(values.to(_dtype_of(self.features)))
-        return normalize(rows.float(), dim=-1)
+        return rows.float()
 
 
 class TextTower(nn.Module):
