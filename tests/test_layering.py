@@ -10,6 +10,12 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "mm_milvus"
 MODULES = sorted(SOURCE.rglob("*.py"))
 
+BELOW = {
+    *("errors", "schema", "keys", "images", "filters"),
+    *("sources", "encoders", "embeddings", "store"),
+}
+"""The layers that know nothing of what is made of them."""
+
 TORCH_PACKAGES = {"torch", "transformers", "torchvision", "safetensors", "tokenizers"}
 
 
@@ -43,7 +49,7 @@ def test_a_module_imports_only_what_its_layer_may(path):
         assert not [name for name in used if name.startswith("mm_milvus.pipeline")]
     if own == "pipeline":
         assert not [name for name in used if name.startswith("mm_milvus.search")]
-    if own in {"errors", "schema", "keys", "images", "filters", "sources", "encoders", "store"}:
+    if own in BELOW:
         above = ("mm_milvus.pipeline", "mm_milvus.search", "mm_milvus.render")
         assert not [name for name in used if name.startswith(above)]
 

@@ -23,9 +23,17 @@ from mm_milvus.errors import (
 )
 
 if TYPE_CHECKING:
+    from mm_milvus.embeddings import Embeddings, open_embeddings
     from mm_milvus.encoders import load_encoder
     from mm_milvus.filters import Condition
-    from mm_milvus.pipeline import IngestOptions, IngestReport, ingest
+    from mm_milvus.pipeline import (
+        EncodeOptions,
+        EncodeReport,
+        IngestOptions,
+        IngestReport,
+        encode,
+        ingest,
+    )
     from mm_milvus.search import AsyncSearchClient, Hit, SearchClient
     from mm_milvus.sources import SourceOptions
 
@@ -34,6 +42,9 @@ __version__ = "0.1.0"
 __all__ = [
     "AsyncSearchClient",
     "Condition",
+    "Embeddings",
+    "EncodeOptions",
+    "EncodeReport",
     "EncoderError",
     "Hit",
     "ImageError",
@@ -45,21 +56,28 @@ __all__ = [
     "SourceError",
     "SourceOptions",
     "StoreError",
+    "encode",
     "ingest",
     "load_encoder",
+    "open_embeddings",
 ]
 
 # Imported on first use (PEP 562): pymilvus, pyarrow and the encoders take a second.
 _HOMES = {
     "AsyncSearchClient": "search",
     "Condition": "filters",
+    "Embeddings": "embeddings",
+    "EncodeOptions": "pipeline",
+    "EncodeReport": "pipeline",
     "Hit": "search",
     "IngestOptions": "pipeline",
     "IngestReport": "pipeline",
     "SearchClient": "search",
     "SourceOptions": "sources",
+    "encode": "pipeline",
     "ingest": "pipeline",
     "load_encoder": "encoders",
+    "open_embeddings": "embeddings",
 }
 
 

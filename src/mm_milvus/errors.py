@@ -7,7 +7,8 @@ show it as it stands.
      ├─ SourceError    the data set cannot be read as it was named: path, format, column
      ├─ ImageError     one image cannot become pixels
      ├─ EncoderError   a model cannot be had, or is not one that we can encode with
-     ├─ StoreError     Milvus refused, is away, or holds something else than expected
+     ├─ StoreError     Milvus refused, is away, or holds something else than expected; so for the
+     │                 folder that embeddings are written to
      └─ QueryError     the question is malformed: text, image, filter, top_k, data set name
 """
 

@@ -1,7 +1,7 @@
 """The single place where a field is named: the Arrow schema of a data set, and the Milvus rows.
 
-Data flows one way, as Arrow record batches of `ITEMS`; a row of the two Milvus collections is
-made of the `Field` names below.
+Data flows one way, as Arrow record batches of `ITEMS`, or of `embeddings_schema` where it is
+encoded already; a row of the two Milvus collections is made of the `Field` names below.
 """
 
 from __future__ import annotations
@@ -29,6 +29,28 @@ ITEMS = pa.schema(
     metadata   a JSON object, as text
     rejected   null, or the reason why this item cannot be ingested
 """
+
+
+def embeddings_schema(dim: int) -> pa.Schema:
+    """What `mm-milvus encode` writes, a row an item, with vectors of `dim` numbers.
+
+    item_id, uri, captions, metadata   as in `ITEMS`
+    content_hash        of the image's file, as `keys.content_hash` makes it
+    image_embedding     float32, (dim,), unit length
+    caption_embeddings  one for each caption, in their order: float32, (dim,), unit length
+    """
+    vector = pa.list_(pa.float32(), dim)
+    return pa.schema(
+        [
+            pa.field("item_id", pa.string(), nullable=False),
+            pa.field("uri", pa.string(), nullable=False),
+            pa.field("content_hash", pa.string(), nullable=False),
+            pa.field("image_embedding", vector, nullable=False),
+            pa.field("captions", pa.list_(pa.string()), nullable=False),
+            pa.field("caption_embeddings", pa.list_(vector), nullable=False),
+            pa.field("metadata", pa.string(), nullable=False),
+        ]
+    )
 
 
 class Field(StrEnum):

@@ -185,7 +185,15 @@ def test_ctrl_c_keeps_what_is_encoded_and_the_next_run_goes_on(run, tmp_path, em
 
 
 def test_help_has_examples_and_comes_at_once(run):
-    for command in ([], ["ingest"], ["query"], ["datasets"], ["datasets", "drop"], ["demo"]):
+    for command in (
+        [],
+        ["ingest"],
+        ["encode"],
+        ["query"],
+        ["datasets"],
+        ["datasets", "drop"],
+        ["demo"],
+    ):
         done = run(*command, "--help")
         assert done.returncode == 0
         assert "Usage" in done.stdout

@@ -9,7 +9,7 @@ from mm_milvus.pipeline.flow import Flow, Item, Reject, regroup
 
 
 def item(number: int) -> Item:
-    return Item(str(number), "uri", {}, "hash", None, [])
+    return Item(str(number), "uri", {}, "{}", "hash", None, [])
 
 
 @st.composite

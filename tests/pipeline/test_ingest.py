@@ -4,33 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pictures import PICTURES, OtherEncoder, caption, counts, found
 
 from mm_milvus import IngestOptions, SearchClient, SourceOptions, ingest
 from mm_milvus.encoders import load_encoder
 from mm_milvus.errors import QueryError, SourceError, StoreError
 from mm_milvus.store import Connection, open_dataset
-
-PICTURES = ("dress", "helicopter", "pizza", "dog", "saxophone", "penguin")
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def folder(tmp_path, emoji) -> Path:
-    """Six pictures; each with its name as the first caption and `NAME emoji` as the second."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for name in PICTURES:
-        shutil.copy(emoji / "images" / f"{name}.png", folder)
-        caption(folder, name, name, f"{name} emoji")
-    return folder
 
 
 @pytest.fixture
@@ -41,20 +23,6 @@ def run(uri, dataset, folder):
         return ingest(source, uri=uri, dataset=dataset, options=IngestOptions(**options))
 
     return run
-
-
-def caption(folder: Path, name: str, *captions: str, **metadata: object) -> None:
-    (folder / f"{name}.json").write_text(json.dumps({"captions": captions, **metadata}))
-
-
-def found(uri: str, dataset: str, text: str, **options: object) -> list[str]:
-    with SearchClient(uri, dataset) as client:
-        return [Path(hit.item_id).stem for hit in client.search(text, **options)]
-
-
-def counts(uri: str, dataset: str) -> dict[str, int]:
-    with Connection(uri) as connection:
-        return open_dataset(connection, dataset).counts()
 
 
 def rejects(dataset: str) -> list[dict[str, str]]:
@@ -161,21 +129,6 @@ def test_another_encoder_is_refused_with_both_fingerprints(run, uri, dataset, fo
     assert load_encoder("compact").spec.fingerprint in str(error.value)
     with pytest.raises(StoreError, match="ffff0000ffff0000"):
         SearchClient(uri, dataset, encoder=other)
-
-
-class OtherEncoder:
-    """The real encoder under another fingerprint: as after an update of its weights."""
-
-    def __init__(self) -> None:
-        self.compact = load_encoder("compact")
-        self.spec = replace(self.compact.spec, id="other", fingerprint="ffff0000ffff0000")
-        self.batch_size = 4
-
-    def encode_images(self, pixels):
-        return self.compact.encode_images(pixels)
-
-    def encode_texts(self, texts):
-        return self.compact.encode_texts(texts)
 
 
 def test_duplicate_ids_keep_the_first_and_name_both(uri, dataset, folder):

@@ -13,13 +13,14 @@ from typer.exceptions import TyperException
 from mm_milvus import __version__
 from mm_milvus.cli import datasets
 from mm_milvus.cli.demo import demo
+from mm_milvus.cli.encode import encode
 from mm_milvus.cli.ingest import ingest
+from mm_milvus.cli.options import EXIT_INTERRUPTED
 from mm_milvus.cli.query import query
 from mm_milvus.errors import MmMilvusError, QueryError, SourceError
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 USAGE_ERRORS = (QueryError, SourceError)
 """What the user named or asked for is wrong; all other errors are failures on the way."""
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command()(ingest)
 app.command()(query)
 app.add_typer(datasets.app, name="datasets")
+app.command()(encode)
 app.command()(demo)
 
 

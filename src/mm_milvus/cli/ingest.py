@@ -7,21 +7,49 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mm_milvus.cli.options import DEFAULT_URI, DbName, Json, Token, Uri
+from mm_milvus.cli.options import (
+    DEFAULT_MODEL,
+    DEFAULT_URI,
+    ENCODER,
+    RUN,
+    SOURCE,
+    BatchSize,
+    CaptionColumn,
+    CaptionFromFolder,
+    DbName,
+    Delimiter,
+    IdColumn,
+    ImageColumn,
+    Json,
+    Limit,
+    Model,
+    NoProgress,
+    Prune,
+    Token,
+    Uri,
+)
+from mm_milvus.cli.report import encoder_hint, exit_code, summary
 
 if TYPE_CHECKING:
     from mm_milvus.pipeline import IngestReport
 
-EXIT_REJECTED = 3
-EXIT_INTERRUPTED = 130
-
-SOURCE, ENCODER, RUN = "Source", "Encoder and index", "Run"
+OF_THE_ENCODING = (
+    "model",
+    "batch_size",
+    "image_column",
+    "caption_column",
+    "id_column",
+    "delimiter",
+    "caption_from_folder",
+)
+"""The options that have no meaning where everything is encoded already."""
 
 EXAMPLES = """
 Bring images and captions into the store; run again, it encodes only what changed.
 
 PATH is a folder of images, a table (csv, tsv, jsonl, parquet, arrow), WebDataset shards
-(`data-{0000..0009}.tar`), or the URI of one of those (`s3://bucket/photos`).
+(`data-{0000..0009}.tar`), or the URI of one of those (`s3://bucket/photos`). With
+`--embeddings` it is what `mm-milvus encode` wrote.
 
 **Examples**
 
@@ -32,10 +60,13 @@ PATH is a folder of images, a table (csv, tsv, jsonl, parquet, arrow), WebDatase
     mm-milvus ingest products.csv --caption-column title --promote price:double
 
     mm-milvus ingest 'shards/data-{0000..0009}.tar' --uri http://localhost:19530 --prune
+
+    mm-milvus ingest s3://bucket/encoded --embeddings
 """
 
 
 def ingest(
+    context: typer.Context,
     path: Annotated[str, typer.Argument(help="A folder, a table, tar shards, or a URI of those.")],
     dataset: Annotated[
         str | None, typer.Option(help="Its name in the store; default: the folder's or file's.")
@@ -43,18 +74,8 @@ def ingest(
     uri: Uri = DEFAULT_URI,
     token: Token = None,
     db_name: DbName = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            envvar="MM_MILVUS_MODEL",
-            help="compact, a CLIP-like model by hub id (ID@REVISION), or its local folder.",
-            rich_help_panel=ENCODER,
-        ),
-    ] = "compact",
-    batch_size: Annotated[
-        int | None,
-        typer.Option(help="Images a call of the encoder; default: found.", rich_help_panel=ENCODER),
-    ] = None,
+    model: Model = DEFAULT_MODEL,
+    batch_size: BatchSize = None,
     index: Annotated[
         str | None,
         typer.Option(
@@ -69,49 +90,40 @@ def ingest(
             rich_help_panel=ENCODER,
         ),
     ] = None,
-    image_column: Annotated[
-        str | None, typer.Option(help="Where a table has the image.", rich_help_panel=SOURCE)
-    ] = None,
-    caption_column: Annotated[
-        list[str] | None,
-        typer.Option(help="Where a table has captions; repeatable.", rich_help_panel=SOURCE),
-    ] = None,
-    id_column: Annotated[
-        str | None, typer.Option(help="Where a table has the item id.", rich_help_panel=SOURCE)
-    ] = None,
-    delimiter: Annotated[
-        str | None, typer.Option(help="What separates a table's columns.", rich_help_panel=SOURCE)
-    ] = None,
-    caption_from_folder: Annotated[
-        str | None,
+    embeddings: Annotated[
+        bool,
         typer.Option(
-            help='Caption images by their folder: "a photo of a {}".', rich_help_panel=SOURCE
+            "--embeddings",
+            help="PATH is what mm-milvus encode wrote: store it, encode nothing.",
+            rich_help_panel=SOURCE,
         ),
-    ] = None,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Delete what left the data set.", rich_help_panel=RUN)
     ] = False,
-    limit: Annotated[
-        int | None, typer.Option(help="Stop after this many items.", rich_help_panel=RUN)
-    ] = None,
+    image_column: ImageColumn = None,
+    caption_column: CaptionColumn = None,
+    id_column: IdColumn = None,
+    delimiter: Delimiter = None,
+    caption_from_folder: CaptionFromFolder = None,
+    prune: Prune = False,
+    limit: Limit = None,
     dry_run: Annotated[
         bool,
         typer.Option(
             "--dry-run", help="Say what would be done, and do nothing.", rich_help_panel=RUN
         ),
     ] = False,
-    no_progress: Annotated[
-        bool, typer.Option("--no-progress", help="Draw no bar.", rich_help_panel=RUN)
-    ] = False,
+    no_progress: NoProgress = False,
     as_json: Json = False,
 ) -> int:
     """Parse, ingest, print."""
+    from mm_milvus.embeddings import open_embeddings
     from mm_milvus.pipeline import IngestOptions
     from mm_milvus.pipeline import ingest as run
     from mm_milvus.sources import SourceOptions
 
+    if embeddings:
+        _refuse_encoding(context)
     report = run(
-        path,
+        open_embeddings(path) if embeddings else path,
         dataset=dataset,
         uri=uri,
         token=token,
@@ -138,12 +150,20 @@ def ingest(
         print(json.dumps(report.to_dict(), ensure_ascii=False))
     else:
         _print_report(report, dry_run=dry_run)
-    if report.interrupted:
-        return EXIT_INTERRUPTED
-    return EXIT_REJECTED if report.rejected else 0
+        if not embeddings:
+            encoder_hint(report)
+    return exit_code(report)
 
 
 ingest.__doc__ = EXAMPLES
+
+
+def _refuse_encoding(context: typer.Context) -> None:
+    for name in OF_THE_ENCODING:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            raise typer.BadParameter(f"--embeddings are encoded already: leave out {option}")
 
 
 def _parse_promote(text: str) -> dict[str, str]:
@@ -159,20 +179,9 @@ def _parse_promote(text: str) -> dict[str, str]:
 
 
 def _print_report(report: IngestReport, *, dry_run: bool) -> None:
-    verb = "would store" if dry_run else "stored"
-    print(
-        f"{report.dataset}: {report.items:,} items read in {report.seconds:.1f} s "
-        f"({report.images_per_second:,.1f}/s); {verb} {report.images:,} images and "
-        f"{report.captions:,} captions; {report.skipped:,} items unchanged, "
-        f"{report.pruned:,} rows pruned, {report.rejected:,} rejected"
-    )
+    print(summary(report, "would store" if dry_run else "stored"))
     print(f"model {report.model}, store {report.uri}")
     if report.rejects_file:
         print(f"the rejects, with their reasons: {report.rejects_file}")
     if report.interrupted:
         print("interrupted: what is encoded is stored; run the same command again to go on")
-    if report.model == "compact" and report.images:
-        print(
-            "compact is small and runs anywhere; a CLIP model ranks better: "
-            "--model laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
-        )

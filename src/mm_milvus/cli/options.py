@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
-STORE = "Store"
+STORE, SOURCE, ENCODER, RUN = "Store", "Source", "Encoder and index", "Run"
+
+EXIT_REJECTED = 3
+EXIT_INTERRUPTED = 130
 
 Uri = Annotated[
     str,
@@ -31,4 +34,42 @@ DbName = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
+Model = Annotated[
+    str,
+    typer.Option(
+        envvar="MM_MILVUS_MODEL",
+        help="compact, a CLIP-like model by hub id (ID@REVISION), or its local folder.",
+        rich_help_panel=ENCODER,
+    ),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(help="Images a call of the encoder; default: found.", rich_help_panel=ENCODER),
+]
+ImageColumn = Annotated[
+    str | None, typer.Option(help="Where a table has the image.", rich_help_panel=SOURCE)
+]
+CaptionColumn = Annotated[
+    list[str] | None,
+    typer.Option(help="Where a table has captions; repeatable.", rich_help_panel=SOURCE),
+]
+IdColumn = Annotated[
+    str | None, typer.Option(help="Where a table has the item id.", rich_help_panel=SOURCE)
+]
+Delimiter = Annotated[
+    str | None, typer.Option(help="What separates a table's columns.", rich_help_panel=SOURCE)
+]
+CaptionFromFolder = Annotated[
+    str | None,
+    typer.Option(help='Caption images by their folder: "a photo of a {}".', rich_help_panel=SOURCE),
+]
+Prune = Annotated[
+    bool, typer.Option("--prune", help="Delete what left the data set.", rich_help_panel=RUN)
+]
+Limit = Annotated[int | None, typer.Option(help="Stop after this many items.", rich_help_panel=RUN)]
+NoProgress = Annotated[
+    bool, typer.Option("--no-progress", help="Draw no bar.", rich_help_panel=RUN)
+]
+
+DEFAULT_MODEL = "compact"
 DEFAULT_URI = "./mm_milvus.db"

@@ -10,10 +10,10 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import cast
 
-from mm_milvus.encoders.base import Encoder, EncoderSpec
+from mm_milvus.encoders.base import Encoder, EncoderIdentity, EncoderSpec
 from mm_milvus.errors import EncoderError, MmMilvusError
 
-__all__ = ["ENTRY_POINT_GROUP", "Encoder", "EncoderSpec", "load_encoder"]
+__all__ = ["ENTRY_POINT_GROUP", "Encoder", "EncoderIdentity", "EncoderSpec", "load_encoder"]
 
 ENTRY_POINT_GROUP = "mm_milvus.encoders"
 """Third parties add an encoder as an entry point of this group: a callable that takes nothing

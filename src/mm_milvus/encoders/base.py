@@ -19,20 +19,28 @@ Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class EncoderSpec:
-    """The facts of an encoder that its neighbours need.
+class EncoderIdentity:
+    """Whose vectors these are: what is stored beside them.
 
-    id             what `load_encoder` was given
-    fingerprint    16 hex digits over weights, preprocessing and pooling: equal fingerprints
-                   mean equal vectors
-    dim            the length of a vector
-    preprocessing  how a decoded image becomes the pixels that `encode_images` takes
-    max_tokens     texts are cut to this many tokens
+    id           what `load_encoder` was given
+    fingerprint  16 hex digits over weights, preprocessing and pooling: equal fingerprints mean
+                 equal vectors
+    dim          the length of a vector
     """
 
     id: str
     fingerprint: str
     dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec(EncoderIdentity):
+    """The facts of an encoder that its neighbours need.
+
+    preprocessing  how a decoded image becomes the pixels that `encode_images` takes
+    max_tokens     texts are cut to this many tokens
+    """
+
     preprocessing: Preprocessing
     max_tokens: int
 

@@ -27,26 +27,30 @@ class PendingRow:
     """A row on its way to the store.
 
     content    the image's file, or the caption
-    embedding  None until it is encoded; set from the store when only the details changed
+    embedding  None until it is encoded; set at once where it is stored, or was encoded elsewhere
+    fresh      False where the same content is stored: only the details around it changed
     """
 
     id: str
     content: bytes | str
     content_hash: str
     embedding: NDArray[np.float32] | None = None
+    fresh: bool = True
 
 
 @dataclass(slots=True)
 class Item:
-    """An item with the rows that must be written; an unchanged row is not among them.
+    """An item with the rows that must be written; an unchanged row of the store is not among them.
 
-    pixels  uint8 (height, width, 3) once the image is decoded
-    stale   ids of stored captions that the item no longer has
+    metadata_text  the metadata as the source wrote it
+    pixels         uint8 (height, width, 3) once the image is decoded
+    stale          ids of stored captions that the item no longer has
     """
 
     item_id: str
     uri: str
     metadata: dict[str, Any]
+    metadata_text: str
     detail_hash: str
     image: PendingRow | None
     captions: list[PendingRow]
@@ -56,6 +60,10 @@ class Item:
     def unencoded_captions(self) -> list[PendingRow]:
         """The captions that wait for a vector."""
         return [row for row in self.captions if row.embedding is None]
+
+    def pending(self) -> list[PendingRow]:
+        """The rows that must be written, the image's first."""
+        return [*([self.image] if self.image is not None else []), *self.captions]
 
     def rows(self, modality: Modality) -> Iterator[Row]:
         """The finished rows of one collection."""
@@ -80,7 +88,7 @@ class Flow:
 
     read      how many items the source gave
     skipped   how many of them are stored already, unchanged in image and captions
-    images    how many images were encoded
+    images    how many images were encoded, here or elsewhere
     captions  how many captions were encoded
     """
 

@@ -1,4 +1,4 @@
-"""The loop that shows the whole ingest."""
+"""Bring a data set, or embeddings that were made elsewhere, into the store."""
 
 from __future__ import annotations
 
@@ -8,38 +8,30 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from functools import partial
 
-from tqdm import tqdm
-
+from mm_milvus.embeddings import Embeddings
 from mm_milvus.encoders import Encoder, load_encoder
-from mm_milvus.errors import StoreError
+from mm_milvus.pipeline.accept import accept_embeddings, accept_items
 from mm_milvus.pipeline.flow import Flow
 from mm_milvus.pipeline.interrupt import halt_on_signal
 from mm_milvus.pipeline.options import IngestOptions
-from mm_milvus.pipeline.prefetch import Prefetch
-from mm_milvus.pipeline.prune import Seen, prune
-from mm_milvus.pipeline.rejects import RejectsFile
+from mm_milvus.pipeline.plan import compare_with_store, plan
+from mm_milvus.pipeline.prune import Seen, prune_store
+from mm_milvus.pipeline.rejects import RejectsFile, rejects_path
 from mm_milvus.pipeline.report import IngestReport
-from mm_milvus.pipeline.stages import decode, encode, estimate, plan, read
+from mm_milvus.pipeline.run import Stage, run
+from mm_milvus.pipeline.stages import count, decode, encode, read
+from mm_milvus.pipeline.target import Target, open_target
 from mm_milvus.sources import Source, SourceOptions, open_source
-from mm_milvus.store import (
-    Connection,
-    Dataset,
-    Manifest,
-    create_dataset,
-    find_dataset,
-    is_missing_file,
-    public_uri,
-)
+from mm_milvus.store import Connection, Dataset, is_missing_file, public_uri
 
 DEFAULT_URI = "./mm_milvus.db"
 DEFAULT_MODEL = "compact"
-DEFAULT_INDEX = "IVF_FLAT"
 
 
 def ingest(
-    source: str | os.PathLike[str] | Source,
+    source: str | os.PathLike[str] | Source | Embeddings,
     *,
     dataset: str | None = None,
     uri: str = DEFAULT_URI,
@@ -51,9 +43,10 @@ def ingest(
 ) -> IngestReport:
     """Bring a data set into the store; run again, it encodes only what changed.
 
-    source   a folder, a table, tar shards, any fsspec URI of those; or a `Source`
+    source   a folder, a table, tar shards, any fsspec URI of those; or a `Source`; or
+             `Embeddings`, which are stored without an encoder: `ingest(open_embeddings("out"))`
     dataset  its name in the store; None: the name of the folder or file
-    model    what `load_encoder` takes, or an `Encoder`
+    model    what `load_encoder` takes, or an `Encoder`; embeddings tell their own
 
     Items that cannot be ingested are counted, and written with the reason to
     `<dataset>.rejects.jsonl` in the current folder; they never stop the run. Ctrl-C stops it in
@@ -65,128 +58,92 @@ def ingest(
     options = options or IngestOptions()
     if isinstance(source, str | os.PathLike):
         source = open_source(source, source_options or SourceOptions())
+    if isinstance(source, Embeddings):
+        encoder, identity = None, source.header.encoder
+    else:
+        encoder = load_encoder(model) if isinstance(model, str) else model
+        identity = encoder.spec
     name = dataset or source.name
-    encoder = load_encoder(model) if isinstance(model, str) else model
-    report = IngestReport(dataset=name, model=encoder.spec.id, uri=public_uri(uri))
+    report = IngestReport(dataset=name, model=identity.id, uri=public_uri(uri))
     with ExitStack() as stack:
         target = None
         if not (options.dry_run and is_missing_file(uri)):
             connection = stack.enter_context(Connection(uri, token=token, db_name=db_name))
-            target = _open_target(connection, name, encoder, source, options)
-        rejects = stack.enter_context(closing(RejectsFile(name)))
-        _run(source, target, encoder, options, report, rejects)
-        report.rejects_file = rejects.path if report.rejected else None
+            target = open_target(connection, name, identity, source.size or 0, options)
+        rejects = stack.enter_context(closing(RejectsFile(rejects_path(name))))
+        _fill(source, encoder, target, options, report, rejects)
     report.seconds = time.perf_counter() - started
     return report
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Where the rows go; counts are those before the run, empty for a new data set."""
-
-    dataset: Dataset
-    counts: dict[str, int]
-
-
-def _open_target(
-    connection: Connection, name: str, encoder: Encoder, source: Source, options: IngestOptions
-) -> _Target | None:
-    found = find_dataset(connection, name)
-    if found is not None:
-        _check_same(found.manifest, encoder, options)
-        return _Target(found, found.counts())
-    if options.dry_run:
-        return None
-    manifest = Manifest(
-        dataset=name,
-        encoder=encoder.spec.id,
-        encoder_fingerprint=encoder.spec.fingerprint,
-        dim=encoder.spec.dim,
-        index_type=options.index_type or DEFAULT_INDEX,
-        columns=dict(options.promote or {}),
-    )
-    return _Target(create_dataset(connection, manifest, source.size or 0), {})
-
-
-def _check_same(manifest: Manifest, encoder: Encoder, options: IngestOptions) -> None:
-    name = manifest.dataset
-    remedy = f"drop it first (mm-milvus datasets drop {name}), or give another --dataset name"
-    if manifest.encoder_fingerprint != encoder.spec.fingerprint:
-        raise StoreError(
-            f"data set {name!r} was built with {manifest.encoder} "
-            f"(fingerprint {manifest.encoder_fingerprint}), and this is {encoder.spec.id} "
-            f"(fingerprint {encoder.spec.fingerprint}): their vectors cannot be compared; {remedy}"
-        )
-    if options.promote is not None and dict(options.promote) != manifest.columns:
-        raise StoreError(
-            f"data set {name!r} was built with the promoted columns {manifest.columns}, "
-            f"not {dict(options.promote)}; {remedy}"
-        )
-    if options.index_type not in (None, manifest.index_type):
-        raise StoreError(
-            f"data set {name!r} has the index {manifest.index_type}, "
-            f"not {options.index_type}; {remedy}"
-        )
-
-
-def _run(
-    source: Source,
-    target: _Target | None,
-    encoder: Encoder,
+def _fill(
+    source: Source | Embeddings,
+    encoder: Encoder | None,
+    target: Target | None,
     options: IngestOptions,
     report: IngestReport,
     rejects: RejectsFile,
 ) -> None:
-    dataset = target.dataset if target else None
     seen = Seen() if options.prune else None
-    total = min(filter(None, (source.size, options.limit)), default=None)
     written = 0
-    with ExitStack() as stack:
-        halt = stack.enter_context(halt_on_signal())
-        writers = stack.enter_context(ThreadPoolExecutor(2, thread_name_prefix="mm-milvus-write"))
-        quiet = None if options.progress else True
-        bar = stack.enter_context(tqdm(total=total, unit="img", disable=quiet))
-        for flow in _stages(stack, source, target, encoder, options, seen, halt):
-            if dataset is not None and not options.dry_run:
-                written += _write(flow, dataset, writers)
-            report.account(flow)
-            rejects.write(flow.rejects)
-            bar.update(flow.read)
-            bar.set_postfix(rejected=report.rejected, skipped=report.skipped, refresh=False)
+    with halt_on_signal() as halt, ThreadPoolExecutor(2, "mm-milvus-write") as writers:
+
+        def write(flow: Flow) -> None:
+            nonlocal written
+            if target is not None and not options.dry_run:
+                written += _write(flow, target.dataset, writers)
+
+        run(
+            _flows(source, target, options, halt),
+            _stages(encoder, target, options, seen, halt),
+            write,
+            report=report,
+            rejects=rejects,
+            total=min(filter(None, (source.size, options.limit)), default=None),
+            progress=options.progress,
+        )
         report.interrupted = halt.is_set()
     if target is None:
         return
     if seen is not None and not report.interrupted:
-        report.pruned = prune(target.dataset, seen, dry_run=options.dry_run)
+        report.pruned = prune_store(target.dataset, seen, dry_run=options.dry_run)
     # An unfinished earlier run shows in counts that the manifest does not have.
     changed = written or report.pruned or target.dataset.manifest.rows != target.counts
     if changed and not options.dry_run:
         target.dataset.finish()
 
 
+def _flows(
+    source: Source | Embeddings,
+    target: Target | None,
+    options: IngestOptions,
+    halt: threading.Event,
+) -> Iterator[Flow]:
+    columns = target.dataset.manifest.columns if target else dict(options.promote or {})
+    if isinstance(source, Embeddings):
+        accept = partial(accept_embeddings, columns=columns, dim=source.header.encoder.dim)
+    else:
+        accept = partial(accept_items, columns=columns)
+    return read(source.batches(), accept, options.limit, halt)
+
+
 def _stages(
-    stack: ExitStack,
-    source: Source,
-    target: _Target | None,
-    encoder: Encoder,
+    encoder: Encoder | None,
+    target: Target | None,
     options: IngestOptions,
     seen: Seen | None,
     halt: threading.Event,
-) -> Iterator[Flow]:
-    """The pipeline, each stage ahead of the next; it ends with the stack."""
-    stop = threading.Event()
-
-    def ahead(stream: Iterator[Flow]) -> Prefetch[Flow]:
-        return stack.enter_context(closing(Prefetch(stream, stop)))
-
+) -> list[Stage]:
+    """What a flow goes through; without an encoder it has its vectors already."""
     stored = target.dataset if target and any(target.counts.values()) else None
-    columns = target.dataset.manifest.columns if target else dict(options.promote or {})
-    accepted = ahead(read(source, columns, options.limit, halt))
-    planned = ahead(plan(accepted, stored, seen))
-    decoded = ahead(decode(planned, encoder.spec.preprocessing, os.cpu_count() or 1))
-    if options.dry_run:
-        return ahead(estimate(decoded))
-    return ahead(encode(decoded, encoder, options.batch_size or encoder.batch_size, halt))
+    compare = partial(compare_with_store, dataset=stored) if stored else None
+    stages: list[Stage] = [partial(plan, compare=compare, seen=seen)]
+    if encoder is not None:
+        stages.append(partial(decode, preprocessing=encoder.spec.preprocessing))
+        if not options.dry_run:
+            size = options.batch_size or encoder.batch_size
+            stages.append(partial(encode, encoder=encoder, batch_size=size, halt=halt))
+    return [*stages, count]
 
 
 def _write(flow: Flow, dataset: Dataset, writers: ThreadPoolExecutor) -> int:

@@ -1,4 +1,4 @@
-"""How to ingest."""
+"""How to encode, and how to ingest."""
 
 from __future__ import annotations
 
@@ -9,29 +9,46 @@ from mm_milvus.errors import QueryError
 from mm_milvus.store import COLUMN_TYPES, INDEX_TYPES
 
 
-@dataclass(frozen=True, slots=True)
-class IngestOptions:
-    """How to ingest.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeOptions:
+    """How to encode.
 
-    promote     metadata keys that become typed columns: `{"price": "double"}`; of `COLUMN_TYPES`
-    index_type  one of `INDEX_TYPES`; None: what the data set has, IVF_FLAT for a new one
-    prune       delete what is stored and no longer in the source
+    prune       delete what is there and no longer in the source
     limit       stop after this many items
-    dry_run     read, compare and decode, but neither encode nor write
     batch_size  images a call of the encoder; None: what the encoder finds best
     progress    draw a bar on stderr, when that is a terminal
     """
 
-    promote: Mapping[str, str] | None = None
-    index_type: str | None = None
     prune: bool = False
     limit: int | None = None
-    dry_run: bool = False
     batch_size: int | None = None
     progress: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense, with a `QueryError`."""
+        for name, value in (("limit", self.limit), ("batch size", self.batch_size)):
+            if value is not None and value < 1:
+                raise QueryError(f"the {name} is {value}, and must be at least 1")
+        if self.prune and self.limit is not None:
+            raise QueryError("prune needs the whole data set: leave out the limit")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestOptions(EncodeOptions):
+    """How to ingest: what `EncodeOptions` says, and how to store.
+
+    promote     metadata keys that become typed columns: `{"price": "double"}`; of `COLUMN_TYPES`
+    index_type  one of `INDEX_TYPES`; None: what the data set has, IVF_FLAT for a new one
+    dry_run     read, compare and decode, but neither encode nor write
+    """
+
+    promote: Mapping[str, str] | None = None
+    index_type: str | None = None
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense, with a `QueryError`."""
+        EncodeOptions.__post_init__(self)
         for name, kind in (self.promote or {}).items():
             if kind not in COLUMN_TYPES:
                 raise QueryError(
@@ -41,8 +58,3 @@ class IngestOptions:
             raise QueryError(
                 f"unknown index {self.index_type!r}: the types are {', '.join(INDEX_TYPES)}"
             )
-        for name, value in (("limit", self.limit), ("batch size", self.batch_size)):
-            if value is not None and value < 1:
-                raise QueryError(f"the {name} is {value}, and must be at least 1")
-        if self.prune and self.limit is not None:
-            raise QueryError("prune needs the whole data set: leave out the limit")

@@ -1,14 +1,15 @@
-"""What the store holds and the data set no longer has."""
+"""What is stored, or encoded, and the data set no longer has."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from mm_milvus.keys import DIGEST_BYTES
+from mm_milvus.embeddings import Embeddings, rewrite_part
+from mm_milvus.keys import DIGEST_BYTES, image_key
 from mm_milvus.pipeline.flow import Flow
-from mm_milvus.store import Collection, Dataset
+from mm_milvus.store import Dataset
 
 
 class Seen:
@@ -29,11 +30,11 @@ class Seen:
         # An item that cannot be read today has not left the data set: what is stored of it stays.
         self._rejected.update(reject.item_id for reject in flow.rejects)
 
-    def gone(self, collection: Collection) -> Iterator[list[tuple[str, str]]]:
-        """The (id, item_id) of stored rows that were not seen, in lists."""
+    def gone(self, batches: Iterable[list[tuple[str, str]]]) -> Iterator[list[tuple[str, str]]]:
+        """Of each list of (id, item_id) those that were not seen."""
         digest = np.dtype((np.void, DIGEST_BYTES))
         known = np.sort(np.frombuffer(bytes(self._digests), dtype=digest))
-        for batch in collection.scan():
+        for batch in batches:
             ids = np.frombuffer(bytes.fromhex("".join(key for key, _ in batch)), dtype=digest)
             absent = ~np.isin(ids, known)
             yield [
@@ -43,13 +44,38 @@ class Seen:
             ]
 
 
-def prune(dataset: Dataset, seen: Seen, *, dry_run: bool) -> int:
+def prune_store(dataset: Dataset, seen: Seen, *, dry_run: bool) -> int:
     """Delete the rows that left the data set; returns how many items and captions went."""
     pruned = 0
     for collection in dataset.collections:
         # All is collected before the first deletion: a scan does not survive its rows' deletion.
-        gone = [key for batch in seen.gone(collection) for key, _ in batch]
+        gone = [key for batch in seen.gone(collection.scan()) for key, _ in batch]
         if not dry_run:
             collection.delete(gone)
         pruned += len(gone)
+    return pruned
+
+
+def prune_parts(embeddings: Embeddings, seen: Seen) -> int:
+    """Delete what left the data set, and what was encoded anew since.
+
+    Returns how many items and captions left the data set. Each part is replaced by itself, the
+    former version of an item never before the latter is there.
+    """
+    pruned, start = 0, 0
+    latest = embeddings.index().latest()
+    for part in embeddings.parts:
+        rows = [(image_key(item_id), item_id) for ids in part.column("item_id") for item_id in ids]
+        counts = [len(captions) for lists in part.column("captions") for captions in lists]
+        [gone] = seen.gone([rows])
+        absent = {key for key, _ in gone}
+        current = latest[start : start + part.rows].tolist()
+        start += part.rows
+        keep = [each and key not in absent for each, (key, _) in zip(current, rows, strict=True)]
+        pruned += sum(
+            1 + captions
+            for captions, (key, _), each in zip(counts, rows, current, strict=True)
+            if each and key in absent
+        )
+        rewrite_part(part, keep)
     return pruned

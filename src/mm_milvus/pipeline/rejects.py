@@ -12,15 +12,20 @@ from typing import IO
 from mm_milvus.pipeline.flow import Reject
 
 
+def rejects_path(dataset: str) -> Path:
+    """`<dataset>.rejects.jsonl` in the current folder."""
+    return Path(re.sub(r"[/\\\0]", "_", dataset) + ".rejects.jsonl")
+
+
 class RejectsFile:
-    """`<dataset>.rejects.jsonl` in the current folder: a line a reject.
+    """A line of JSON a reject.
 
     It tells of the latest run alone: a former run's file goes, and none is made without a reject.
     """
 
-    def __init__(self, dataset: str) -> None:
+    def __init__(self, path: Path) -> None:
         """Name the file, and forget the former run's."""
-        self.path = Path(re.sub(r"[/\\\0]", "_", dataset) + ".rejects.jsonl")
+        self.path = path
         self.path.unlink(missing_ok=True)
         self._file: IO[str] | None = None
 

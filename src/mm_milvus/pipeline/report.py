@@ -1,30 +1,31 @@
-"""What an ingest did."""
+"""What an encode or an ingest did."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mm_milvus.pipeline.flow import Flow
 
+COUNTS = ("items", "images", "captions", "skipped", "rejected", "pruned")
 
-@dataclass(slots=True)
-class IngestReport:
-    """What an ingest did.
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What a run did.
 
     items     read from the source; each is skipped, rejected, or has something written
     images    encoded and stored; in a dry run, that would be
     captions  encoded and stored
-    skipped   items that were stored already, with the same image and captions
+    skipped   items that were there already, with the same image and captions
     rejected  items and captions that were turned away, with the reason in `rejects_file`
-    pruned    stored images and captions that left the data set, and were deleted
+    pruned    images and captions that were there, left the data set, and were deleted
     images_per_second  items that went through a second, skipped ones included
     """
 
     dataset: str
     model: str
-    uri: str
     items: int = 0
     images: int = 0
     captions: int = 0
@@ -49,13 +50,38 @@ class IngestReport:
         self.rejected += len(flow.rejects)
 
     def to_dict(self) -> dict[str, Any]:
-        """What `mm-milvus ingest --json` prints."""
-        fields = asdict(self)
-        names = ["dataset", "items", "images", "captions", "skipped", "rejected", "pruned"]
+        """What `--json` prints."""
         return {
-            **{name: fields[name] for name in names},
+            "dataset": self.dataset,
+            **{name: getattr(self, name) for name in COUNTS},
             "seconds": round(self.seconds, 3),
             "images_per_second": round(self.images_per_second, 2),
             "model": self.model,
-            "uri": self.uri,
         }
+
+
+@dataclass(slots=True, kw_only=True)
+class EncodeReport(Report):
+    """What an encode did.
+
+    output  the folder of the parts
+    parts   how many part files were written
+    """
+
+    output: Path
+    parts: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `mm-milvus encode --json` prints."""
+        return {**Report.to_dict(self), "output": str(self.output), "parts": self.parts}
+
+
+@dataclass(slots=True, kw_only=True)
+class IngestReport(Report):
+    """What an ingest did; uri is that of the store."""
+
+    uri: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `mm-milvus ingest --json` prints."""
+        return {**Report.to_dict(self), "uri": self.uri}

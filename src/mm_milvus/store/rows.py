@@ -130,16 +130,16 @@ def column_value(name: str, kind: str, value: Any) -> Any:
     raise StoreError(f"metadata key {name} is promoted to {kind} and is {found}")
 
 
-def check_embeddings(embeddings: NDArray[np.float32], dim: int) -> NDArray[np.bool_]:
-    """Which rows of (n, dim) can be stored: finite, and of unit length."""
-    if embeddings.ndim != 2 or embeddings.shape[1] != dim:
-        raise StoreError(
-            f"embeddings have shape {embeddings.shape}, and the collection holds vectors of "
-            f"dim {dim}; use the encoder that the data set was built with"
-        )
-    norms = np.linalg.norm(embeddings, axis=1)
-    close: NDArray[np.bool_] = np.abs(norms - 1) < UNIT_LENGTH_TOLERANCE
-    return close
+def check_embedding(embedding: NDArray[np.float32], dim: int) -> None:
+    """Raise `StoreError` when a vector cannot be stored: it is not finite, or no unit vector."""
+    if embedding.shape != (dim,):
+        raise StoreError(f"its vector has {embedding.size} numbers, not {dim}")
+    with np.errstate(over="ignore"):
+        length = float(np.linalg.norm(embedding))
+    if not math.isfinite(length):
+        raise StoreError("its vector is not finite")
+    if abs(length - 1) >= UNIT_LENGTH_TOLERANCE:
+        raise StoreError(f"its vector has the length {length:.4g}, not 1")
 
 
 def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:

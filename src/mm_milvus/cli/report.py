@@ -1,0 +1,36 @@
+"""What encode and ingest print of their reports, and the exit code that follows from one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mm_milvus.cli.options import EXIT_INTERRUPTED, EXIT_REJECTED
+
+if TYPE_CHECKING:
+    from mm_milvus.pipeline import EncodeReport, IngestReport
+
+
+def summary(report: EncodeReport | IngestReport, verb: str) -> str:
+    """The counts of a run, as one line; verb is what was done to its images."""
+    return (
+        f"{report.dataset}: {report.items:,} items read in {report.seconds:.1f} s "
+        f"({report.images_per_second:,.1f}/s); {verb} {report.images:,} images and "
+        f"{report.captions:,} captions; {report.skipped:,} items unchanged, "
+        f"{report.pruned:,} rows pruned, {report.rejected:,} rejected"
+    )
+
+
+def encoder_hint(report: EncodeReport | IngestReport) -> None:
+    """Say that there are better encoders, where the small one has just been used."""
+    if report.model == "compact" and report.images:
+        print(
+            "compact is small and runs anywhere; a CLIP model ranks better: "
+            "--model laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
+        )
+
+
+def exit_code(report: EncodeReport | IngestReport) -> int:
+    """0, or why the run was not whole."""
+    if report.interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_REJECTED if report.rejected else 0

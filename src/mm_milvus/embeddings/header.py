@@ -1,0 +1,61 @@
+"""Whose vectors a Parquet file holds: JSON in the metadata of its schema."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from mm_milvus.encoders import EncoderIdentity
+from mm_milvus.schema import embeddings_schema
+
+KEY = b"mm_milvus"
+"""The key of the schema's metadata that holds the header."""
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The facts that a file of embeddings tells of itself.
+
+    encoder  what made its vectors
+    source   the name of the data set that was encoded
+    """
+
+    encoder: EncoderIdentity
+    source: str
+
+    def schema(self) -> pa.Schema:
+        """The schema of the file, with this header in it."""
+        text = json.dumps(
+            {
+                "schema_version": SCHEMA_VERSION,
+                "source": self.source,
+                "encoder": self.encoder.id,
+                "encoder_fingerprint": self.encoder.fingerprint,
+                "dim": self.encoder.dim,
+            },
+            ensure_ascii=False,
+        )
+        return embeddings_schema(self.encoder.dim).with_metadata({KEY: text.encode()})
+
+
+def read_header(schema: pa.Schema) -> Header:
+    """The header in a file's schema. Raises ValueError, with the reason, when it has none."""
+    text = (schema.metadata or {}).get(KEY)
+    if text is None:
+        raise ValueError("it was not written by mm-milvus encode: its schema names no encoder")
+    try:
+        fields = dict(json.loads(text))
+        version = fields["schema_version"]
+        encoder = EncoderIdentity(
+            str(fields["encoder"]), str(fields["encoder_fingerprint"]), int(fields["dim"])
+        )
+        header = Header(encoder, str(fields["source"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"its header cannot be read ({type(error).__name__}: {error})") from error
+    if version != SCHEMA_VERSION:
+        raise ValueError(f"it has schema version {version}, not {SCHEMA_VERSION}")
+    return header

@@ -1,0 +1,74 @@
+"""The data set that an ingest writes to: found or made, and of the same encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mm_milvus.encoders import EncoderIdentity
+from mm_milvus.errors import StoreError
+from mm_milvus.pipeline.options import IngestOptions
+from mm_milvus.store import Connection, Dataset, Manifest, create_dataset, find_dataset
+
+DEFAULT_INDEX = "IVF_FLAT"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the rows go; counts are those before the run, empty for a new data set."""
+
+    dataset: Dataset
+    counts: dict[str, int]
+
+
+def open_target(
+    connection: Connection,
+    name: str,
+    encoder: EncoderIdentity,
+    expected_rows: int,
+    options: IngestOptions,
+) -> Target | None:
+    """Open the data set, or make it; None in a dry run where there is none.
+
+    Raises `StoreError` when the one that is there was built in another way.
+    """
+    found = find_dataset(connection, name)
+    if found is not None:
+        _check_same(found.manifest, encoder, options)
+        return Target(found, found.counts())
+    if options.dry_run:
+        return None
+    manifest = Manifest(
+        dataset=name,
+        encoder=encoder.id,
+        encoder_fingerprint=encoder.fingerprint,
+        dim=encoder.dim,
+        index_type=options.index_type or DEFAULT_INDEX,
+        columns=dict(options.promote or {}),
+    )
+    return Target(create_dataset(connection, manifest, expected_rows), {})
+
+
+def _check_same(manifest: Manifest, encoder: EncoderIdentity, options: IngestOptions) -> None:
+    name = manifest.dataset
+    remedy = f"drop it first (mm-milvus datasets drop {name}), or give another --dataset name"
+    if manifest.encoder_fingerprint != encoder.fingerprint:
+        raise StoreError(
+            f"data set {name!r} was built with {manifest.encoder} "
+            f"(fingerprint {manifest.encoder_fingerprint}), and this is {encoder.id} "
+            f"(fingerprint {encoder.fingerprint}): their vectors cannot be compared; {remedy}"
+        )
+    if manifest.dim != encoder.dim:
+        raise StoreError(
+            f"data set {name!r} holds vectors of {manifest.dim} numbers, and these have "
+            f"{encoder.dim}; {remedy}"
+        )
+    if options.promote is not None and dict(options.promote) != manifest.columns:
+        raise StoreError(
+            f"data set {name!r} was built with the promoted columns {manifest.columns}, "
+            f"not {dict(options.promote)}; {remedy}"
+        )
+    if options.index_type not in (None, manifest.index_type):
+        raise StoreError(
+            f"data set {name!r} has the index {manifest.index_type}, "
+            f"not {options.index_type}; {remedy}"
+        )

@@ -1,0 +1,42 @@
+"""What the tests of the pipeline ask of the pictures, and of the store."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from mm_milvus import SearchClient
+from mm_milvus.encoders import load_encoder
+from mm_milvus.store import Connection, open_dataset
+
+PICTURES = ("dress", "helicopter", "pizza", "dog", "saxophone", "penguin")
+
+
+def caption(folder: Path, name: str, *captions: str, **metadata: object) -> None:
+    (folder / f"{name}.json").write_text(json.dumps({"captions": captions, **metadata}))
+
+
+def found(uri: str, dataset: str, text: str, **options: object) -> list[str]:
+    with SearchClient(uri, dataset) as client:
+        return [Path(hit.item_id).stem for hit in client.search(text, **options)]
+
+
+def counts(uri: str, dataset: str) -> dict[str, int]:
+    with Connection(uri) as connection:
+        return open_dataset(connection, dataset).counts()
+
+
+class OtherEncoder:
+    """The real encoder under another fingerprint: as after an update of its weights."""
+
+    def __init__(self) -> None:
+        self.compact = load_encoder("compact")
+        self.spec = replace(self.compact.spec, id="other", fingerprint="ffff0000ffff0000")
+        self.batch_size = 4
+
+    def encode_images(self, pixels):
+        return self.compact.encode_images(pixels)
+
+    def encode_texts(self, texts):
+        return self.compact.encode_texts(texts)
