@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_milvus.pipeline.flow import Flow, Item, Reject, regroup
+from mm_milvus.pipeline.flow import Flow, Item, regroup
+from mm_milvus.rejects import Reject
 
 
 def item(number: int) -> Item:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from mm_milvus.embeddings.vectors import to_nested, to_numpy
 from mm_milvus.errors import StoreError
 from mm_milvus.keys import DIGEST_BYTES, caption_key, content_hash, image_key
-from mm_milvus.pipeline.flow import Flow, Item, PendingRow, Reject
+from mm_milvus.pipeline.flow import Flow, Item, PendingRow
+from mm_milvus.rejects import Reject
 from mm_milvus.schema import Field
 from mm_milvus.store.rows import check_embedding, check_text, parse_metadata
 

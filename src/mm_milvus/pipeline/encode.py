@@ -20,11 +20,11 @@ from mm_milvus.pipeline.interrupt import halt_on_signal
 from mm_milvus.pipeline.options import EncodeOptions
 from mm_milvus.pipeline.plan import compare_with_parts, plan
 from mm_milvus.pipeline.prune import Seen, prune_parts
-from mm_milvus.pipeline.rejects import RejectsFile
 from mm_milvus.pipeline.report import EncodeReport
 from mm_milvus.pipeline.run import run
 from mm_milvus.pipeline.stages import count, decode, read
 from mm_milvus.pipeline.stages import encode as encode_flows
+from mm_milvus.rejects import RejectsFile
 from mm_milvus.sources import Source, SourceOptions, open_source
 from mm_milvus.sources.files import is_uri
 

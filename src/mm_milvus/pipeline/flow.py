@@ -9,17 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mm_milvus.rejects import Reject
 from mm_milvus.schema import Modality
 from mm_milvus.store import Row
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """An item, or one of its captions, that is not ingested; stage is where it was turned away."""
-
-    item_id: str
-    stage: str
-    reason: str
 
 
 @dataclass(slots=True)

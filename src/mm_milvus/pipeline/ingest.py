@@ -18,11 +18,11 @@ from mm_milvus.pipeline.interrupt import halt_on_signal
 from mm_milvus.pipeline.options import IngestOptions
 from mm_milvus.pipeline.plan import compare_with_store, plan
 from mm_milvus.pipeline.prune import Seen, prune_store
-from mm_milvus.pipeline.rejects import RejectsFile, rejects_path
 from mm_milvus.pipeline.report import IngestReport
 from mm_milvus.pipeline.run import Stage, run
 from mm_milvus.pipeline.stages import count, decode, encode, read
 from mm_milvus.pipeline.target import Target, open_target
+from mm_milvus.rejects import RejectsFile, rejects_path
 from mm_milvus.sources import Source, SourceOptions, open_source
 from mm_milvus.store import Connection, Dataset, is_missing_file, public_uri
 

@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from mm_milvus.pipeline.flow import Flow
 from mm_milvus.pipeline.prefetch import Prefetch
-from mm_milvus.pipeline.rejects import RejectsFile
 from mm_milvus.pipeline.report import Report
+from mm_milvus.rejects import RejectsFile
 
 Stage = Callable[[Iterator[Flow]], Iterator[Flow]]
 

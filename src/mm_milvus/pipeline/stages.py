@@ -13,7 +13,8 @@ import pyarrow as pa
 from mm_milvus.encoders import Encoder
 from mm_milvus.errors import ImageError, StoreError
 from mm_milvus.images import Preprocessing, load_pixels
-from mm_milvus.pipeline.flow import Flow, Item, Reject, regroup
+from mm_milvus.pipeline.flow import Flow, Item, regroup
+from mm_milvus.rejects import Reject
 from mm_milvus.store.rows import check_embedding
 
 

@@ -19,7 +19,7 @@ from mm_milvus.encoders.torch_encoder import CPU_BATCH, GPU_BATCH, ImageTower
 from mm_milvus.errors import ImageError
 from mm_milvus.images import Preprocessing
 from mm_milvus.keys import content_hash
-from mm_milvus.pipeline.flow import Reject
+from mm_milvus.rejects import Reject
 from mm_milvus.sources import Source
 from mm_milvus.train.options import TrainOptions
 from mm_milvus.train.pairs import Document, Pairs, PairsBuilder, read_documents

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mm_milvus.encoders.torch_encoder import torch_device
 from mm_milvus.errors import MmMilvusError
-from mm_milvus.pipeline.rejects import RejectsFile
+from mm_milvus.rejects import RejectsFile, rejects_path
 from mm_milvus.sources import Source, SourceOptions, open_source
 from mm_milvus.train.curves import check_drawing, write_curves
 from mm_milvus.train.features import Gathered
@@ -120,7 +120,7 @@ def _sides(parts: list[Gathered], options: TrainOptions) -> tuple[Pairs, Pairs, 
 
 
 def _write_rejects(parts: list[Gathered], report: TrainReport) -> None:
-    with closing(RejectsFile(report.dataset)) as file:
+    with closing(RejectsFile(rejects_path(report.dataset))) as file:
         for part in parts:
             file.write(part.rejected)
         report.rejected = sum(len(part.rejected) for part in parts)

@@ -1,15 +1,22 @@
-"""The file of what was turned away, and why."""
+"""What was turned away, and why: nothing is left out silently."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from mm_milvus.pipeline.flow import Reject
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """An item, or one of its captions, that is left out; stage is where it was turned away."""
+
+    item_id: str
+    stage: str
+    reason: str
 
 
 def rejects_path(dataset: str) -> Path:

@@ -1,0 +1,145 @@
+"""mm-milvus train."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mm_milvus.cli.options import (
+    RUN,
+    CaptionColumn,
+    CaptionFromFolder,
+    Delimiter,
+    IdColumn,
+    ImageColumn,
+    Json,
+    NoProgress,
+)
+from mm_milvus.cli.report import exit_code
+
+if TYPE_CHECKING:
+    from mm_milvus.train import TrainReport
+
+TOWERS, LEARNING = "Towers", "Learning"
+
+EXAMPLES = """
+Learn a space that your images and texts share; the result is a model for --model.
+
+PATH is whatever `mm-milvus ingest` takes, with captions. A projection is learned over a frozen
+text model and a frozen image model; `--clip` takes both towers of a CLIP model instead, and
+`--unfreeze` trains all of it.
+
+**Examples**
+
+    mm-milvus train ./photos --output my-model
+
+    mm-milvus train ./train --validation ./validation --caption-from-folder "a photo of a {}"
+    --output classes
+
+    mm-milvus train clicks.parquet --caption-column query --relevance clicks
+    --document image=0.7,title=0.3 --output ranking
+
+    mm-milvus train ./photos --clip ./clip-vit-b32 --unfreeze --micro-batch 32 --output tuned
+"""
+
+
+def train(
+    path: Annotated[str, typer.Argument(help="A folder, a table, tar shards, or a URI of those.")],
+    output: Annotated[str, typer.Option(metavar="DIR", help="The folder of the model.")],
+    validation: Annotated[
+        str | None, typer.Option(help="A data set to judge by; default: a share of PATH's items.")
+    ] = None,
+    text_model: Annotated[
+        str, typer.Option(help="A sentence model: a folder or hub id.", rich_help_panel=TOWERS)
+    ] = "all-minilm-l6-v2",
+    image_model: Annotated[
+        str, typer.Option(help="An image classifier: a folder or hub id.", rich_help_panel=TOWERS)
+    ] = "efficientnet-lite0",
+    clip: Annotated[
+        str | None,
+        typer.Option(help="A CLIP-like model, for both towers.", rich_help_panel=TOWERS),
+    ] = None,
+    pooling: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the text model: mean or cls; default: its own.", rich_help_panel=TOWERS
+        ),
+    ] = None,
+    features: Annotated[
+        str,
+        typer.Option(help="Of the image model: pooled or logits.", rich_help_panel=TOWERS),
+    ] = "pooled",
+    unfreeze: Annotated[
+        bool, typer.Option("--unfreeze", help="Train all of --clip.", rich_help_panel=TOWERS)
+    ] = False,
+    dim: Annotated[
+        int, typer.Option(help="How long vectors are.", rich_help_panel=LEARNING)
+    ] = 256,
+    hidden: Annotated[
+        int | None,
+        typer.Option(
+            help="Units of a hidden layer; default: linear projections.", rich_help_panel=LEARNING
+        ),
+    ] = None,
+    views: Annotated[
+        int, typer.Option(help="Pictures made of each image.", rich_help_panel=LEARNING)
+    ] = 4,
+    captions: Annotated[
+        str,
+        typer.Option(
+            help="Of an item's captions, an epoch sees one or all.", rich_help_panel=LEARNING
+        ),
+    ] = "one",
+    document: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights of the fields that make a document: image=0.7,title=0.3.",
+            rich_help_panel=LEARNING,
+        ),
+    ] = None,
+    relevance: Annotated[
+        str | None,
+        typer.Option(help="The metadata key that weighs a pair.", rich_help_panel=LEARNING),
+    ] = None,
+    epochs: Annotated[int, typer.Option(rich_help_panel=LEARNING)] = 30,
+    batch_size: Annotated[
+        int, typer.Option(help="Pairs a step.", rich_help_panel=LEARNING)
+    ] = 512,
+    micro_batch: Annotated[
+        int | None,
+        typer.Option(
+            help="Pairs in memory at once; the loss stays the batch's.", rich_help_panel=LEARNING
+        ),
+    ] = None,
+    checkpointing: Annotated[
+        bool,
+        typer.Option(
+            "--checkpointing", help="Less memory, a third slower.", rich_help_panel=LEARNING
+        ),
+    ] = False,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Default: 1e-3, with --unfreeze 5e-6.", rich_help_panel=LEARNING),
+    ] = None,
+    temperature: Annotated[float, typer.Option(rich_help_panel=LEARNING)] = 0.07,
+    learn_temperature: Annotated[
+        bool, typer.Option("--learn-temperature", rich_help_panel=LEARNING)
+    ] = False,
+    seed: Annotated[int, typer.Option(rich_help_panel=LEARNING)] = 0,
+    image_column: ImageColumn = None,
+    caption_column: CaptionColumn = None,
+    id_column: IdColumn = None,
+    delimiter: Delimiter = None,
+    caption_from_folder: CaptionFromFolder = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where it stopped.", rich_help_panel=RUN)
+    ] = False,
+    no_progress: NoProgress = False,
+    as_json: Json = False,
+) -> int:
+    """Parse, train, print."""
+    from mm_milvus.sources import SourceOptions
+    from mm_milvus.train import TrainOptions
+    from mm_milvus.train import train as run
