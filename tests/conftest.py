@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -61,6 +61,24 @@ def clothing() -> Path:
     folder = Path(os.environ.get("MM_MILVUS_CLOTHING", root.parent / "shared/data/clothing"))
     if not folder.is_dir():
         pytest.skip("the clothing photos are not here: name their folder in MM_MILVUS_CLOTHING")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a saved small model, by its architecture; built once."""
+    import torch
+
+    from small_models import BUILDERS
+
+    root = tmp_path_factory.mktemp("models")
+
+    def folder(name: str) -> Path:
+        if not (root / name).exists():
+            torch.manual_seed(0)
+            BUILDERS[name](root / name)
+        return root / name
+
     return folder
 
 

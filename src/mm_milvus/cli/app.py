@@ -17,6 +17,7 @@ from mm_milvus.cli.encode import encode
 from mm_milvus.cli.ingest import ingest
 from mm_milvus.cli.options import EXIT_INTERRUPTED
 from mm_milvus.cli.query import query
+from mm_milvus.cli.train import train
 from mm_milvus.errors import MmMilvusError, QueryError, SourceError
 
 EXIT_FAILURE = 1
@@ -35,6 +36,7 @@ app.command()(ingest)
 app.command()(query)
 app.add_typer(datasets.app, name="datasets")
 app.command()(encode)
+app.command()(train)
 app.command()(demo)
 
 

@@ -73,3 +73,19 @@ NoProgress = Annotated[
 
 DEFAULT_MODEL = "compact"
 DEFAULT_URI = "./mm_milvus.db"
+
+
+def parse_document(text: str) -> dict[str, float]:
+    """The fields of a document and their weights, from `image=0.7,title=0.3`."""
+    weights = {}
+    for part in text.split(","):
+        name, _, weight = (piece.strip() for piece in part.rpartition("="))
+        try:
+            weights[name] = float(weight)
+        except ValueError:
+            name = ""
+        if not name:
+            raise typer.BadParameter(
+                f"--document has {part.strip()!r}; write FIELD=WEIGHT, as in image=0.7,title=0.3"
+            )
+    return weights

@@ -1,4 +1,4 @@
-"""What encode and ingest print of their reports, and the exit code that follows from one."""
+"""What is printed of a run's report, and the exit code that follows from one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from mm_milvus.cli.options import EXIT_INTERRUPTED, EXIT_REJECTED
 
 if TYPE_CHECKING:
     from mm_milvus.pipeline import EncodeReport, IngestReport
+    from mm_milvus.train import TrainReport
 
 
 def summary(report: EncodeReport | IngestReport, verb: str) -> str:
@@ -29,7 +30,7 @@ def encoder_hint(report: EncodeReport | IngestReport) -> None:
         )
 
 
-def exit_code(report: EncodeReport | IngestReport) -> int:
+def exit_code(report: EncodeReport | IngestReport | TrainReport) -> int:
     """0, or why the run was not whole."""
     if report.interrupted:
         return EXIT_INTERRUPTED

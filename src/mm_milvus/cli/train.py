@@ -16,6 +16,7 @@ from mm_milvus.cli.options import (
     ImageColumn,
     Json,
     NoProgress,
+    parse_document,
 )
 from mm_milvus.cli.report import exit_code
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from mm_milvus.train import TrainReport
 
 TOWERS, LEARNING = "Towers", "Learning"
+
+SHOWN = ("text_to_image_recall@10", "image_to_text_recall@1")
 
 EXAMPLES = """
 Learn a space that your images and texts share; the result is a model for --model.
@@ -74,9 +77,7 @@ def train(
     unfreeze: Annotated[
         bool, typer.Option("--unfreeze", help="Train all of --clip.", rich_help_panel=TOWERS)
     ] = False,
-    dim: Annotated[
-        int, typer.Option(help="How long vectors are.", rich_help_panel=LEARNING)
-    ] = 256,
+    dim: Annotated[int, typer.Option(help="How long vectors are.", rich_help_panel=LEARNING)] = 256,
     hidden: Annotated[
         int | None,
         typer.Option(
@@ -104,9 +105,7 @@ def train(
         typer.Option(help="The metadata key that weighs a pair.", rich_help_panel=LEARNING),
     ] = None,
     epochs: Annotated[int, typer.Option(rich_help_panel=LEARNING)] = 30,
-    batch_size: Annotated[
-        int, typer.Option(help="Pairs a step.", rich_help_panel=LEARNING)
-    ] = 512,
+    batch_size: Annotated[int, typer.Option(help="Pairs a step.", rich_help_panel=LEARNING)] = 512,
     micro_batch: Annotated[
         int | None,
         typer.Option(
@@ -143,3 +142,66 @@ def train(
     from mm_milvus.sources import SourceOptions
     from mm_milvus.train import TrainOptions
     from mm_milvus.train import train as run
+
+    report = run(
+        path,
+        output,
+        validation=validation,
+        source_options=SourceOptions(
+            image_column=image_column,
+            caption_columns=tuple(caption_column or ()),
+            id_column=id_column,
+            delimiter=delimiter,
+            caption_from_folder=caption_from_folder,
+        ),
+        options=TrainOptions(
+            text_model=text_model,
+            image_model=image_model,
+            clip=clip,
+            pooling=pooling,  # type: ignore[arg-type]
+            features=features,  # type: ignore[arg-type]
+            unfreeze=unfreeze,
+            dim=dim,
+            hidden=hidden,
+            views=views,
+            captions=captions,
+            document=parse_document(document) if document else {"image": 1.0},
+            relevance=relevance,
+            epochs=epochs,
+            batch_size=batch_size,
+            micro_batch=micro_batch,
+            checkpointing=checkpointing,
+            learning_rate=learning_rate,
+            temperature=temperature,
+            learn_temperature=learn_temperature,
+            seed=seed,
+        ),
+        resume=resume,
+        progress=not no_progress,
+    )
+    if as_json:
+        print(json.dumps(report.to_dict(), ensure_ascii=False))
+    else:
+        _print_report(report)
+    return exit_code(report)
+
+
+train.__doc__ = EXAMPLES
+
+
+def _print_report(report: TrainReport) -> None:
+    counts = ", ".join(f"{count:,} for {side}" for side, count in report.items.items())
+    print(
+        f"{report.dataset}: {counts}, {report.rejected:,} rejected; {report.epochs} epochs in "
+        f"{report.seconds:.0f} s, the best is {report.best_epoch}"
+    )
+    for side, recalls in (("validation", report.validation), ("test", report.test)):
+        if recalls:
+            values = ", ".join(f"{name.replace('_', ' ')} {recalls[name]:.3f}" for name in SHOWN)
+            print(f"{side}: {values}")
+    if report.rejects_file:
+        print(f"the rejects, with their reasons: {report.rejects_file}")
+    if report.interrupted:
+        print("interrupted: run the same command with --resume to go on")
+    if report.best_epoch:
+        print(f"to use it: mm-milvus ingest PATH --model {report.model}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import get_args
 
 from mm_milvus.encoders.classifier import Features
 from mm_milvus.encoders.packaged import LITE0, MINILM
@@ -78,8 +79,16 @@ class TrainOptions:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise QueryError(f"{name} is {value}, and must be above 0")
-        if self.captions not in ("one", "all"):
-            raise QueryError(f"captions is {self.captions!r}, and must be one or all")
+        choices = {
+            "captions": ("one", "all"),
+            "features": get_args(Features),
+            "pooling": (None, *get_args(Pooling)),
+        }
+        for name, known in choices.items():
+            value = getattr(self, name)
+            if value not in known:
+                allowed = " or ".join(each for each in known if each)
+                raise QueryError(f"{name} is {value!r}, and must be {allowed}")
         if min(self.held_out) < 0 or sum(self.held_out) >= 1:
             raise QueryError(
                 f"held_out is {self.held_out}: two shares that leave items to train on"
