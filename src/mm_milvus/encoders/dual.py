@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
@@ -122,7 +123,7 @@ def load_dual(
     projection = Projection(ProjectionShape(**config["projection"]))
     try:
         load_model(projection, folder / WEIGHTS)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         raise EncoderError(
             f"{name}: {WEIGHTS} is missing or broken ({first_line(error)}); train the model again"
         ) from error
