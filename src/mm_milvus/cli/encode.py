@@ -13,6 +13,7 @@ from mm_milvus.cli.options import (
     CaptionColumn,
     CaptionFromFolder,
     Delimiter,
+    Document,
     IdColumn,
     ImageColumn,
     Json,
@@ -20,6 +21,7 @@ from mm_milvus.cli.options import (
     Model,
     NoProgress,
     Prune,
+    parse_document,
 )
 from mm_milvus.cli.report import encoder_hint, exit_code, summary
 
@@ -47,6 +49,7 @@ def encode(
         str, typer.Option(metavar="DIR", help="The local folder to write the parts to.")
     ],
     model: Model = DEFAULT_MODEL,
+    document: Document = None,
     batch_size: BatchSize = None,
     image_column: ImageColumn = None,
     caption_column: CaptionColumn = None,
@@ -75,7 +78,11 @@ def encode(
             caption_from_folder=caption_from_folder,
         ),
         options=EncodeOptions(
-            prune=prune, limit=limit, batch_size=batch_size, progress=not no_progress
+            document=parse_document(document) if document else None,
+            prune=prune,
+            limit=limit,
+            batch_size=batch_size,
+            progress=not no_progress,
         ),
     )
     if as_json:

@@ -18,6 +18,7 @@ from mm_milvus.cli.options import (
     CaptionFromFolder,
     DbName,
     Delimiter,
+    Document,
     IdColumn,
     ImageColumn,
     Json,
@@ -27,6 +28,7 @@ from mm_milvus.cli.options import (
     Prune,
     Token,
     Uri,
+    parse_document,
 )
 from mm_milvus.cli.report import encoder_hint, exit_code, summary
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 OF_THE_ENCODING = (
     "model",
+    "document",
     "batch_size",
     "image_column",
     "caption_column",
@@ -75,6 +78,7 @@ def ingest(
     token: Token = None,
     db_name: DbName = None,
     model: Model = DEFAULT_MODEL,
+    document: Document = None,
     batch_size: BatchSize = None,
     index: Annotated[
         str | None,
@@ -137,6 +141,7 @@ def ingest(
             caption_from_folder=caption_from_folder,
         ),
         options=IngestOptions(
+            document=parse_document(document) if document else None,
             promote=_parse_promote(promote) if promote else None,
             index_type=index,
             prune=prune,

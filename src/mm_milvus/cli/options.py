@@ -42,6 +42,13 @@ Model = Annotated[
         rich_help_panel=ENCODER,
     ),
 ]
+Document = Annotated[
+    str | None,
+    typer.Option(
+        help="Weights of the fields that make an item's vector: image=0.7,title=0.3.",
+        rich_help_panel=ENCODER,
+    ),
+]
 BatchSize = Annotated[
     int | None,
     typer.Option(help="Images a call of the encoder; default: found.", rich_help_panel=ENCODER),

@@ -20,12 +20,14 @@ SCHEMA_VERSION = 1
 class Header:
     """The facts that a file of embeddings tells of itself.
 
-    encoder  what made its vectors
-    source   the name of the data set that was encoded
+    encoder   what made its vectors
+    source    the name of the data set that was encoded
+    document  the fields of a combined vector and their weights; None: the image alone
     """
 
     encoder: EncoderIdentity
     source: str
+    document: dict[str, float] | None = None
 
     def schema(self) -> pa.Schema:
         """The schema of the file, with this header in it."""
@@ -36,6 +38,7 @@ class Header:
                 "encoder": self.encoder.id,
                 "encoder_fingerprint": self.encoder.fingerprint,
                 "dim": self.encoder.dim,
+                "document": self.document,
             },
             ensure_ascii=False,
         )
@@ -53,7 +56,7 @@ def read_header(schema: pa.Schema) -> Header:
         encoder = EncoderIdentity(
             str(fields["encoder"]), str(fields["encoder_fingerprint"]), int(fields["dim"])
         )
-        header = Header(encoder, str(fields["source"]))
+        header = Header(encoder, str(fields["source"]), fields.get("document"))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"its header cannot be read ({type(error).__name__}: {error})") from error
     if version != SCHEMA_VERSION:

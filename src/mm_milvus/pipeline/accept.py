@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,17 +14,23 @@ from numpy.typing import NDArray
 from mm_milvus.embeddings.vectors import to_nested, to_numpy
 from mm_milvus.errors import StoreError
 from mm_milvus.keys import DIGEST_BYTES, caption_key, content_hash, image_key
+from mm_milvus.pipeline.document import document_hash, document_texts
 from mm_milvus.pipeline.flow import Flow, Item, PendingRow
 from mm_milvus.rejects import Reject
-from mm_milvus.schema import Field
+from mm_milvus.schema import IMAGE_FIELD, Field
 from mm_milvus.store.rows import check_embedding, check_text, parse_metadata
 
 _HASH = re.compile(rf"[0-9a-f]{{{2 * DIGEST_BYTES}}}")
 _VECTORS = ("image_embedding", "caption_embeddings")
 
 
-def accept_items(batch: pa.RecordBatch, columns: Mapping[str, str]) -> Flow:
-    """Items of a source, `ITEMS`, with all of their rows still to be encoded."""
+def accept_items(
+    batch: pa.RecordBatch, columns: Mapping[str, str], document: Mapping[str, float]
+) -> Flow:
+    """Items of a source, `ITEMS`, with all of their rows still to be encoded.
+
+    document  the weights of its fields; empty: an item is its image
+    """
     flow = Flow(read=batch.num_rows)
     for record in batch.to_pylist():
         if record["rejected"] is not None:
@@ -31,7 +38,16 @@ def accept_items(batch: pa.RecordBatch, columns: Mapping[str, str]) -> Flow:
             continue
         image = PendingRow("", record["image"], content_hash(record["image"]))
         captions = [PendingRow("", text, content_hash(text)) for text in record["captions"]]
-        _add(flow, record, image, captions, columns)
+        fields = document_texts(json.loads(record["metadata"]), document)
+        if document and not fields and IMAGE_FIELD not in document:
+            reason = f"it has none of the document's fields: {', '.join(document)}"
+            flow.rejects.append(Reject(record["item_id"], "read", reason))
+            continue
+        if document:
+            image.content_hash = document_hash(image.content_hash, fields, document)
+        item = _add(flow, record, image, captions, columns)
+        if item is not None:
+            item.fields = fields
     return flow
 
 
@@ -84,8 +100,8 @@ def _add(
     image: PendingRow,
     captions: list[PendingRow],
     columns: Mapping[str, str],
-) -> None:
-    """Make an item of its rows where the store would take it, else a reject."""
+) -> Item | None:
+    """Make an item of its rows where the store would take it, else a reject and None."""
     item_id, uri, text = (record[key] for key in ("item_id", "uri", "metadata"))
     try:
         check_text(Field.ITEM_ID, item_id)
@@ -93,11 +109,12 @@ def _add(
         metadata = parse_metadata(text, columns)
     except StoreError as error:
         flow.rejects.append(Reject(item_id, "read", str(error)))
-        return
+        return None
     image.id = image_key(item_id)
     item = Item(item_id, uri, metadata, text, content_hash(f"{uri}\0{text}"), image, captions)
     flow.items.append(item)
     flow.rejects += _check_captions(item)
+    return item
 
 
 def _check_captions(item: Item) -> Iterator[Reject]:

@@ -63,7 +63,7 @@ def encode(
     encoder = load_encoder(model) if isinstance(model, str) else model
     there = find_parts(folder)
     if there is not None:
-        _check_same(there, encoder)
+        _check_same(there, encoder, options)
     report = EncodeReport(dataset=source.name, model=encoder.spec.id, output=folder)
     with closing(RejectsFile(folder / REJECTS)) as rejects:
         seen = Seen() if options.prune else None
@@ -74,13 +74,18 @@ def encode(
     return report
 
 
-def _check_same(there: Embeddings, encoder: Encoder) -> None:
+def _check_same(there: Embeddings, encoder: Encoder, options: EncodeOptions) -> None:
     former = there.header.encoder
     if former.fingerprint != encoder.spec.fingerprint:
         raise StoreError(
             f"{there.place.uri} was encoded with {former.id} (fingerprint {former.fingerprint}), "
             f"and this is {encoder.spec.id} (fingerprint {encoder.spec.fingerprint}): their "
             "vectors cannot be compared; give another --output folder"
+        )
+    if (there.header.document or {}) != dict(options.document or {}):
+        raise StoreError(
+            f"{there.place.uri} was encoded with the document {there.header.document or 'image'}, "
+            f"not {options.document or 'image'}; give another --output folder"
         )
 
 
@@ -94,17 +99,21 @@ def _fill(
     rejects: RejectsFile,
 ) -> None:
     spec = encoder.spec
-    schema = Header(spec, source.name).schema()
+    document = dict(options.document or {})
+    schema = Header(spec, source.name, document or None).schema()
     compare = partial(compare_with_parts, known=Known(there)) if there else None
     size = options.batch_size or encoder.batch_size
+    accept = partial(accept_items, columns={}, document=document)
     # Whatever ends the run, closing the writer keeps what is encoded.
     with halt_on_signal() as halt, closing(PartWriter(report.output, schema)) as writer:
         run(
-            read(source.batches(), partial(accept_items, columns={}), options.limit, halt),
+            read(source.batches(), accept, options.limit, halt),
             [
                 partial(plan, compare=compare, seen=seen),
                 partial(decode, preprocessing=spec.preprocessing),
-                partial(encode_flows, encoder=encoder, batch_size=size, halt=halt),
+                partial(
+                    encode_flows, encoder=encoder, document=document, batch_size=size, halt=halt
+                ),
                 count,
             ],
             lambda flow: writer.write(_to_batch(flow.items, schema, spec.dim)),

@@ -35,6 +35,7 @@ class Item:
     """An item with the rows that must be written; an unchanged row of the store is not among them.
 
     metadata_text  the metadata as the source wrote it
+    fields         the texts that its document has besides the image, by field
     pixels         uint8 (height, width, 3) once the image is decoded
     stale          ids of stored captions that the item no longer has
     """
@@ -46,6 +47,7 @@ class Item:
     detail_hash: str
     image: PendingRow | None
     captions: list[PendingRow]
+    fields: dict[str, str] = field(default_factory=dict)
     pixels: NDArray[np.uint8] | None = None
     stale: list[str] = field(default_factory=list)
 

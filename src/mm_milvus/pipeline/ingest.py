@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
 
 from mm_milvus.embeddings import Embeddings
@@ -60,6 +61,7 @@ def ingest(
         source = open_source(source, source_options or SourceOptions())
     if isinstance(source, Embeddings):
         encoder, identity = None, source.header.encoder
+        options = replace(options, document=source.header.document)
     else:
         encoder = load_encoder(model) if isinstance(model, str) else model
         identity = encoder.spec
@@ -123,7 +125,7 @@ def _flows(
     if isinstance(source, Embeddings):
         accept = partial(accept_embeddings, columns=columns, dim=source.header.encoder.dim)
     else:
-        accept = partial(accept_items, columns=columns)
+        accept = partial(accept_items, columns=columns, document=options.document or {})
     return read(source.batches(), accept, options.limit, halt)
 
 
@@ -142,7 +144,10 @@ def _stages(
         stages.append(partial(decode, preprocessing=encoder.spec.preprocessing))
         if not options.dry_run:
             size = options.batch_size or encoder.batch_size
-            stages.append(partial(encode, encoder=encoder, batch_size=size, halt=halt))
+            document = options.document or {}
+            stages.append(
+                partial(encode, encoder=encoder, document=document, batch_size=size, halt=halt)
+            )
     return [*stages, count]
 
 

@@ -13,12 +13,15 @@ from mm_milvus.store import COLUMN_TYPES, INDEX_TYPES
 class EncodeOptions:
     """How to encode.
 
+    document    the fields whose weighted sum is an item's vector among the images, such as
+                `{"image": 0.7, "title": 0.3}`; None: its image alone
     prune       delete what is there and no longer in the source
     limit       stop after this many items
     batch_size  images a call of the encoder; None: what the encoder finds best
     progress    draw a bar on stderr, when that is a terminal
     """
 
+    document: Mapping[str, float] | None = None
     prune: bool = False
     limit: int | None = None
     batch_size: int | None = None
@@ -29,6 +32,12 @@ class EncodeOptions:
         for name, value in (("limit", self.limit), ("batch size", self.batch_size)):
             if value is not None and value < 1:
                 raise QueryError(f"the {name} is {value}, and must be at least 1")
+        if self.document is not None and not (
+            self.document and all(weight > 0 for weight in self.document.values())
+        ):
+            raise QueryError(
+                f"the document is {dict(self.document)}: it takes fields with weights above 0"
+            )
         if self.prune and self.limit is not None:
             raise QueryError("prune needs the whole data set: leave out the limit")
 

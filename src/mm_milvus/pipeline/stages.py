@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 
 from mm_milvus.encoders import Encoder
+from mm_milvus.encoders.base import Vectors
 from mm_milvus.errors import ImageError, StoreError
 from mm_milvus.images import Preprocessing, load_pixels
+from mm_milvus.pipeline.document import combine
 from mm_milvus.pipeline.flow import Flow, Item, regroup
 from mm_milvus.rejects import Reject
+from mm_milvus.schema import IMAGE_FIELD
 from mm_milvus.store.rows import check_embedding
 
 
@@ -63,12 +67,16 @@ def _load(item: Item, preprocessing: Preprocessing) -> str | None:
 
 
 def encode(
-    flows: Iterator[Flow], encoder: Encoder, batch_size: int, halt: threading.Event
+    flows: Iterator[Flow],
+    encoder: Encoder,
+    document: Mapping[str, float],
+    batch_size: int,
+    halt: threading.Event,
 ) -> Iterator[Flow]:
-    """Give every row its vector; each distinct caption of a batch is encoded once."""
+    """Give every row its vector; each distinct text of a batch is encoded once."""
     for flow in regroup(flows, batch_size):
-        _encode_images(flow, encoder)
-        _encode_captions(flow, encoder)
+        texts = _encode_texts(flow, encoder)
+        _encode_images(flow, encoder, document, texts)
         _check(flow, encoder.spec.dim)
         yield flow
         if halt.is_set():
@@ -83,7 +91,9 @@ def count(flows: Iterator[Flow]) -> Iterator[Flow]:
         yield flow
 
 
-def _encode_images(flow: Flow, encoder: Encoder) -> None:
+def _encode_images(
+    flow: Flow, encoder: Encoder, document: Mapping[str, float], texts: Mapping[str, Vectors]
+) -> None:
     items = [item for item in flow.items if item.pixels is not None]
     if not items:
         return
@@ -91,17 +101,23 @@ def _encode_images(flow: Flow, encoder: Encoder) -> None:
     for item, vector in zip(items, encoder.encode_images(np.stack(pixels)), strict=True):
         item.pixels = None
         if item.image is not None:
-            item.image.embedding = vector
+            fields = {name: texts[text] for name, text in item.fields.items()}
+            if not document or IMAGE_FIELD in document:
+                fields[IMAGE_FIELD] = vector
+            item.image.embedding = combine(fields, document) if document else vector
 
 
-def _encode_captions(flow: Flow, encoder: Encoder) -> None:
+def _encode_texts(flow: Flow, encoder: Encoder) -> Mapping[str, Vectors]:
+    """Give captions their vectors; returns those of all texts, of documents' fields as well."""
     rows = [row for item in flow.items for row in item.unencoded_captions()]
-    if not rows:
-        return
-    distinct = list(dict.fromkeys(str(row.content) for row in rows))
+    fields = [item.fields.values() for item in flow.items if item.pixels is not None]
+    distinct = list(dict.fromkeys(chain((str(row.content) for row in rows), *fields)))
+    if not distinct:
+        return {}
     vectors = dict(zip(distinct, encoder.encode_texts(distinct), strict=True))
     for row in rows:
         row.embedding = vectors[str(row.content)]
+    return vectors
 
 
 def _check(flow: Flow, dim: int) -> None:

@@ -44,6 +44,7 @@ def open_target(
         dim=encoder.dim,
         index_type=options.index_type or DEFAULT_INDEX,
         columns=dict(options.promote or {}),
+        document=dict(options.document or {}),
     )
     return Target(create_dataset(connection, manifest, expected_rows), {})
 
@@ -61,6 +62,11 @@ def _check_same(manifest: Manifest, encoder: EncoderIdentity, options: IngestOpt
         raise StoreError(
             f"data set {name!r} holds vectors of {manifest.dim} numbers, and these have "
             f"{encoder.dim}; {remedy}"
+        )
+    if dict(options.document or {}) != manifest.document:
+        raise StoreError(
+            f"data set {name!r} was built with the document {manifest.document or 'image'}, "
+            f"not {dict(options.document or {}) or 'image'}; {remedy}"
         )
     if options.promote is not None and dict(options.promote) != manifest.columns:
         raise StoreError(

@@ -23,6 +23,7 @@ class Manifest:
     encoder_fingerprint  equal fingerprints mean equal vectors
     dim                  the length of a vector
     index_type           one of `INDEX_TYPES`
+    document             the fields of a combined vector and their weights; empty: the image alone
     columns              promoted metadata keys and their types: `{"price": "double"}`
     search_params        for each modality, the measured search parameters: `{"nprobe": 8}`
     rows                 for each modality, the row count after the last finished ingest;
@@ -35,6 +36,7 @@ class Manifest:
     dim: int
     index_type: str = "IVF_FLAT"
     metric_type: str = "IP"
+    document: dict[str, float] = field(default_factory=dict)
     columns: dict[str, str] = field(default_factory=dict)
     search_params: dict[str, dict[str, int]] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)

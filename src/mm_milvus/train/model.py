@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 from mm_milvus.encoders.dual import Projection
 from mm_milvus.encoders.torch_encoder import Towers
 from mm_milvus.keys import content_hash
-from mm_milvus.train.options import IMAGE_FIELD
+from mm_milvus.schema import IMAGE_FIELD
 from mm_milvus.train.pairs import Indices, Pairs
 from mm_milvus.train.rows import RowCache
 from mm_milvus.train.views import view_key

@@ -10,9 +10,7 @@ from mm_milvus.encoders.classifier import Features
 from mm_milvus.encoders.packaged import LITE0, MINILM
 from mm_milvus.encoders.sentence import Pooling
 from mm_milvus.errors import QueryError
-
-IMAGE_FIELD = "image"
-"""The field of a document that is its image; the others are keys of the metadata."""
+from mm_milvus.schema import IMAGE_FIELD
 
 
 @dataclass(frozen=True, slots=True)

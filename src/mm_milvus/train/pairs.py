@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from mm_milvus.errors import SourceError
 from mm_milvus.keys import content_hash
 from mm_milvus.rejects import Reject
+from mm_milvus.schema import IMAGE_FIELD
 from mm_milvus.sources import Source
-from mm_milvus.train.options import IMAGE_FIELD, TrainOptions
+from mm_milvus.train.options import TrainOptions
 
 Indices = NDArray[np.int64]
 
