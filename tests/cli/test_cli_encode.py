@@ -69,6 +69,7 @@ def test_what_is_told_to_people_leads_to_the_next_step(run, pictures):
     assert "4 items read" in encoded.stdout
     assert "mm-milvus ingest encoded --embeddings" in encoded.stdout
     assert "encoded 0 images" in run("encode", pictures, "--output", "encoded").stdout
+    assert "add --embeddings" in run("ingest", "encoded").stderr
     stored = run("ingest", "encoded", "--embeddings")
     assert "stored 4 images and 4 captions" in stored.stdout
     assert "--model" not in stored.stdout

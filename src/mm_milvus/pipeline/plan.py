@@ -63,10 +63,11 @@ def _changed(collection: Collection, rows: list[tuple[Item, PendingRow]]) -> set
         changed.add(row.id)
         if row.id in stored and stored[row.id][0] == row.content_hash:
             moved.append(row)
-    vectors = collection.embeddings([row.id for row in moved])
+    vectors = collection.embeddings([row.id for row in moved if row.embedding is None])
     for row in moved:
-        if row.id in vectors:
-            row.embedding, row.fresh = vectors[row.id], False
+        if row.embedding is None:
+            row.embedding = vectors.get(row.id)
+        row.fresh = row.embedding is None
     return changed
 
 

@@ -172,6 +172,8 @@ def _why_empty(root: Place) -> str:
         return f"{root.uri} is an empty folder; give one with images"
     if any(name.endswith((".tar", ".tgz", ".tar.gz")) for name in names):
         return f"{root.uri} holds no image, but tar shards: give them as {root.uri}/*.tar"
+    if any(name.startswith("part-") and name.endswith(".parquet") for name in names):
+        return f"{root.uri} holds no image, but Parquet: if it is encoded, add --embeddings"
     return f"{root.uri} holds no image; the suffixes are {' '.join(sorted(IMAGE_SUFFIXES))}"
 
 
