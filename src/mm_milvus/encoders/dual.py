@@ -54,15 +54,16 @@ class Side(nn.Module):
     centre: Tensor
     scale: Tensor
 
-    def __init__(self, width: int, shape: ProjectionShape, last: nn.Linear | None) -> None:
-        """`last` is the shared layer, if there is one."""
+    def __init__(
+        self, width: int, shape: ProjectionShape, last: nn.Linear | None, dropout: float
+    ) -> None:
+        """`last` is the shared layer, if there is one; dropout works in training alone."""
         super().__init__()
         self.register_buffer("centre", torch.zeros(width))
         self.register_buffer("scale", torch.ones(()))
-        if last is None:
-            self.layers: nn.Module = nn.Linear(width, shape.dim)
-        else:
-            self.layers = nn.Sequential(nn.Linear(width, last.in_features), nn.ReLU(), last)
+        first = nn.Linear(width, shape.dim if last is None else last.in_features)
+        rest = [] if last is None else [nn.ReLU(), nn.Dropout(dropout), last]
+        self.layers = nn.Sequential(nn.Dropout(dropout), first, *rest)
 
     def fit_scale(self, features: Tensor) -> None:
         """Centre and scale as these features (n, width) lie."""
@@ -78,13 +79,13 @@ class Side(nn.Module):
 class Projection(nn.Module):
     """Both sides."""
 
-    def __init__(self, shape: ProjectionShape) -> None:
+    def __init__(self, shape: ProjectionShape, dropout: float = 0.0) -> None:
         """Random weights: they are trained, or loaded."""
         super().__init__()
         self.shape = shape
         last = None if shape.hidden is None else nn.Linear(shape.hidden, shape.dim)
-        self.image = Side(shape.image, shape, last)
-        self.text = Side(shape.text, shape, last)
+        self.image = Side(shape.image, shape, last, dropout)
+        self.text = Side(shape.text, shape, last, dropout)
 
 
 class Projected(nn.Module):

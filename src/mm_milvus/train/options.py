@@ -24,8 +24,9 @@ class TrainOptions:
     features       of an image classifier: "pooled", or its "logits"
     unfreeze       train the whole CLIP model, and no projection
     dim            of the common space
-    hidden         None: linear projections; else the units of a hidden layer with ReLU a side,
-                   in front of a last layer that both sides share
+    hidden         the units of a hidden layer with ReLU a side, in front of a last layer that
+                   both sides share; 0: linear projections
+    dropout        of features and hidden units (Srivastava et al., 2014)
     views          pictures made of each image: itself, and random crops and mirror images
     captions       which captions of an item an epoch sees: a random "one", or "all"
     document       the fields that make a document, with weights: `{"image": 0.7, "title": 0.3}`
@@ -50,8 +51,9 @@ class TrainOptions:
     features: Features = "pooled"
     unfreeze: bool = False
     dim: int = 256
-    hidden: int | None = None
-    views: int = 4
+    hidden: int = 512
+    dropout: float = 0.5
+    views: int = 2
     captions: str = "one"
     document: Mapping[str, float] = field(default_factory=lambda: {IMAGE_FIELD: 1.0})
     relevance: str | None = None
@@ -68,7 +70,7 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense, with a `QueryError`."""
-        least = {"dim": 2, "views": 1, "epochs": 1, "batch_size": 2, "micro_batch": 1, "hidden": 1}
+        least = {"dim": 2, "views": 1, "epochs": 1, "batch_size": 2, "micro_batch": 1, "hidden": 0}
         for name, bound in least.items():
             value = getattr(self, name)
             if value is not None and value < bound:
@@ -87,6 +89,8 @@ class TrainOptions:
             if value not in known:
                 allowed = " or ".join(each for each in known if each)
                 raise QueryError(f"{name} is {value!r}, and must be {allowed}")
+        if not 0 <= self.dropout < 1:
+            raise QueryError(f"dropout is {self.dropout}, and must be from 0 to below 1")
         if min(self.held_out) < 0 or sum(self.held_out) >= 1:
             raise QueryError(
                 f"held_out is {self.held_out}: two shares that leave items to train on"

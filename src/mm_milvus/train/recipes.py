@@ -89,8 +89,9 @@ class FrozenRecipe:
         """A random projection, scaled to the features of the training data."""
         options = self._options
         torch.manual_seed(options.seed)
-        shape = ProjectionShape(self._images.width, self._texts.width, options.dim, options.hidden)
-        self._projection = Projection(shape)
+        hidden = options.hidden or None
+        shape = ProjectionShape(self._images.width, self._texts.width, options.dim, hidden)
+        self._projection = Projection(shape, options.dropout)
         images = [view_key(image, 0) for image in training.images]
         numbers = sorted(set(chain.from_iterable(training.captions)))
         texts = [content_hash(training.texts[number]) for number in numbers]
