@@ -38,11 +38,11 @@ text model and a frozen image model; `--clip` takes both towers of a CLIP model 
 
     mm-milvus train ./photos --output my-model
 
-    mm-milvus train ./train --validation ./validation --caption-from-folder "a photo of a {}"
-    --output classes
+    mm-milvus train ./classes --caption-from-folder "a photo of a {}" --output my-classes
 
-    mm-milvus train clicks.parquet --caption-column query --relevance clicks
-    --document image=0.7,title=0.3 --output ranking
+    mm-milvus train clicks.parquet --caption-column query --relevance clicks --output ranking
+
+    mm-milvus train products.csv --document image=0.7,title=0.3 --output documents
 
     mm-milvus train ./photos --clip ./clip-vit-b32 --unfreeze --micro-batch 32 --output tuned
 """
