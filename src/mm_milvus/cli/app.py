@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 from mm_milvus import __version__
 from mm_milvus.cli import datasets
 from mm_milvus.cli.demo import demo
+from mm_milvus.cli.export import export
 from mm_milvus.cli.ingest import ingest
 from mm_milvus.cli.query import query
 from mm_milvus.errors import MmMilvusError, QueryError, SourceError
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command()(ingest)
 app.command()(query)
 app.add_typer(datasets.app, name="datasets")
+app.command()(export)
 app.command()(demo)
 
 

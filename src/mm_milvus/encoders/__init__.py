@@ -24,8 +24,9 @@ def load_encoder(name: str, *, device: str | None = None, batch_size: int | None
     """Load an encoder by its name.
 
     name        looked up in this order: "compact", the encoder inside the package; an entry
-                point of `ENTRY_POINT_GROUP`; a folder with a transformers model; an id of the
-                Hugging Face hub, "ID" or "ID@REVISION" (a branch, tag, commit or refs/pr/N)
+                point of `ENTRY_POINT_GROUP`; a folder with a transformers model, or one that
+                `mm-milvus export` wrote; an id of the Hugging Face hub, "ID" or "ID@REVISION"
+                (a branch, tag, commit or refs/pr/N)
     device      a torch device for a transformers model ("cpu", "cuda", "cuda:1"); None: the GPU
                 where there is one
     batch_size  images a device call of a transformers model; None: by the device
@@ -41,6 +42,12 @@ def load_encoder(name: str, *, device: str | None = None, batch_size: int | None
     if Path(name).is_dir():
         # A data set remembers this name, and is asked from other folders.
         name = str(Path(name).resolve())
+        from mm_milvus.encoders.exported.config import kind_of
+
+        if kind_of(Path(name)) == "exported":
+            from mm_milvus.encoders.exported import load_exported
+
+            return load_exported(name, device=device, batch_size=batch_size)
     from mm_milvus.encoders.snapshot import find_model
 
     # Finding comes before torch is imported: a model that is not there is told at once.
