@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mm_milvus.encoders import Encoder, load_encoder
 from mm_milvus.encoders.exported import ExportedEncoder, write
@@ -20,22 +21,26 @@ from mm_milvus.errors import EncoderError
 Folder = Callable[[str], Path]
 Export = Callable[..., tuple[str, ExportReport]]
 
-# All formats are run with the one model that pads to the longest, has three text inputs, and cuts
-# texts; the others with what is most likely used.
 ROUND_TRIPS = [
     ("compact", "onnx", False),
-    ("compact", "openvino", False),
     ("compact", "torchscript", False),
     ("clip", "onnx", False),
-    ("siglip", "onnx", False),
-    ("siglip", "torchscript", False),
-    ("chinese_clip", "onnx", False),
-    ("chinese_clip", "openvino", False),
-    ("chinese_clip", "torchscript", False),
     ("clip", "onnx", True),
     ("clip", "torchscript", True),
+    ("siglip", "onnx", False),
+    ("chinese_clip", "openvino", False),
+    ("chinese_clip", "torchscript", False),
 ]
 TEXTS = ["", "red", "a photo of a red dress", *PROBE_TEXTS, "红色的连衣裙 " * 200, "red"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small graphs gain nothing from threads, which wait long for one another on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +87,7 @@ def test_a_round_trip_keeps_the_vectors(exported: Export, name: str, kind: str, 
 
 
 def test_the_spec_is_the_originals_but_for_its_name_and_fingerprint(exported: Export) -> None:
-    model, report = exported("chinese_clip")
+    model, report = exported("chinese_clip", "openvino")
     original, copy = load_encoder(model, device="cpu").spec, load_encoder(report.folder).spec
     assert (copy.dim, copy.preprocessing, copy.max_tokens) == (
         original.dim,
@@ -93,7 +98,7 @@ def test_the_spec_is_the_originals_but_for_its_name_and_fingerprint(exported: Ex
     assert copy.fingerprint == report.fingerprint != original.fingerprint
     assert len(copy.fingerprint) == 16
     facts = json.loads((Path(report.folder) / "mm_milvus.json").read_text())
-    assert (facts["kind"], facts["format"], facts["int8"]) == ("exported", "onnx", False)
+    assert (facts["kind"], facts["format"], facts["int8"]) == ("exported", "openvino", False)
     assert facts["origin_fingerprint"] == original.fingerprint
     assert list(facts["padding"]["values"]) == ["input_ids", "token_type_ids", "attention_mask"]
 
@@ -121,12 +126,14 @@ def test_pixels_of_another_size_are_refused(exported: Export) -> None:
         copy.encode_images(np.zeros((1, 9, 9, 3), np.uint8))
 
 
-@pytest.mark.parametrize("kind", ["onnx", "openvino"])
-def test_a_query_loads_neither_torch_nor_transformers(exported: Export, kind: str) -> None:
-    folder = exported("compact", kind)[1].folder
+@pytest.mark.parametrize(("name", "kind"), [("compact", "onnx"), ("chinese_clip", "openvino")])
+def test_a_query_loads_neither_torch_nor_transformers(
+    exported: Export, name: str, kind: str
+) -> None:
+    folder = exported(name, kind)[1].folder
     program = (
         "import sys; from mm_milvus.encoders import load_encoder;"
-        f"rows = load_encoder({folder!r}).encode_texts(['red dress']); assert rows.shape == (1, 256);"
+        f"rows = load_encoder({folder!r}).encode_texts(['red dress']); assert len(rows) == 1;"
         "assert not {'torch', 'transformers', 'onnx'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
@@ -177,7 +184,7 @@ def test_what_cannot_be_written_is_told_at_once(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_runtime_is_named_with_how_to_get_it(exported: Export, tmp_path: Path) -> None:
+def test_a_missing_runtime_is_named_with_how_to_get_it(exported: Export) -> None:
     folder = exported("compact")[1].folder
     program = (
         "import sys; sys.modules['onnxruntime'] = None\n"

@@ -1,7 +1,11 @@
-"""Graphs of each format, as functions of numpy arrays. All run on the CPU."""
+"""Graphs of each format, as functions of numpy arrays. All run on the CPU.
+
+OMP_NUM_THREADS bounds the threads of each, as it does torch's.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -55,9 +59,16 @@ def open_graph(path: Path, kind: Format) -> Graph:
         ) from error
 
 
+def _threads() -> int:
+    """How many threads a graph may take; 0: as many as its runtime likes."""
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    return int(threads) if threads.isdecimal() else 0
+
+
 def _open_onnx(onnxruntime: Any, path: Path) -> Graph:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = _threads()
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_inputs()]
 
@@ -70,7 +81,11 @@ def _open_onnx(onnxruntime: Any, path: Path) -> Graph:
 
 def _open_openvino(openvino: Any, path: Path) -> Graph:
     # By itself it computes in bfloat16 on a CPU that can, and then vectors hang on the machine.
-    options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    options = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": str(_threads()),
+    }
     model = openvino.Core().compile_model(path, "CPU", options)
     lock = threading.Lock()
 
