@@ -205,3 +205,25 @@ def test_help_has_examples_and_comes_at_once(run):
     ).stderr
     for heavy in ("torch", "transformers", "pymilvus", "pyarrow", "numpy", "PIL"):
         assert f"| {heavy}\n" not in imported.replace("|   ", "| ").replace("  ", " ")
+
+
+def test_an_exported_encoder_is_a_model_like_any_other(run, pictures, tmp_path):
+    exported = run("export", "compact", "--format", "torchscript", "--output", "fast", "--json")
+    assert exported.returncode == 0, exported.stderr
+    report = json.loads(exported.stdout)
+    assert list(report) == [
+        "folder", "format", "int8", "model", "fingerprint", "dim", "bytes",
+        "image_cosine", "text_cosine", "seconds",
+    ]  # fmt: skip
+    assert (report["model"], report["format"], report["dim"]) == ("compact", "torchscript", 256)
+    assert min(report["image_cosine"], report["text_cosine"]) > 0.9999
+    ingested = run("ingest", pictures, "--model", "fast", "--json")
+    assert json.loads(ingested.stdout)["model"] == str(tmp_path / "fast"), ingested.stderr
+    answer = json.loads(run("query", "sneakers", "--json").stdout)
+    assert answer["hits"][0]["item_id"] == "running-shoe.png"
+
+    again = run("export", "compact", "--output", "fast")
+    assert again.returncode == 1
+    assert again.stderr == (
+        "mm-milvus: fast: it is there already; remove it, or name another folder\n"
+    )

@@ -14,6 +14,7 @@ from mm_milvus import __version__
 from mm_milvus.cli import datasets
 from mm_milvus.cli.demo import demo
 from mm_milvus.cli.encode import encode
+from mm_milvus.cli.export import export
 from mm_milvus.cli.ingest import ingest
 from mm_milvus.cli.options import EXIT_INTERRUPTED
 from mm_milvus.cli.query import query
@@ -37,6 +38,7 @@ app.command()(query)
 app.add_typer(datasets.app, name="datasets")
 app.command()(encode)
 app.command()(train)
+app.command()(export)
 app.command()(demo)
 
 

@@ -24,9 +24,9 @@ def load_encoder(name: str, *, device: str | None = None, batch_size: int | None
     """Load an encoder by its name.
 
     name        looked up in this order: "compact", the encoder inside the package; an entry
-                point of `ENTRY_POINT_GROUP`; a folder that `mm-milvus train` or a transformers
-                model's save_pretrained wrote; an id of the Hugging Face hub, "ID" or
-                "ID@REVISION" (a branch, tag, commit or refs/pr/N)
+                point of `ENTRY_POINT_GROUP`; a folder that `mm-milvus train`, `mm-milvus export`
+                or a transformers model's save_pretrained wrote; an id of the Hugging Face hub,
+                "ID" or "ID@REVISION" (a branch, tag, commit or refs/pr/N)
     device      a torch device for a transformers model ("cpu", "cuda", "cuda:1"); None: the GPU
                 where there is one
     batch_size  images a device call of a transformers model; None: by the device
@@ -42,12 +42,8 @@ def load_encoder(name: str, *, device: str | None = None, batch_size: int | None
     if Path(name).is_dir():
         # A data set remembers this name, and is asked from other folders.
         name = str(Path(name).resolve())
-        from mm_milvus.encoders.folder import DUAL, kind_of
-
-        if kind_of(name, Path(name)) == DUAL:
-            from mm_milvus.encoders.dual import load_dual
-
-            return load_dual(name, Path(name), device=device, batch_size=batch_size)
+        if ours := _load_ours(name, device, batch_size):
+            return ours
     from mm_milvus.encoders.snapshot import find_model
 
     # Finding comes before torch is imported: a model that is not there is told at once.
@@ -55,6 +51,22 @@ def load_encoder(name: str, *, device: str | None = None, batch_size: int | None
     from mm_milvus.encoders.hub import load_hub
 
     return load_hub(name, folder, device=device, batch_size=batch_size)
+
+
+def _load_ours(name: str, device: str | None, batch_size: int | None) -> Encoder | None:
+    """The encoder in a folder that mm-milvus wrote; None: somebody else did."""
+    from mm_milvus.encoders.folder import DUAL, EXPORTED, kind_of
+
+    kind = kind_of(name, Path(name))
+    if kind == DUAL:
+        from mm_milvus.encoders.dual import load_dual
+
+        return load_dual(name, Path(name), device=device, batch_size=batch_size)
+    if kind == EXPORTED:
+        from mm_milvus.encoders.exported import load_exported
+
+        return load_exported(name, device=device, batch_size=batch_size)
+    return None
 
 
 def _entry_point(name: str) -> EntryPoint | None:

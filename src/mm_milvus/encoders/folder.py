@@ -13,6 +13,9 @@ CONFIG = "mm_milvus.json"
 DUAL = "dual"
 """A projection over two towers, as `mm-milvus train` learns it."""
 
+EXPORTED = "exported"
+"""Graphs for a runtime, as `mm-milvus export` writes them."""
+
 
 def kind_of(name: str, folder: Path) -> str | None:
     """The kind of the model in a folder; None where it is none of ours. Raises EncoderError."""

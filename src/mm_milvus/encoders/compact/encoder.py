@@ -18,6 +18,8 @@ from mm_milvus.images import Preprocessing
 if TYPE_CHECKING:
     import torch
 
+    from mm_milvus.encoders.torch_encoder import Towers
+
 PREPROCESSING = Preprocessing(
     height=160,
     width=160,
@@ -71,6 +73,13 @@ class CompactEncoder:
     def batch_size(self) -> int:
         """How many images are worth handing over in one call."""
         return self._batch_size
+
+    @property
+    def towers(self) -> Towers:
+        """The same encoder as two torch modules on the CPU, made anew."""
+        from mm_milvus.encoders.compact.towers import towers_of
+
+        return towers_of(self._weights, self._tokenizer_json, PREPROCESSING, MAX_TOKENS)
 
     def encode_images(self, pixels: Pixels) -> Vectors:
         """Embed uint8 pixels (n, 160, 160, 3) as float32 unit rows (n, dim)."""

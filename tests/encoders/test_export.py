@@ -1,0 +1,243 @@
+"""An exported encoder gives the original's vectors, or there is no exported encoder."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mm_milvus.encoders import Encoder, load_encoder
+from mm_milvus.encoders.exported import ExportedEncoder, write
+from mm_milvus.encoders.exported.write import ExportReport, export
+from mm_milvus.encoders.fingerprint import PROBE_TEXTS
+from mm_milvus.errors import EncoderError
+
+Folder = Callable[[str], Path]
+Export = Callable[..., tuple[str, ExportReport]]
+
+ROUND_TRIPS = [
+    ("compact", "onnx", False),
+    ("compact", "torchscript", False),
+    ("clip", "onnx", False),
+    ("clip", "onnx", True),
+    ("clip", "torchscript", True),
+    ("siglip", "onnx", False),
+    ("chinese_clip", "openvino", False),
+    ("chinese_clip", "torchscript", False),
+]
+TEXTS = ["", "red", "a photo of a red dress", *PROBE_TEXTS, "红色的连衣裙 " * 200, "red"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small graphs gain nothing from threads, which wait long for one another on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def exported(model_folder: Folder, tmp_path_factory: pytest.TempPathFactory) -> Export:
+    """The model that was exported, and the report; each is made once."""
+    root = tmp_path_factory.mktemp("exported")
+    made: dict[tuple[str, str, bool], ExportReport] = {}
+
+    def make(name: str, kind: str = "onnx", int8: bool = False) -> tuple[str, ExportReport]:
+        model = name if name == "compact" else str(model_folder(name))
+        key = name, kind, int8
+        if key not in made:
+            made[key] = export(model, root / f"{name}-{kind}-{int8}", format=kind, int8=int8)
+        return model, made[key]
+
+    return make
+
+
+def pixels_of(encoder: Encoder, count: int) -> np.ndarray:
+    shape = encoder.spec.preprocessing.height, encoder.spec.preprocessing.width, 3
+    random = np.random.default_rng(count)
+    return random.integers(0, 256, (count, *shape), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("name", "kind", "int8"), ROUND_TRIPS)
+def test_a_round_trip_keeps_the_vectors(exported: Export, name: str, kind: str, int8: bool) -> None:
+    model, report = exported(name, kind, int8)
+    original = load_encoder(model, device="cpu")
+    least = 0.99 if int8 else 0.99999
+    assert min(report.image_cosine, report.text_cosine) >= least
+    for batch_size in (1, 3, None):
+        copy = load_encoder(report.folder, batch_size=batch_size)
+        assert isinstance(copy, ExportedEncoder)
+        texts = copy.encode_texts(TEXTS)
+        assert (texts.dtype, texts.shape) == (np.float32, (len(TEXTS), original.spec.dim))
+        np.testing.assert_allclose(np.linalg.norm(texts, axis=1), 1, atol=1e-5)
+        assert (texts * original.encode_texts(TEXTS)).sum(axis=1).min() >= least
+        for count in (1, 5):
+            pixels = pixels_of(original, count)
+            images = copy.encode_images(pixels)
+            assert (images.dtype, images.shape) == (np.float32, (count, original.spec.dim))
+            # Noise is no picture, and int8 is held to what was checked: pictures.
+            assert (images * original.encode_images(pixels)).sum(axis=1).min() >= least - 0.02
+
+
+def test_the_spec_is_the_originals_but_for_its_name_and_fingerprint(exported: Export) -> None:
+    model, report = exported("chinese_clip", "openvino")
+    original, copy = load_encoder(model, device="cpu").spec, load_encoder(report.folder).spec
+    assert (copy.dim, copy.preprocessing, copy.max_tokens) == (
+        original.dim,
+        original.preprocessing,
+        original.max_tokens,
+    )
+    assert copy.id == report.folder
+    assert copy.fingerprint == report.fingerprint != original.fingerprint
+    assert len(copy.fingerprint) == 16
+    facts = json.loads((Path(report.folder) / "mm_milvus.json").read_text())
+    assert (facts["kind"], facts["format"], facts["int8"]) == ("exported", "openvino", False)
+    assert facts["origin_fingerprint"] == original.fingerprint
+    assert list(facts["padding"]["values"]) == ["input_ids", "token_type_ids", "attention_mask"]
+
+
+def test_each_way_to_run_a_model_has_a_fingerprint_of_its_own(exported: Export) -> None:
+    reports = [exported("clip", "onnx", int8)[1] for int8 in (False, True)]
+    reports.append(exported("siglip")[1])
+    assert len({report.fingerprint for report in reports}) == 3
+
+
+def test_no_texts_and_no_images_give_no_vectors(exported: Export) -> None:
+    copy = load_encoder(exported("compact")[1].folder)
+    assert copy.encode_texts([]).shape == (0, 256)
+    assert copy.encode_images(pixels_of(copy, 0)).shape == (0, 256)
+
+
+def test_a_lone_surrogate_is_a_text_like_any_other(exported: Export) -> None:
+    copy = load_encoder(exported("compact")[1].folder)
+    np.testing.assert_array_equal(copy.encode_texts(["\udcff"]), copy.encode_texts(["?"]))
+
+
+def test_pixels_of_another_size_are_refused(exported: Export) -> None:
+    copy = load_encoder(exported("compact")[1].folder)
+    with pytest.raises(EncoderError, match=r"must be uint8 \(n, 160, 160, 3\), not uint8 \(1, 9"):
+        copy.encode_images(np.zeros((1, 9, 9, 3), np.uint8))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("compact", "onnx"), ("chinese_clip", "openvino")])
+def test_a_query_loads_neither_torch_nor_transformers(
+    exported: Export, name: str, kind: str
+) -> None:
+    folder = exported(name, kind)[1].folder
+    program = (
+        "import sys; from mm_milvus.encoders import load_encoder;"
+        f"rows = load_encoder({folder!r}).encode_texts(['red dress']); assert len(rows) == 1;"
+        "assert not {'torch', 'transformers', 'onnx'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_model_that_comes_out_otherwise_is_not_exported(
+    model_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write, "LEAST_COSINE_INT8", 0.99999)
+    output = tmp_path / "clip-int8"
+    with pytest.raises(
+        EncoderError, match=r"has a cosine of 0\.99\d\d to the original, under"
+    ) as e:
+        export(str(model_folder("clip")), output, format="torchscript", int8=True)
+    assert str(e.value).endswith("export without --int8")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_there_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(EncoderError, match="it is there already"):
+        export("compact", tmp_path)
+    with pytest.raises(EncoderError, match="it is there already"):
+        export("compact", tmp_path / "mine.txt")
+    assert (tmp_path / "mine.txt").read_text() == "keep"
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    output = tmp_path / "new"
+    output.mkdir()
+    export("compact", output, format="torchscript")
+    assert [each.name for each in tmp_path.iterdir()] == ["new"]
+    assert load_encoder(str(output)).encode_texts(["cat"]).shape == (1, 256)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"format": "gguf"}, "no format gguf; choose one of onnx, openvino, torchscript"),
+        ({"format": "openvino", "int8": True}, "cannot be quantised to int8 here"),
+    ],
+)
+def test_what_cannot_be_written_is_told_at_once(
+    tmp_path: Path, options: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(EncoderError, match=reason):
+        export("a model that is nowhere", tmp_path / "out", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_runtime_is_named_with_how_to_get_it(exported: Export) -> None:
+    folder = exported("compact")[1].folder
+    program = (
+        "import sys; sys.modules['onnxruntime'] = None\n"
+        "from mm_milvus.encoders import load_encoder\n"
+        f"load_encoder({folder!r})"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.stderr.splitlines()[-1] == (
+        "mm_milvus.errors.EncoderError: a model in the format onnx needs onnxruntime, which is "
+        "not installed; pip install 'mm-milvus[onnx]'"
+    )
+
+
+@pytest.fixture
+def spoiled(exported: Export, tmp_path: Path) -> Path:
+    """A copy of an exported folder that a test may spoil."""
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    for file in Path(exported("compact")[1].folder).iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def test_a_changed_file_is_found_when_it_is_needed(spoiled: Path) -> None:
+    with (spoiled / "image.onnx").open("r+b") as file:
+        file.seek(9_000_000)
+        file.write(b"spoiled")
+    encoder = load_encoder(str(spoiled))
+    assert encoder.encode_texts(["cat"]).shape == (1, 256)
+    with pytest.raises(EncoderError, match=r"image\.onnx is not the file that was exported"):
+        encoder.encode_images(pixels_of(encoder, 1))
+
+
+def test_a_lost_file_is_named(spoiled: Path) -> None:
+    (spoiled / "text.onnx").unlink()
+    with pytest.raises(EncoderError, match=r"text\.onnx is missing; export the model again"):
+        load_encoder(str(spoiled)).encode_texts(["cat"])
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"kind": "exported"}', "\0"])
+def test_a_broken_description_is_one_line(spoiled: Path, text: str) -> None:
+    (spoiled / "mm_milvus.json").write_text(text)
+    with pytest.raises(EncoderError, match=r"its mm_milvus\.json cannot be read") as error:
+        load_encoder(str(spoiled))
+    assert "\n" not in str(error.value)
+
+
+def test_an_exported_encoder_runs_on_the_cpu_alone(exported: Export) -> None:
+    with pytest.raises(EncoderError, match="runs on the CPU, not on cuda"):
+        load_encoder(exported("compact")[1].folder, device="cuda")
+
+
+def test_what_is_exported_already_is_not_exported_again(exported: Export, tmp_path: Path) -> None:
+    with pytest.raises(EncoderError, match="has no torch modules to export"):
+        export(exported("compact")[1].folder, tmp_path / "again")
+    assert list(tmp_path.iterdir()) == []
