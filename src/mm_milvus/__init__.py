@@ -24,6 +24,7 @@ from mm_milvus.errors import (
 
 if TYPE_CHECKING:
     from mm_milvus.encoders import load_encoder
+    from mm_milvus.encoders.exported.write import export
     from mm_milvus.filters import Condition
     from mm_milvus.pipeline import IngestOptions, IngestReport, ingest
     from mm_milvus.search import AsyncSearchClient, Hit, SearchClient
@@ -45,6 +46,7 @@ __all__ = [
     "SourceError",
     "SourceOptions",
     "StoreError",
+    "export",
     "ingest",
     "load_encoder",
 ]
@@ -58,6 +60,7 @@ _HOMES = {
     "IngestReport": "pipeline",
     "SearchClient": "search",
     "SourceOptions": "sources",
+    "export": "encoders.exported.write",
     "ingest": "pipeline",
     "load_encoder": "encoders",
 }
