@@ -25,6 +25,7 @@ from mm_milvus.errors import (
 if TYPE_CHECKING:
     from mm_milvus.embeddings import Embeddings, open_embeddings
     from mm_milvus.encoders import load_encoder
+    from mm_milvus.encoders.exported.write import export
     from mm_milvus.filters import Condition
     from mm_milvus.pipeline import (
         EncodeOptions,
@@ -57,6 +58,7 @@ __all__ = [
     "SourceOptions",
     "StoreError",
     "encode",
+    "export",
     "ingest",
     "load_encoder",
     "open_embeddings",
@@ -75,6 +77,7 @@ _HOMES = {
     "SearchClient": "search",
     "SourceOptions": "sources",
     "encode": "pipeline",
+    "export": "encoders.exported.write",
     "ingest": "pipeline",
     "load_encoder": "encoders",
     "open_embeddings": "embeddings",

@@ -38,6 +38,8 @@ def runtime(kind: Format) -> Any:
 
 def library(name: str, kind: Format) -> Any:
     """A library that the format needs; raises EncoderError where it is missing."""
+    # Else ONNX Runtime, once imported, keeps a device id in the home folder and reports its use.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         return import_module(name)
     except ImportError as error:

@@ -187,7 +187,8 @@ def _save_tokenizer(folder: Path, name: str, text_input: TextInput, padding: Pad
     if not isinstance(backend, Tokenizer):
         raise EncoderError(
             f"{name}: its tokenizer ({type(text_input.tokenizer).__name__}) is not one of the "
-            "tokenizers library, and cannot be exported"
+            "tokenizers library, and cannot be exported; choose a model with a fast tokenizer, "
+            "such as SigLIP 2 for SigLIP"
         )
     tokenizer = Tokenizer.from_str(backend.to_str())
     tokenizer.no_padding()
