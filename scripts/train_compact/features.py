@@ -1,67 +1,74 @@
-"""Features of the frozen image network, computed once and kept on disk."""
+"""What the frozen part of the image network makes of the pictures: computed once, kept on disk."""
 
 from __future__ import annotations
 
+import itertools
 import json
-import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from mm_milvus.encoders.compact.efficientnet import EfficientNetLite0
 from mm_milvus.encoders.compact.encoder import PREPROCESSING
-from mm_milvus.images import load_pixels
 
-from .data import VIEWS, Pair, views
+from .views import View
 
 BATCH = 64
 
 
 @dataclass(frozen=True)
 class Features:
-    """vectors: float32 (n, 1280); texts and concepts: n of each."""
+    """Of n views.
 
-    vectors: np.ndarray
+    maps    what the trunk gives: float16 (n, 192, 5, 5); None for what has no pixels
+    pooled  the published network's features: float32 (n, 1280)
+    """
+
+    maps: np.ndarray | None
+    pooled: np.ndarray
+    things: list[str]
     texts: list[list[str]]
-    concepts: list[str]
+    colours: list[str | None]
 
 
-def cached(path: Path, network: EfficientNetLite0, pairs: Iterable[Pair], seed: int) -> Features:
-    """The features of all views of the pairs; read from `path` when they are there already."""
-    listing = path.with_suffix(".json")
+def cached(path: Path, network: EfficientNetLite0, views: Iterable[View]) -> Features:
+    """The features of the views; read from `path` when they are there already."""
+    listing, maps, pooled = (path.with_suffix(s) for s in (".json", ".maps.npy", ".pooled.npy"))
     if not listing.exists():
-        rng = random.Random(seed)
-        seen = [view for pair in pairs for view in views(pair, rng)]
-        np.save(path, np.concatenate(list(_run(network, seen))))
-        listing.write_text(json.dumps([[v.texts, v.concept] for v in seen]))
-    entries = json.loads(listing.read_text())
-    return Features(np.load(path), [e[0] for e in entries], [e[1] for e in entries])
+        told: list[tuple[str, list[str], str | None]] = []
+        parts = list(_run(network, views, told))
+        np.save(maps, np.concatenate([part[0] for part in parts]))
+        np.save(pooled, np.concatenate([part[1] for part in parts]))
+        listing.write_text(json.dumps(told))
+    things, texts, colours = map(list, zip(*json.loads(listing.read_text()), strict=True))
+    return Features(np.load(maps, mmap_mode="r"), np.load(pooled), things, texts, colours)
 
 
-def _run(network: EfficientNetLite0, pairs: list[Pair]) -> Iterator[np.ndarray]:
+def _run(
+    network: EfficientNetLite0,
+    views: Iterable[View],
+    told: list[tuple[str, list[str], str | None]],
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     mean, std = (torch.tensor(v)[:, None, None] for v in (PREPROCESSING.mean, PREPROCESSING.std))
-    for start in range(0, len(pairs), BATCH):
-        pixels = np.stack([_pixels(pair.image) for pair in pairs[start : start + BATCH]])
-        x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-        with torch.inference_mode():
-            yield network((x - mean) / std).numpy()
+    views = iter(views)
+    while batch := list(itertools.islice(views, BATCH)):
+        told += [(view.thing, view.texts, view.colour) for view in batch]
+        x = torch.from_numpy(np.stack([view.pixels for view in batch])).permute(0, 3, 1, 2)
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            maps = network.trunk((x.float() / 255 - mean) / std)
+            pooled = network.tail(maps).float()
+        yield maps.half().contiguous().numpy(), pooled.numpy()
 
 
-def _pixels(image: Image.Image) -> np.ndarray:
-    """As the package itself loads a picture."""
-    file = BytesIO()
-    image.save(file, "PNG", compress_level=0)
-    return load_pixels(file.getvalue(), PREPROCESSING)
-
-
-def without_flags(emoji: Features) -> Features:
-    """The emoji but for the flags, each in its first view alone."""
-    first = range(0, len(emoji.texts), VIEWS)
-    kept = [n for n in first if not emoji.texts[n][0].startswith("flag")]
-    texts, concepts = ([values[n] for n in kept] for values in (emoji.texts, emoji.concepts))
-    return Features(emoji.vectors[kept], texts, concepts)
+def joined(parts: list[Features]) -> Features:
+    """The views of all parts, with their maps in memory."""
+    return Features(
+        np.concatenate([part.maps for part in parts if part.maps is not None]),
+        np.concatenate([part.pooled for part in parts]),
+        [thing for part in parts for thing in part.things],
+        [texts for part in parts for texts in part.texts],
+        [colour for part in parts for colour in part.colours],
+    )

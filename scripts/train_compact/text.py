@@ -2,11 +2,13 @@
 
 As in model2vec, each token of the vocabulary goes through the model alone, principal components
 shorten the vectors, and frequent tokens weigh less (the vocabulary is sorted by frequency: Zipf).
-Then the vectors are fitted, so that their sum points where the model's own sentence vector does.
+Then the vectors are fitted, so that their sum points where the model's own sentence vector does:
+that of a text, and also of its plural, of the text in a template, and of the text misspelt.
 """
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,17 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn.functional import embedding_bag, normalize
 
+from .phrases import in_a_template, misspelt, plural
+
 DIM = 256
 SIF = 1e-3
 """The smoothing of the frequency weights a / (a + p) (Arora, Liang and Ma, 2017)."""
 
-EPOCHS = 12
+EPOCHS = 20
 BATCH = 512
 LEARNING_RATE = 2e-3
+HELD_OUT = 1000
+"""So many texts are not fitted to: they tell how near the vectors come to the model."""
 
 
 class Teacher:
@@ -50,54 +56,90 @@ class Teacher:
                 torch.tensor([getattr(e, name) for e in encodings])
                 for name in ("ids", "attention_mask")
             )
-            with torch.inference_mode():
+            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
                 states = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
-            sums = (states * mask[..., None]).sum(1)
+            sums = (states.float() * mask[..., None]).sum(1)
             rows[chosen] = normalize(sums, dim=1)
         return rows
 
 
-def distil(teacher: Teacher, texts: list[str], work: Path) -> np.ndarray:
+def distil(teacher: Teacher, texts: list[str], work: Path, seed: int) -> np.ndarray:
     """Static vectors for the whole vocabulary: float32 (tokens, DIM)."""
     path = work / "tokens.npy"
     if not path.exists():
-        np.save(path, _distil(teacher, texts))
+        torch.manual_seed(seed)
+        np.save(path, _distil(teacher, texts, random.Random(seed)))
     return np.load(path)
 
 
-def _distil(teacher: Teacher, texts: list[str]) -> np.ndarray:
+def _distil(teacher: Teacher, texts: list[str], rng: random.Random) -> np.ndarray:
     vocabulary = sorted(teacher.tokenizer.get_vocab().items(), key=lambda entry: entry[1])
     alone = teacher.encode([token.removeprefix("##") for token, _ in vocabulary])
+    texts = rng.sample(texts, len(texts))
     targets = teacher.encode(texts)
-    centre = alone.mean(0)
     _, _, axes = torch.linalg.svd(targets - targets.mean(0), full_matrices=False)
-    tokens = (alone - centre) @ axes[:DIM].T
+    tokens = (alone - alone.mean(0)) @ axes[:DIM].T
     ranks = torch.arange(1, len(tokens) + 1)
     share = 1 / ranks / (1 / ranks).sum()
     tokens = tokens * (SIF / (SIF + share))[:, None]
-    return _fit(teacher, tokens, texts, normalize(targets @ axes[:DIM].T, dim=1)).numpy()
+    variants = _variants(bare(teacher.tokenizer), texts, rng)
+    return _fit(tokens, variants, normalize(targets @ axes[:DIM].T, dim=1)).numpy()
 
 
-def _fit(teacher: Teacher, tokens: Tensor, texts: list[str], targets: Tensor) -> Tensor:
-    tokenizer = Tokenizer.from_str(teacher.tokenizer.to_str())
-    tokenizer.no_padding()
-    ids = [e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)]
+def bare(tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer without padding and cuts."""
+    copy = Tokenizer.from_str(tokenizer.to_str())
+    copy.no_padding()
+    copy.no_truncation()
+    return copy
+
+
+def token_ids(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
+    """Token ids without special tokens."""
+    return [e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)]
+
+
+def _variants(tokenizer: Tokenizer, texts: list[str], rng: random.Random) -> list[list[list[int]]]:
+    """Of each text, the token ids of what is said in its stead: itself in two of six times."""
+    return [
+        token_ids(tokenizer, variant)
+        for variant in (
+            texts,
+            texts,
+            [plural(text) for text in texts],
+            [in_a_template(text, rng) for text in texts],
+            [misspelt(text, rng) for text in texts],
+            [misspelt(text, rng) for text in texts],
+        )
+    ]
+
+
+def _fit(tokens: Tensor, variants: list[list[list[int]]], targets: Tensor) -> Tensor:
     table = tokens.clone().requires_grad_()
     optimiser = torch.optim.Adam([table], lr=LEARNING_RATE)
-    steps = EPOCHS * len(texts) // BATCH
+    fitted = len(targets) - HELD_OUT
+    steps = EPOCHS * fitted // BATCH
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for step in range(steps):
-        chosen = torch.randint(len(texts), (BATCH,))
-        flat, offsets = flatten([ids[n] for n in chosen])
-        sums = embedding_bag(flat, table, offsets, mode="sum")
-        loss = 1 - (normalize(sums, dim=1) * targets[chosen]).sum(1).mean()
+        chosen = torch.randint(fitted, (BATCH,)).tolist()
+        kinds = torch.randint(len(variants), (BATCH,)).tolist()
+        ids = [variants[kind][n] for kind, n in zip(kinds, chosen, strict=True)]
+        loss = 1 - (_summed(table, ids) * targets[chosen]).sum(1).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
-        if step % 200 == 0:
+        if step % 300 == 0:
             print(f"tokens, step {step} of {steps}: 1 - cosine {loss.item():.4f}", flush=True)
+    for name, kind in (("as they are", 0), ("misspelt", -1)):
+        cosines = (_summed(table.detach(), variants[kind][fitted:]) * targets[fitted:]).sum(1)
+        print(f"tokens, texts not fitted to, {name}: cosine {cosines.mean():.4f}", flush=True)
     return table.detach()
+
+
+def _summed(table: Tensor, ids: list[list[int]]) -> Tensor:
+    flat, offsets = flatten(ids)
+    return normalize(embedding_bag(flat, table, offsets, mode="sum"), dim=1)
 
 
 def flatten(ids: list[list[int]]) -> tuple[Tensor, Tensor]:

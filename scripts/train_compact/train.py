@@ -1,75 +1,94 @@
-"""The joint space: projections of both towers, trained contrastively."""
+"""Contrastive training: the projections on frozen features first, then the network's tail too.
+
+Symmetric InfoNCE. What a picture is also, is none of its negatives: another view of its thing,
+unless said to have another colour, and any text that is one of its own. With the tail, garments
+are also told apart by class, and by colour and class, among all that there are.
+"""
 
 from __future__ import annotations
 
+import copy
+import itertools
 import random
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
-from torch import Tensor, nn
-from torch.nn.functional import embedding_bag, normalize
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 
+from mm_milvus.encoders.compact.efficientnet import TRUNK
+
+from .colours import COLOURS
 from .features import Features
-from .text import DIM, flatten
+from .joint import Joint
+from .phrases import in_a_template, misspelt, plural
+from .views import CLOTHES
 
-HIDDEN = 512
-STEPS = 3000
-BATCH = 768
-LEARNING_RATE = 1e-3
+TEMPERATURE = 0.06
 WEIGHT_DECAY = 0.05
-TEMPERATURE = 0.07
-FEATURE_DROPOUT = 0.2
-TEMPLATES = ("{}", "{}", "{}", "a photo of a {}", "a picture of {}", "{} on a white background")
+MORE_NAMES = 512
+"""So many names of other things join a batch, as texts that no picture of it matches."""
 
+PROJECTION_STEPS, PROJECTION_SCALE, PROJECTION_RATE = 1500, 2, 1e-3
+TAIL_STEPS, TAIL_SCALE, TAIL_RATE = 200, 1, 4e-4
+CLOSED = 0.5
+"""The weight of telling a garment's class, and its colour and class, among all that there are."""
 
-class Joint(nn.Module):
-    """Image features (n, 1280) and summed token vectors (n, 256) into one space."""
+KEEPING = 0.1
+"""The weight of staying near the published features, which know a thousand classes."""
 
-    def __init__(self, tokens: np.ndarray) -> None:
-        """Begin with the text space as it is: the image side comes to it."""
-        super().__init__()
-        self.tokens = torch.from_numpy(tokens)
-        self.image = nn.Linear(1280, DIM)
-        self.linear = nn.Linear(DIM, DIM, bias=False)
-        self.hidden = nn.Linear(DIM, HIDDEN)
-        self.output = nn.Linear(HIDDEN, DIM)
-        nn.init.eye_(self.linear.weight)
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
+AVERAGING = 0.98
+"""Of the weights' moving average over the steps of the tail, which is what is kept."""
 
-    def images(self, features: Tensor) -> Tensor:
-        """Unit vectors of images."""
-        return normalize(self.image(features), dim=1)
-
-    def texts(self, ids: list[list[int]]) -> Tensor:
-        """Unit vectors of texts."""
-        flat, offsets = flatten(ids)
-        x = normalize(embedding_bag(flat, self.tokens, offsets, mode="sum"), dim=1)
-        return normalize(self.linear(x) + self.output(self.hidden(x).relu()), dim=1)
+Kind = tuple[str | None, str]
+"""A colour, or any, and a class of garments."""
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """All that is trained on; each domain has an equal chance in a batch, but for its weight."""
+class Domain:
+    """Features of one kind, of which `share` go into each batch, times the batch's scale."""
 
-    vectors: Tensor
-    texts: list[list[str]]
-    concepts: list[str]
-    chances: Tensor
+    features: Features
+    share: int
 
 
-def corpus(domains: list[tuple[float, Features]]) -> Corpus:
-    """One corpus of several domains, each drawn from with its weight."""
-    chances = [torch.full((len(f.texts),), w / len(f.texts)) for w, f in domains]
-    return Corpus(
-        torch.from_numpy(np.concatenate([f.vectors for _, f in domains])),
-        [texts for _, f in domains for texts in f.texts],
-        [concept for _, f in domains for concept in f.concepts],
-        torch.cat(chances),
-    )
+@dataclass(frozen=True)
+class Batch:
+    """What one step sees.
+
+    images   features of m pictures: (m, 1280)
+    owners   where each picture comes from: its domain's features, and its number there
+    drift    how far fine-tuning has moved the features, relative to their variance
+    phrases  one for each picture, then those of other things: n
+    masked   where a phrase fits a picture that it is not the phrase of: (m, n)
+    """
+
+    images: Tensor
+    owners: list[tuple[Features, int]]
+    drift: Tensor
+    phrases: list[str]
+    masked: Tensor
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A text of a thing, and the colour that is said with it."""
+
+    thing: str
+    text: str
+    colour: str | None
+
+    def spoken(self, rng: random.Random) -> str:
+        """The phrase as somebody might type it."""
+        text = f"{self.colour} {self.text}" if self.colour else self.text
+        if rng.random() < 0.1:
+            text = plural(text)
+        if rng.random() < 0.2:
+            text = misspelt(text, rng)
+        return in_a_template(text, rng) if rng.random() < 0.35 else text
 
 
 def class_features(
@@ -85,63 +104,145 @@ def class_features(
     mean = like.mean(0)
     radius = np.linalg.norm(like - mean, axis=1).mean()
     vectors = mean + radius * rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    concepts = [f"imagenet {number}" for number in range(len(rows))]
-    return Features(np.maximum(vectors, 0).astype(np.float32), names, concepts)
+    things = [f"imagenet {number}" for number in range(len(rows))]
+    pooled = np.maximum(vectors, 0).astype(np.float32)
+    return Features(None, pooled, things, names, [None] * len(rows))
 
 
-def train(data: Corpus, tokens: np.ndarray, tokenizer: Tokenizer, seed: int) -> Joint:
-    """Symmetric InfoNCE; a pair of the same concept, or with the same text, is no negative."""
+def train_projections(joint: Joint, domains: list[Domain], seed: int) -> None:
+    """Fit the projections to the published network's features."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
-    joint = Joint(tokens)
-    centre(joint, data.vectors)
-    optimiser = torch.optim.AdamW(joint.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=STEPS)
-    for step in range(STEPS):
-        chosen = torch.multinomial(data.chances, BATCH).tolist()
-        texts = [_phrase(data.texts[n], rng) for n in chosen]
-        features = nn.functional.dropout(data.vectors[chosen], FEATURE_DROPOUT)
-        images = joint.images(features)
-        captions = joint.texts(encode(tokenizer, texts))
-        same = _same([data.concepts[n] for n in chosen]) | _same(texts)
-        loss = contrast(images @ captions.T / TEMPERATURE, same)
+    parameters = [p for name, p in joint.named_parameters() if not name.startswith("network.")]
+    joint.centre(torch.from_numpy(np.concatenate([d.features.pooled for d in domains[:2]])))
+    optimiser = torch.optim.AdamW(parameters, PROJECTION_RATE, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, PROJECTION_RATE, total_steps=PROJECTION_STEPS
+    )
+    joint.train()
+    for step in range(PROJECTION_STEPS):
+        batch = draw(joint, domains, PROJECTION_SCALE, rng, tuned=False)
+        loss = contrast(joint, batch)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
         if step % 500 == 0:
-            print(f"joint, step {step} of {STEPS}: loss {loss.item():.3f}", flush=True)
-    return joint.eval()
+            print(f"projections, step {step} of {PROJECTION_STEPS}: {loss.item():.3f}", flush=True)
+    joint.eval()
 
 
-def centre(joint: Joint, vectors: Tensor) -> None:
-    """Start with the mean of the features at the origin."""
-    with torch.no_grad():
-        joint.image.bias.copy_(-(joint.image.weight @ vectors.mean(0)))
+def train_tail(joint: Joint, domains: list[Domain], seed: int) -> Joint:
+    """Fit the last stages of the image network together with the projections."""
+    torch.manual_seed(seed)
+    rng = random.Random(seed)
+    trunk = {id(p) for p in joint.network.stem.parameters()}
+    trunk |= {id(p) for p in joint.network.blocks[:TRUNK].parameters()}
+    parameters = [p for p in joint.parameters() if id(p) not in trunk]
+    optimiser = torch.optim.AdamW(parameters, TAIL_RATE, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, TAIL_RATE, total_steps=TAIL_STEPS)
+    average = copy.deepcopy(joint).eval()
+    joint.train()
+    for step in range(TAIL_STEPS):
+        batch = draw(joint, domains, TAIL_SCALE, rng, tuned=True)
+        loss = contrast(joint, batch)
+        total = loss + CLOSED * closed(joint, batch, rng) + KEEPING * batch.drift
+        optimiser.zero_grad()
+        total.backward()
+        optimiser.step()
+        schedule.step()
+        follow(average, joint, min(AVERAGING, step / (step + 10)))
+        if step % 50 == 0:
+            drift = batch.drift.item()
+            print(f"tail, step {step} of {TAIL_STEPS}: {loss.item():.3f}, {drift:.3f}", flush=True)
+    return average
 
 
-def contrast(logits: Tensor, same: Tensor) -> Tensor:
-    """The mean cross-entropy of both directions, false negatives masked out."""
-    masked = logits.masked_fill(same & ~torch.eye(len(logits), dtype=torch.bool), -torch.inf)
-    target = torch.arange(len(logits))
-    loss = nn.functional.cross_entropy
-    return (loss(masked, target) + loss(masked.T, target)) / 2
+@torch.no_grad()
+def follow(average: Joint, joint: Joint, share: float) -> None:
+    """Move the average towards the weights of this step."""
+    for kept, new in zip(average.parameters(), joint.parameters(), strict=True):
+        kept.lerp_(new, 1 - share)
 
 
-def encode(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
-    """Token ids without special tokens."""
-    return [e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)]
+def draw(
+    joint: Joint, domains: list[Domain], scale: int, rng: random.Random, *, tuned: bool
+) -> Batch:
+    """A batch of every domain's pictures at random, with phrases."""
+    images, drifts, phrases, owners = [], [], [], []
+    for domain in domains:
+        known = domain.features
+        chosen = torch.randint(len(known.things), (domain.share * scale,)).numpy()
+        features = torch.from_numpy(known.pooled[chosen])
+        if tuned and known.maps is not None:
+            published = features
+            maps = torch.from_numpy(known.maps[chosen]).float()
+            features = joint.network.tail(maps)
+            drifts.append((features - published).square().mean() / published.var())
+        images.append(features)
+        owners += [(known, n) for n in chosen]
+        phrases += [_phrase(known, n, rng) for n in chosen]
+    for _ in range(MORE_NAMES):
+        known = rng.choice(domains).features
+        n = rng.randrange(len(known.things))
+        phrases.append(Phrase(known.things[n], known.texts[n][0], None))
+    masked = _also_true(owners, phrases)
+    drift = torch.stack(drifts).mean() if drifts else torch.zeros(())
+    return Batch(torch.cat(images), owners, drift, [p.spoken(rng) for p in phrases], masked)
 
 
-def _phrase(texts: list[str], rng: random.Random) -> str:
-    """The name or another text of a picture, at times two of them, at times in a sentence."""
+def contrast(joint: Joint, batch: Batch) -> Tensor:
+    """The mean cross-entropy of both directions."""
+    logits = joint.images(batch.images) @ joint.texts(batch.phrases).T / TEMPERATURE
+    logits = logits.masked_fill(batch.masked, -torch.inf)
+    count = len(logits)
+    target = torch.arange(count)
+    return (cross_entropy(logits, target) + cross_entropy(logits[:, :count].T, target)) / 2
+
+
+def closed(joint: Joint, batch: Batch, rng: random.Random) -> Tensor:
+    """The mean cross-entropy of garments' classes, plus that of their colours with classes."""
+    classes = [(None, known.things[n]) for known, n in batch.owners]
+    coloured = [(known.colours[n], known.things[n]) for known, n in batch.owners]
+    return _told_apart(
+        joint, batch.images, classes, [(None, name) for name in CLOTHES], rng
+    ) + _told_apart(joint, batch.images, coloured, list(itertools.product(COLOURS, CLOTHES)), rng)
+
+
+def _told_apart(
+    joint: Joint, images: Tensor, kinds: list[Kind], choices: Sequence[Kind], rng: random.Random
+) -> Tensor:
+    places = {kind: place for place, kind in enumerate(choices)}
+    rows = [row for row, kind in enumerate(kinds) if kind in places]
+    targets = torch.tensor([places[kinds[row]] for row in rows])
+    names = [f"{colour} {name}" if colour else name for colour, name in choices]
+    texts = joint.texts([in_a_template(name, rng) for name in names])
+    logits = joint.images(images[rows]) @ texts.T / TEMPERATURE
+    return cross_entropy(logits, targets)
+
+
+def _phrase(known: Features, n: int, rng: random.Random) -> Phrase:
+    """The name or another text of a picture, often with its colour, at times two texts."""
+    texts = known.texts[n]
     text = texts[0] if rng.random() < 0.4 else rng.choice(texts)
-    if rng.random() < 0.15:
-        text = f"{text}, {rng.choice(texts)}"
-    return rng.choice(TEMPLATES).format(text)
+    colour = known.colours[n] if rng.random() < 0.4 else None
+    if colour is None and rng.random() < 0.15:
+        return Phrase(known.things[n], f"{text}, {rng.choice(texts)}", None)
+    return Phrase(known.things[n], text, colour)
 
 
-def _same(keys: list[Any]) -> Tensor:
-    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    column = torch.tensor([numbers[key] for key in keys])
-    return column[:, None] == column[None, :]
+def _also_true(owners: list[tuple[Features, int]], phrases: list[Phrase]) -> Tensor:
+    """Where a phrase that is not the picture's own fits it all the same."""
+    by_thing, by_text = defaultdict(list), defaultdict(list)
+    for column, phrase in enumerate(phrases):
+        by_thing[phrase.thing].append(column)
+        by_text[phrase.text].append(column)
+    masked = torch.zeros(len(owners), len(phrases), dtype=torch.bool)
+    for row, (known, n) in enumerate(owners):
+        columns = [*by_thing[known.things[n]]]
+        for text in known.texts[n]:
+            columns += by_text.get(text, ())
+        colour = known.colours[n]
+        fits = [c for c in columns if c != row and phrases[c].colour in (None, colour)]
+        masked[row, fits] = True
+    return masked

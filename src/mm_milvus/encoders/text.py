@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from mm_milvus.encoders.compact.spelling import Spelling
+
 PADS_TO_MAX_LENGTH = frozenset({"siglip"})
 """Model types whose text tower was trained on texts padded to the full length: SigLIP and
 SigLIP 2 pool the last position and attend to padding, so shorter padding gives other vectors."""
@@ -21,17 +23,21 @@ class TextInput:
     padding     "longest" in the batch, or "max_length"
     max_tokens  where texts are cut, special tokens included
     accepts     the inputs that the text tower takes; others that the tokenizer makes are left out
+    spelling    corrects texts before they become tokens
     """
 
     tokenizer: Any
     padding: str
     max_tokens: int
     accepts: frozenset[str]
+    spelling: Spelling | None = None
 
     def tokens(self, texts: Sequence[str]) -> list[dict[str, list[int]]]:
         """The tokens of each text, cut to `max_tokens` and not padded."""
         # A lone surrogate (an undecodable byte of a command line) is no text for a tokenizer.
         clean = [text.encode("utf-8", "replace").decode() for text in texts]
+        if self.spelling is not None:
+            clean = [self.spelling.corrected(text, self.max_tokens) for text in clean]
         table = self.tokenizer(clean, truncation=True, max_length=self.max_tokens)
         fields = [field for field in table if field in self.accepts]
         return [{field: table[field][row] for field in fields} for row in range(len(clean))]

@@ -22,8 +22,8 @@ STAGES = (
     (1, 3, 1, 6, 320),
 )
 STEM = 32
-TRUNK = 11
-"""So many blocks, up to the last stage at 1/16 of the input, are the trunk; the rest the tail."""
+TRUNK = 12
+"""So many blocks, up to the first at 1/32 of the input, are the trunk; the rest are the tail."""
 
 
 class SameConv(nn.Conv2d):
@@ -79,8 +79,16 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Average the last feature map over the picture."""
-        x = self.blocks(functional.relu6(self.stem(x)))
-        features: Tensor = functional.relu6(self.head(x)).mean(dim=(2, 3))
+        return self.tail(self.trunk(x))
+
+    def trunk(self, x: Tensor) -> Tensor:
+        """The stages that are left as published: (n, 3, h, w) to (n, 192, h / 32, w / 32)."""
+        stages: Tensor = self.blocks[:TRUNK](functional.relu6(self.stem(x)))
+        return stages
+
+    def tail(self, x: Tensor) -> Tensor:
+        """The stages that are fine-tuned: what the trunk gave, to features (n, 1280)."""
+        features: Tensor = functional.relu6(self.head(self.blocks[TRUNK:](x))).mean(dim=(2, 3))
         return features
 
 

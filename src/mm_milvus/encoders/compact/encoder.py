@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_milvus.encoders.base import EncoderSpec, Pixels, Vectors
+from mm_milvus.encoders.compact.spelling import Spelling
 from mm_milvus.images import Preprocessing
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ BATCH_SIZE = 32
 
 WEIGHTS = "compact.safetensors"
 TOKENIZER = "tokenizer.json"
+WORDS = "words.txt"
 
 Weights = dict[str, NDArray[np.generic]]
 
@@ -49,13 +51,16 @@ class CompactEncoder:
         from safetensors.numpy import load
 
         folder = files("mm_milvus.encoders.compact")
-        data, tokenizer = ((folder / name).read_bytes() for name in (WEIGHTS, TOKENIZER))
+        data, tokenizer, words = (
+            (folder / name).read_bytes() for name in (WEIGHTS, TOKENIZER, WORDS)
+        )
         self._weights: Weights = load(data)
-        self._tokenizer_json = tokenizer
+        self._tokenizer_json = tokenizer.decode()
+        self._words = words.decode().split()
         self._device = device
         self._batch_size = batch_size or BATCH_SIZE
         self._building = threading.Lock()
-        digest = blake2b(data + tokenizer + repr(PREPROCESSING).encode(), digest_size=8)
+        digest = blake2b(data + tokenizer + words + repr(PREPROCESSING).encode(), digest_size=8)
         self._spec = EncoderSpec(
             id="compact",
             fingerprint=digest.hexdigest(),
@@ -79,10 +84,12 @@ class CompactEncoder:
         """The same encoder as two torch modules on the CPU, made anew."""
         from mm_milvus.encoders.compact.towers import towers_of
 
-        return towers_of(self._weights, self._tokenizer_json, PREPROCESSING, MAX_TOKENS)
+        with self._building:
+            spelling = self._text_tower.spelling
+        return towers_of(self._weights, self._tokenizer_json, spelling, PREPROCESSING, MAX_TOKENS)
 
     def encode_images(self, pixels: Pixels) -> Vectors:
-        """Embed uint8 pixels (n, 160, 160, 3) as float32 unit rows (n, dim)."""
+        """Embed uint8 pixels (n, height, width, 3) as float32 unit rows (n, dim)."""
         if len(pixels) == 0:
             return np.empty((0, self._spec.dim), np.float32)
         with self._building:
@@ -103,7 +110,7 @@ class CompactEncoder:
 
     @cached_property
     def _text_tower(self) -> TextTower:
-        return TextTower(_part(self._weights, "text."), self._tokenizer_json)
+        return TextTower(_part(self._weights, "text."), self._tokenizer_json, self._words)
 
 
 class ImageTower:
@@ -141,15 +148,18 @@ class ImageTower:
             torch.tensor(values, device=self._device)[:, None, None]
             for values in (PREPROCESSING.mean, PREPROCESSING.std)
         )
-        x = torch.tensor(pixels).to(self._device)
+        x = torch.tensor(np.ascontiguousarray(pixels)).to(self._device)
         return (x.permute(0, 3, 1, 2).float() / 255 - mean) / std
 
 
 class TextTower:
     """Texts to unit vectors: the sum of static token vectors, through a small network."""
 
-    def __init__(self, weights: Weights, tokenizer_json: bytes) -> None:
-        """Unpack the token table: int8 with a scale a row."""
+    def __init__(self, weights: Weights, tokenizer_json: str, words: list[str]) -> None:
+        """Unpack the token table: int8 with a scale a row.
+
+        words  that there are too, besides those which are tokens, the commonest first
+        """
         from tokenizers import Tokenizer
 
         table, scale = weights["tokens"], weights["scales"]
@@ -159,13 +169,16 @@ class TextTower:
             for name, value in weights.items()
             if name not in ("tokens", "scales")
         }
-        self._tokenizer = Tokenizer.from_str(tokenizer_json.decode())
+        self._tokenizer = Tokenizer.from_str(tokenizer_json)
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(MAX_TOKENS)
+        vocabulary = self._tokenizer.get_vocab()
+        self.spelling = Spelling([*sorted(vocabulary, key=vocabulary.__getitem__), *words])
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
         """Embed texts; one without a token (empty, or of unknown signs) has a vector too."""
-        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        spelt = [self.spelling.corrected(text, MAX_TOKENS) for text in texts]
+        encodings = self._tokenizer.encode_batch(spelt, add_special_tokens=False)
         sums = np.stack([self._tokens[each.ids].sum(axis=0) for each in encodings])
         return self._project(_unit(sums))
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 
 from mm_milvus.encoders.compact.efficientnet import EfficientNetLite0
+from mm_milvus.encoders.compact.spelling import Spelling
 from mm_milvus.encoders.text import TextInput
 from mm_milvus.encoders.torch_encoder import ImageTower, TextTower, Towers
 from mm_milvus.images import Preprocessing
@@ -20,7 +21,11 @@ Weights = dict[str, NDArray[np.generic]]
 
 
 def towers_of(
-    weights: Weights, tokenizer_json: bytes, preprocessing: Preprocessing, max_tokens: int
+    weights: Weights,
+    tokenizer_json: str,
+    spelling: Spelling,
+    preprocessing: Preprocessing,
+    max_tokens: int,
 ) -> Towers:
     """The towers, on the CPU, of the tensors of compact.safetensors; vectors equal to 1e-6."""
     image = {name: torch.tensor(value).float() for name, value in _part(weights, "image.")}
@@ -28,7 +33,7 @@ def towers_of(
     return Towers(
         image=ImageTower(ImageFeatures(image), preprocessing).eval(),
         text=TextTower(TextFeatures(text)).eval(),
-        text_input=_text_input(tokenizer_json, max_tokens),
+        text_input=_text_input(tokenizer_json, spelling, max_tokens),
         preprocessing=preprocessing,
     )
 
@@ -86,7 +91,7 @@ def _layer(weights: dict[str, Tensor], name: str) -> nn.Linear:
     return layer
 
 
-def _text_input(tokenizer_json: bytes, max_tokens: int) -> TextInput:
+def _text_input(tokenizer_json: str, spelling: Spelling, max_tokens: int) -> TextInput:
     from transformers import PreTrainedTokenizerFast
 
     document = json.loads(tokenizer_json)
@@ -100,6 +105,7 @@ def _text_input(tokenizer_json: bytes, max_tokens: int) -> TextInput:
         padding="longest",
         max_tokens=max_tokens,
         accepts=frozenset({"input_ids", "attention_mask"}),
+        spelling=spelling,
     )
 
 

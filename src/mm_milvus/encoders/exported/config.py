@@ -14,6 +14,9 @@ from mm_milvus.images import Preprocessing
 
 TOKENIZER = "tokenizer.json"
 
+WORDS = "tokenizer.words.txt"
+"""The words of the spelling correction, a line each, where the encoder has one."""
+
 Format = Literal["onnx", "openvino", "torchscript"]
 
 GRAPH_SUFFIX: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt"}

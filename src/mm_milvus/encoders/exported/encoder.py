@@ -11,9 +11,11 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from mm_milvus.encoders.base import EncoderSpec, Pixels, Vectors
+from mm_milvus.encoders.compact.spelling import Spelling
 from mm_milvus.encoders.exported.config import (
     GRAPH_SUFFIX,
     TOKENIZER,
+    WORDS,
     ExportedConfig,
     digest,
 )
@@ -104,8 +106,12 @@ class ExportedEncoder:
 
     @cached_property
     def _tokens(self) -> Tokens:
-        tokenizer = Tokenizer.from_file(str(self._whole("tokenizer") / TOKENIZER))
-        return Tokens(tokenizer, self._config.padding, self._config.max_tokens)
+        folder = self._whole("tokenizer")
+        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        spelling = None
+        if WORDS in self._config.files:
+            spelling = Spelling((folder / WORDS).read_text(encoding="utf-8").splitlines())
+        return Tokens(tokenizer, self._config.padding, self._config.max_tokens, spelling)
 
     def _graph(self, tower: str) -> Graph:
         suffix = GRAPH_SUFFIX[self._config.format]

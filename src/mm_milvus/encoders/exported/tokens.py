@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
+from mm_milvus.encoders.compact.spelling import Spelling
 from mm_milvus.encoders.exported.config import Padding
 
 FIELDS = {
@@ -24,16 +25,25 @@ Ids = NDArray[np.int64]
 class Tokens:
     """The tokenizer of an exported encoder."""
 
-    def __init__(self, tokenizer: Tokenizer, padding: Padding, max_tokens: int) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        padding: Padding,
+        max_tokens: int,
+        spelling: Spelling | None = None,
+    ) -> None:
         """`tokenizer` cuts at `max_tokens` by itself, and pads nothing."""
         self._tokenizer = tokenizer
         self._padding = padding
         self._max_tokens = max_tokens
+        self._spelling = spelling
 
     def of(self, texts: Sequence[str]) -> list[Encoding]:
         """The tokens of each text, not padded."""
         # A lone surrogate (an undecodable byte of a command line) is no text for a tokenizer.
         clean = [text.encode("utf-8", "replace").decode() for text in texts]
+        if self._spelling is not None:
+            clean = [self._spelling.corrected(text, self._max_tokens) for text in clean]
         return self._tokenizer.encode_batch(clean)
 
     def pad(self, encodings: Sequence[Encoding]) -> list[Ids]:

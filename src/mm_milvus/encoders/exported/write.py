@@ -16,7 +16,14 @@ from tokenizers import Tokenizer
 from mm_milvus.encoders import load_encoder
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.encoders.exported.check import Parity, measure
-from mm_milvus.encoders.exported.config import TOKENIZER, ExportedConfig, Format, Padding, digest
+from mm_milvus.encoders.exported.config import (
+    TOKENIZER,
+    WORDS,
+    ExportedConfig,
+    Format,
+    Padding,
+    digest,
+)
 from mm_milvus.encoders.exported.graphs import TextGraph, check_libraries, write_graph
 from mm_milvus.encoders.exported.tokens import FIELDS, Tokens
 from mm_milvus.encoders.fingerprint import PROBE_TEXTS
@@ -195,7 +202,7 @@ def _save_tokenizer(folder: Path, name: str, text_input: TextInput, padding: Pad
     tokenizer.enable_truncation(
         text_input.max_tokens, direction=text_input.tokenizer.truncation_side
     )
-    tokens = Tokens(tokenizer, padding, text_input.max_tokens)
+    tokens = Tokens(tokenizer, padding, text_input.max_tokens, text_input.spelling)
     for text in PROBE_TEXTS:
         theirs = text_input.tokens([text])[0]
         ours = tokens.of([text])[0]
@@ -205,6 +212,9 @@ def _save_tokenizer(folder: Path, name: str, text_input: TextInput, padding: Pad
                 "so the model cannot be exported"
             )
     tokenizer.save(str(folder / TOKENIZER))
+    if text_input.spelling is not None:
+        words = "".join(f"{word}\n" for word in text_input.spelling.words)
+        (folder / WORDS).write_text(words, encoding="utf-8")
 
 
 def _judge(name: str, kind: Format, parity: Parity, *, int8: bool) -> None:
