@@ -36,6 +36,9 @@ from transformers import (
     XLMRobertaTokenizer,
 )
 
+from mm_milvus.encoders.dual import Projection, ProjectionShape, save_dual
+from mm_milvus.encoders.pair import separate_pair
+
 CORPUS = [
     "a photo of a red dress",
     "blue jeans and white sneakers, size 42",
@@ -201,12 +204,22 @@ def build_vit(folder: Path) -> None:
     save(folder, ViTForImageClassification(config), None, processor)
 
 
+def build_dual(folder: Path) -> None:
+    parts = folder.with_name("dual-text"), folder.with_name("dual-image")
+    build_sentence(parts[0])
+    build_mobilenet(parts[1])
+    pair = separate_pair(str(parts[0]), str(parts[1]), torch.device("cpu"))
+    folder.mkdir()
+    save_dual(folder, pair, Projection(ProjectionShape(1280, 32, 24, hidden=40)))
+
+
 BUILDERS: dict[str, Build] = {
     "clip": build_clip,
     "siglip": build_siglip,
     "siglip2": build_siglip2,
     "chinese_clip": build_chinese_clip,
     "altclip": build_altclip,
+    "dual": build_dual,
     "sentence": build_sentence,
     "mobilenet": build_mobilenet,
     "vit": build_vit,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -12,25 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-
-PROGRAM = Path(sys.executable).parent / "mm-milvus"
-
-
-@pytest.fixture
-def run(tmp_path):
-    """Run mm-milvus in an empty folder."""
-
-    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [PROGRAM, *map(str, arguments)],
-            cwd=tmp_path,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -142,9 +122,9 @@ def test_a_bad_question_is_one_line_and_code_2(run, stored, arguments, told):
 
 
 @pytest.fixture(scope="module")
-def stored(pictures, tmp_path_factory) -> Path:
+def stored(program, pictures, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("stored") / "store.db"
-    subprocess.run([PROGRAM, "ingest", pictures, "--uri", path], check=True, capture_output=True)
+    subprocess.run([program, "ingest", pictures, "--uri", path], check=True, capture_output=True)
     return path
 
 
@@ -163,9 +143,9 @@ def test_rejects_end_with_code_3_and_are_written_down(run, tmp_path, pictures):
     assert (reject["item_id"], reject["stage"]) == ("broken.jpg", "decode")
 
 
-def test_ctrl_c_keeps_what_is_encoded_and_the_next_run_goes_on(run, tmp_path, emoji):
+def test_ctrl_c_keeps_what_is_encoded_and_the_next_run_goes_on(run, program, tmp_path, emoji):
     with subprocess.Popen(
-        [PROGRAM, "ingest", emoji, "--batch-size", "4"],
+        [program, "ingest", emoji, "--batch-size", "4"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         text=True,
@@ -189,6 +169,8 @@ def test_help_has_examples_and_comes_at_once(run):
         [],
         ["ingest"],
         ["encode"],
+        ["train"],
+        ["export"],
         ["query"],
         ["datasets"],
         ["datasets", "drop"],

@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-
-PROGRAM = Path(sys.executable).parent / "mm-milvus"
-
-
-@pytest.fixture
-def run(tmp_path):
-    """Run mm-milvus in an empty folder."""
-
-    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [PROGRAM, *map(str, arguments)],
-            cwd=tmp_path,
-            env=os.environ,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-
-    return run
 
 
 @pytest.fixture
@@ -108,9 +87,9 @@ def test_a_mistake_is_one_line_and_a_code(run, pictures, arguments, code, told):
     assert told in done.stderr
 
 
-def test_ctrl_c_keeps_what_is_encoded_and_the_next_run_goes_on(run, tmp_path, emoji):
+def test_ctrl_c_keeps_what_is_encoded_and_the_next_run_goes_on(run, program, tmp_path, emoji):
     with subprocess.Popen(
-        [PROGRAM, "encode", emoji, "--output", "encoded", "--batch-size", "4"],
+        [program, "encode", emoji, "--output", "encoded", "--batch-size", "4"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         text=True,

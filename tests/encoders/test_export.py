@@ -29,6 +29,8 @@ ROUND_TRIPS = [
     ("clip", "torchscript", True),
     ("siglip", "onnx", False),
     ("chinese_clip", "openvino", False),
+    ("dual", "onnx", False),
+    ("dual", "openvino", False),
     ("chinese_clip", "torchscript", False),
 ]
 TEXTS = ["", "red", "a photo of a red dress", *PROBE_TEXTS, "红色的连衣裙 " * 200, "red"]

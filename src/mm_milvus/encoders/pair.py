@@ -15,11 +15,11 @@ from mm_milvus.encoders.classifier import (
     LITE0_PREPROCESSING,
     ClassifierFeatures,
     Features,
+    Lite0Features,
     lite0,
     load_classifier,
     save_lite0,
 )
-from mm_milvus.encoders.compact.efficientnet import EfficientNetLite0
 from mm_milvus.encoders.fingerprint import config_facts, fingerprint
 from mm_milvus.encoders.hub import load_towers
 from mm_milvus.encoders.packaged import LITE0, MINILM, lite0_weights, minilm_folder
@@ -74,7 +74,7 @@ class Pair:
                     target = folder / part / path.relative_to(source)
                     target.parent.mkdir(exist_ok=True)
                     shutil.copy(path, target)
-        if isinstance(self.image, EfficientNetLite0):
+        if isinstance(self.image, Lite0Features):
             save_lite0(self.image, folder / IMAGE)
 
 
@@ -129,7 +129,7 @@ def separate_pair(
         text_input=text_input,
         preprocessing=preprocessing,
         settings={"pooling": text.pooling, "features": features},
-        facts=[config_facts(model.config) for model in models],
+        facts=[type(image).__name__, *(config_facts(model.config) for model in models)],
         folders={part: folder for part, folder in parts.items() if folder is not None},
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -177,7 +178,8 @@ class Loop:
                 f"epoch {line['epoch']:>3}  loss {line['loss']:.4f}  "
                 f"text-to-image recall@10 {line['text_to_image_recall@10']:.4f}  "
                 f"image-to-text recall@1 {line['image_to_text_recall@1']:.4f}"
-                + ("  best" if best else "")
+                + ("  best" if best else ""),
+                file=sys.stderr,
             )
 
     def _checkpoint(self) -> None:

@@ -51,7 +51,7 @@ class TrainOptions:
     features: Features = "pooled"
     unfreeze: bool = False
     dim: int = 256
-    hidden: int = 512
+    hidden: int = 1024
     dropout: float = 0.5
     views: int = 2
     captions: str = "one"
