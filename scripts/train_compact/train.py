@@ -33,8 +33,8 @@ MORE_NAMES = 512
 """So many names of other things join a batch, as texts that no picture of it matches."""
 
 PROJECTION_STEPS, PROJECTION_SCALE, PROJECTION_RATE = 1500, 2, 1e-3
-TAIL_STEPS, TAIL_SCALE, TAIL_RATE = 200, 1, 4e-4
-CLOSED = 0.5
+TAIL_STEPS, TAIL_SCALE, TAIL_RATE = 400, 1, 4e-4
+CLOSED = 1.0
 """The weight of telling a garment's class, and its colour and class, among all that there are."""
 
 KEEPING = 0.1

@@ -124,7 +124,7 @@ def test_a_lone_surrogate_is_a_text_like_any_other(exported: Export) -> None:
 
 def test_pixels_of_another_size_are_refused(exported: Export) -> None:
     copy = load_encoder(exported("compact")[1].folder)
-    with pytest.raises(EncoderError, match=r"must be uint8 \(n, 160, 160, 3\), not uint8 \(1, 9"):
+    with pytest.raises(EncoderError, match=r"must be uint8 \(n, 224, 224, 3\), not uint8 \(1, 9"):
         copy.encode_images(np.zeros((1, 9, 9, 3), np.uint8))
 
 
