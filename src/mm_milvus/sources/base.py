@@ -20,7 +20,7 @@ from mm_milvus.keys import DIGEST_BYTES
 from mm_milvus.schema import ITEMS
 from mm_milvus.sources.files import Place, printable, reason
 
-MAX_ROWS = 64
+MAX_ROWS = 256
 MAX_BATCH_BYTES = 32 * 2**20
 """Bounds of a batch; one item that is larger than this is a batch of its own."""
 

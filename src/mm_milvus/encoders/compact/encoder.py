@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Sequence
 from functools import cached_property
@@ -51,23 +52,23 @@ class CompactEncoder:
 
     def __init__(self, device: str | None = None, batch_size: int | None = None) -> None:
         """Read the bundled weights; the networks are built when they are first used."""
-        from safetensors.numpy import load
-
         folder = files("mm_milvus.encoders.compact")
         data, tokenizer, words = (
             (folder / name).read_bytes() for name in (WEIGHTS, TOKENIZER, WORDS)
         )
-        self._weights: Weights = load(data)
+        self._data = data
         self._tokenizer_json = tokenizer.decode()
         self._words = words.decode().split()
         self._device = device
         self._batch_size = batch_size or BATCH_SIZE
         self._building = threading.Lock()
-        digest = blake2b(data + tokenizer + words + repr(PREPROCESSING).encode(), digest_size=8)
+        digest = blake2b(digest_size=8)
+        for part in (data, tokenizer, words, repr(PREPROCESSING).encode()):
+            digest.update(part)
         self._spec = EncoderSpec(
             id="compact",
             fingerprint=digest.hexdigest(),
-            dim=self._weights["text.output.weight"].shape[0],
+            dim=_shape(data, "text.output.weight")[0],
             preprocessing=PREPROCESSING,
             max_tokens=MAX_TOKENS,
         )
@@ -108,6 +109,12 @@ class CompactEncoder:
         return tower(texts)
 
     @cached_property
+    def _weights(self) -> Weights:
+        from safetensors.numpy import load
+
+        return load(self._data)
+
+    @cached_property
     def _image_tower(self) -> ImageTower:
         return ImageTower(_part(self._weights, "image."), self._device)
 
@@ -142,7 +149,7 @@ class ImageTower:
         with torch.inference_mode():
             parts = [
                 normalize(self._network(part) @ self._projection.T + self._offset, dim=1)
-                for part in self._normalised(pixels).split(self._piece or len(pixels))
+                for part in torch.split(self._normalised(pixels), self._piece or len(pixels))
             ]
             result: Vectors = torch.cat(parts).cpu().numpy()
         return result
@@ -198,6 +205,13 @@ class TextTower:
 def load_compact(*, device: str | None = None, batch_size: int | None = None) -> CompactEncoder:
     """The bundled encoder."""
     return CompactEncoder(device, batch_size)
+
+
+def _shape(data: bytes, name: str) -> list[int]:
+    """The shape of a tensor, from the header alone: eight bytes of length, and JSON."""
+    length = int.from_bytes(data[:8], "little")
+    shape: list[int] = json.loads(data[8 : 8 + length])[name]["shape"]
+    return shape
 
 
 def _part(weights: Weights, prefix: str) -> Weights:
