@@ -22,6 +22,7 @@ from mm_milvus.cli.options import (
     NoProgress,
     Prune,
     parse_document,
+    source_options,
 )
 from mm_milvus.cli.report import encoder_hint, exit_code, summary
 
@@ -64,18 +65,13 @@ def encode(
     """Parse, encode, print."""
     from mm_milvus.pipeline import EncodeOptions
     from mm_milvus.pipeline import encode as run
-    from mm_milvus.sources import SourceOptions
 
     report = run(
         path,
         output,
         model=model,
-        source_options=SourceOptions(
-            image_column=image_column,
-            caption_columns=tuple(caption_column or ()),
-            id_column=id_column,
-            delimiter=delimiter,
-            caption_from_folder=caption_from_folder,
+        source_options=source_options(
+            image_column, caption_column, id_column, delimiter, caption_from_folder
         ),
         options=EncodeOptions(
             document=parse_document(document) if document else None,

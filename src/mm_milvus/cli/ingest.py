@@ -29,6 +29,7 @@ from mm_milvus.cli.options import (
     Token,
     Uri,
     parse_document,
+    source_options,
 )
 from mm_milvus.cli.report import encoder_hint, exit_code, summary
 
@@ -122,7 +123,6 @@ def ingest(
     from mm_milvus.embeddings import open_embeddings
     from mm_milvus.pipeline import IngestOptions
     from mm_milvus.pipeline import ingest as run
-    from mm_milvus.sources import SourceOptions
 
     if embeddings:
         _refuse_encoding(context)
@@ -133,12 +133,8 @@ def ingest(
         token=token,
         db_name=db_name,
         model=model,
-        source_options=SourceOptions(
-            image_column=image_column,
-            caption_columns=tuple(caption_column or ()),
-            id_column=id_column,
-            delimiter=delimiter,
-            caption_from_folder=caption_from_folder,
+        source_options=source_options(
+            image_column, caption_column, id_column, delimiter, caption_from_folder
         ),
         options=IngestOptions(
             document=parse_document(document) if document else None,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from mm_milvus.sources import SourceOptions
 
 STORE, SOURCE, ENCODER, RUN = "Store", "Source", "Encoder and index", "Run"
 
@@ -80,6 +83,25 @@ NoProgress = Annotated[
 
 DEFAULT_MODEL = "compact"
 DEFAULT_URI = "./mm_milvus.db"
+
+
+def source_options(
+    image_column: str | None,
+    caption_column: list[str] | None,
+    id_column: str | None,
+    delimiter: str | None,
+    caption_from_folder: str | None,
+) -> SourceOptions:
+    """How to read a data set, from the options of its panel."""
+    from mm_milvus.sources import SourceOptions
+
+    return SourceOptions(
+        image_column=image_column,
+        caption_columns=tuple(caption_column or ()),
+        id_column=id_column,
+        delimiter=delimiter,
+        caption_from_folder=caption_from_folder,
+    )
 
 
 def parse_document(text: str) -> dict[str, float]:

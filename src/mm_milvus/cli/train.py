@@ -17,6 +17,7 @@ from mm_milvus.cli.options import (
     Json,
     NoProgress,
     parse_document,
+    source_options,
 )
 from mm_milvus.cli.report import exit_code
 
@@ -140,7 +141,6 @@ def train(
     as_json: Json = False,
 ) -> int:
     """Parse, train, print."""
-    from mm_milvus.sources import SourceOptions
     from mm_milvus.train import TrainOptions
     from mm_milvus.train import train as run
 
@@ -148,12 +148,8 @@ def train(
         path,
         output,
         validation=validation,
-        source_options=SourceOptions(
-            image_column=image_column,
-            caption_columns=tuple(caption_column or ()),
-            id_column=id_column,
-            delimiter=delimiter,
-            caption_from_folder=caption_from_folder,
+        source_options=source_options(
+            image_column, caption_column, id_column, delimiter, caption_from_folder
         ),
         options=TrainOptions(
             text_model=text_model,
