@@ -23,10 +23,10 @@ Export = Callable[..., tuple[str, ExportReport]]
 
 ROUND_TRIPS = [
     ("compact", "onnx", False),
-    ("compact", "torchscript", False),
+    ("compact", "onnx", True),
+    ("compact", "torchscript", True),
     ("clip", "onnx", False),
-    ("clip", "onnx", True),
-    ("clip", "torchscript", True),
+    ("clip", "torchscript", False),
     ("siglip", "onnx", False),
     ("chinese_clip", "openvino", False),
     ("dual", "onnx", False),
@@ -106,7 +106,7 @@ def test_the_spec_is_the_originals_but_for_its_name_and_fingerprint(exported: Ex
 
 
 def test_each_way_to_run_a_model_has_a_fingerprint_of_its_own(exported: Export) -> None:
-    reports = [exported("clip", "onnx", int8)[1] for int8 in (False, True)]
+    reports = [exported("compact", "onnx", int8)[1] for int8 in (False, True)]
     reports.append(exported("siglip")[1])
     assert len({report.fingerprint for report in reports}) == 3
 

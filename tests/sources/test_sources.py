@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mm_milvus.errors import SourceError
 from mm_milvus.sources import open_source, read_image
+from mm_milvus.sources.base import MAX_ROWS
 
 from .conftest import read_items
 
@@ -83,7 +84,7 @@ def test_batches_are_bounded_ordered_and_whole(
     pq.write_table(pa.table({"image": images}), tmp_path / "set.parquet", compression="snappy")
     batches = list(open_source(tmp_path / "set.parquet").batches())
     for batch in batches:
-        assert 1 <= batch.num_rows <= 64
+        assert 1 <= batch.num_rows <= MAX_ROWS
         assert batch.num_rows == 1 or batch.nbytes <= 33 * MIB
     rows = [row for batch in batches for row in batch.to_pylist()]
     assert [row["item_id"] for row in rows] == [f"row-{n + 1}" for n in range(len(sizes))]
@@ -99,5 +100,5 @@ def test_many_files_come_in_order_and_a_reader_may_stop_early(tmp_path: Path) ->
     assert items.ids == names
     assert [row["image"].decode() for row in items.rows] == names
     stream = open_source(tmp_path).batches()
-    assert next(stream).num_rows == 64
+    assert next(stream).num_rows == MAX_ROWS
     stream.close()  # type: ignore[attr-defined]

@@ -14,10 +14,12 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from mm_milvus.errors import SourceError
-from mm_milvus.sources.base import MAX_ROWS
 from mm_milvus.sources.csvrows import CsvTable, open_csv
 from mm_milvus.sources.files import Place, one_line, reason
 from mm_milvus.sources.rows import SAMPLE, Row
+
+READ_ROWS = 64
+"""Rows that are read at once: where a file breaks off, fewer than these are lost."""
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather", ".ipc")
 
@@ -118,7 +120,7 @@ def _open_parquet(place: Place) -> Table:
 
     def read(keep: frozenset[str]) -> Iterator[Row]:
         with place.open() as stream:
-            batches = pq.ParquetFile(stream).iter_batches(MAX_ROWS, columns=_wanted(schema, keep))
+            batches = pq.ParquetFile(stream).iter_batches(READ_ROWS, columns=_wanted(schema, keep))
             yield from _arrow_rows(batches)
 
     return Table(tuple(schema.names), size, read)
@@ -169,8 +171,8 @@ def _is_bytes(kind: pa.DataType) -> bool:
 def _arrow_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[Row]:
     done = 0
     for batch in batches:
-        for start in range(0, batch.num_rows, MAX_ROWS):
-            part = _whole_microseconds(batch.slice(start, MAX_ROWS))
+        for start in range(0, batch.num_rows, READ_ROWS):
+            part = _whole_microseconds(batch.slice(start, READ_ROWS))
             yield from _python_rows(part, done)
             done += part.num_rows
 
