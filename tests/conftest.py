@@ -24,6 +24,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" in metafunc.fixturenames:
         engines = metafunc.config.getoption("--engine") or ENGINES
+        if marker := metafunc.definition.get_closest_marker("engines"):
+            engines = [engine for engine in engines if engine in marker.args]
         metafunc.parametrize("engine", engines, scope="session")
 
 
