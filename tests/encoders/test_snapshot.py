@@ -65,17 +65,18 @@ class HubHandler(BaseHTTPRequestHandler):
             return self.answer(json.dumps({"id": "tiny/clip", "sha": COMMIT}).encode())
         if path == f"/api/models/tiny/clip/tree/{COMMIT}":
             return self.answer(json.dumps(list(self.tree())).encode())
-        if path.startswith(f"/tiny/clip/resolve/{COMMIT}/"):
-            return self.answer((self.folder / path.rpartition("/")[2]).read_bytes())
+        if path.startswith(prefix := f"/tiny/clip/resolve/{COMMIT}/"):
+            return self.answer((self.folder / path.removeprefix(prefix)).read_bytes())
         return self.refuse(404, "RevisionNotFound")
 
     do_HEAD = do_GET  # noqa: N815 - the name that http.server asks for
 
     def tree(self) -> Iterator[dict[str, object]]:
-        for file in sorted(self.folder.iterdir()):
+        for file in sorted(path for path in self.folder.rglob("*") if path.is_file()):
             content = file.read_bytes()
             oid = hashlib.sha1(content).hexdigest()
-            yield {"type": "file", "path": file.name, "size": len(content), "oid": oid}
+            path = file.relative_to(self.folder).as_posix()
+            yield {"type": "file", "path": path, "size": len(content), "oid": oid}
 
     def answer(self, body: bytes) -> None:
         self.send_response(200)
@@ -172,6 +173,18 @@ def test_no_pickle_is_fetched(cache: Path, clip_copy: Path) -> None:
         fetched = Path(run(FIND, "tiny/clip", cache, HF_ENDPOINT=address))
     assert (fetched / "model.safetensors").is_file()
     assert not (fetched / "pytorch_model.bin").exists()
+
+
+def test_the_pooling_of_a_sentence_model_is_fetched_and_other_folders_are_not(
+    cache: Path, clip_copy: Path
+) -> None:
+    for folder in ("1_Pooling", "onnx"):
+        (clip_copy / folder).mkdir()
+        (clip_copy / folder / "config.json").write_text("{}")
+    with hub_server(clip_copy) as address:
+        fetched = Path(run(FIND, "tiny/clip", cache, HF_ENDPOINT=address))
+    assert (fetched / "1_Pooling" / "config.json").is_file()
+    assert not (fetched / "onnx").exists()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,9 @@ from mm_milvus.errors import EncoderError
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 MODEL_FILES = ["*.json", "*.txt", "*.model", WEIGHTS, "model-*-of-*.safetensors"]
+OTHER_FOLDERS = "[!1]*/*"
+"""What a model keeps for other runtimes; a sentence model tells its pooling in `1_Pooling`."""
+
 HUB_TIMEOUT_S = 10.0
 
 
@@ -68,7 +71,7 @@ def _download(name: str, repo_id: str, revision: str | None) -> Path:
                     repo_id,
                     revision=revision,
                     allow_patterns=MODEL_FILES,
-                    ignore_patterns=["*/*"],
+                    ignore_patterns=[OTHER_FOLDERS],
                     local_files_only=not _hub_answers(),
                 )
             )
