@@ -130,7 +130,9 @@ def load_dual(
         ) from error
     projection = projection.to(where).eval()
     towers = Towers(
-        image=ImageTower(Projected(pair.image, projection.image), pair.preprocessing).to(where),
+        image=ImageTower(
+            Projected(pair.image, projection.image), pair.preprocessing, pair.cpu_piece
+        ).to(where),
         text=TextTower(Projected(pair.text, projection.text)),
         text_input=pair.text_input,
         preprocessing=pair.preprocessing,

@@ -20,6 +20,7 @@ from mm_milvus.encoders.classifier import (
     load_classifier,
     save_lite0,
 )
+from mm_milvus.encoders.compact.efficientnet import CPU_PIECE
 from mm_milvus.encoders.fingerprint import config_facts, fingerprint
 from mm_milvus.encoders.hub import load_towers
 from mm_milvus.encoders.packaged import LITE0, MINILM, lite0_weights, minilm_folder
@@ -27,7 +28,7 @@ from mm_milvus.encoders.pretrained import loading
 from mm_milvus.encoders.sentence import Pooling, load_sentence
 from mm_milvus.encoders.snapshot import MODEL_FILES, find_model, weight_files
 from mm_milvus.encoders.text import TextInput
-from mm_milvus.encoders.torch_encoder import best_dtype
+from mm_milvus.encoders.torch_encoder import CPU_BATCH, best_dtype
 from mm_milvus.images import Preprocessing
 
 CLIP, TEXT, IMAGE = "clip", "text", "image"
@@ -45,6 +46,7 @@ class Pair:
     settings       what is read from a tower, as JSON has it: pooling, features
     facts          what of the towers' configs changes their features
     folders        where the towers' files are, by subfolder of a saved pair
+    cpu_piece      how many images the image tower likes to have at once on a CPU
     """
 
     image: nn.Module
@@ -54,6 +56,7 @@ class Pair:
     settings: dict[str, Any]
     facts: list[Any]
     folders: Mapping[str, Path]
+    cpu_piece: int = CPU_BATCH
 
     @property
     def fingerprint(self) -> str:
@@ -131,6 +134,7 @@ def separate_pair(
         settings={"pooling": text.pooling, "features": features},
         facts=[type(image).__name__, *(config_facts(model.config) for model in models)],
         folders={part: folder for part, folder in parts.items() if folder is not None},
+        cpu_piece=CPU_PIECE if isinstance(image, Lite0Features) else CPU_BATCH,
     )
 
 

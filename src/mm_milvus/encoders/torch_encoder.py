@@ -30,10 +30,17 @@ class ImageTower(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, features: nn.Module, preprocessing: Preprocessing) -> None:
-        """`features` maps normalised pixels (n, 3, height, width) to rows (n, dim)."""
+    def __init__(
+        self, features: nn.Module, preprocessing: Preprocessing, cpu_piece: int = CPU_BATCH
+    ) -> None:
+        """Wrap a network.
+
+        features   maps normalised pixels (n, 3, height, width) to rows (n, dim)
+        cpu_piece  how many images it likes to have at once on a CPU
+        """
         super().__init__()
         self.features = features
+        self.cpu_piece = cpu_piece
         # On uint8 pixels: (pixel / 255 - mean) / std in one step.
         for name, values in (("mean", preprocessing.mean), ("std", preprocessing.std)):
             scaled = torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1) * 255
@@ -42,6 +49,15 @@ class ImageTower(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Embed pixels."""
         return normalize(self.rows(pixels), dim=-1)
+
+    @torch.inference_mode()
+    def vectors(self, pixels: Pixels) -> Vectors:
+        """What calling it gives, for any number of images but none: on a CPU piece by piece."""
+        # A copy: the caller's array may be read-only, or a view that torch does not take.
+        on_device = torch.tensor(np.ascontiguousarray(pixels)).to(self.mean.device)
+        size = self.cpu_piece if on_device.device.type == "cpu" else len(pixels)
+        rows = torch.cat([self(piece) for piece in torch.split(on_device, size)])
+        return np.asarray(rows.cpu())
 
     def rows(self, pixels: Tensor) -> Tensor:
         """The features as they are; NHWC seen as NCHW is channels_last, which convolutions like."""
@@ -123,7 +139,9 @@ class TorchEncoder:
                 f"{pixels.dtype} {pixels.shape}; load them with load_pixels"
             )
         vectors = np.empty((len(pixels), self._spec.dim), np.float32)
-        batches = self._image_batches.run(lambda rows: self._images(pixels[rows]), len(pixels))
+        batches = self._image_batches.run(
+            lambda rows: self.towers.image.vectors(pixels[rows]), len(pixels)
+        )
         for rows, result in batches:
             vectors[rows] = result
         return vectors
@@ -146,12 +164,6 @@ class TorchEncoder:
         return vectors[[places[text] for text in texts]]
 
     @torch.inference_mode()
-    def _images(self, pixels: Pixels) -> Vectors:
-        # A copy: the caller's array may be read-only.
-        rows: Vectors = self.towers.image(torch.tensor(pixels).to(self._device)).cpu().numpy()
-        return rows
-
-    @torch.inference_mode()
     def _texts(self, tokens: Sequence[dict[str, list[int]]]) -> Vectors:
         batch = self.towers.text_input.pad(tokens)
         fields = {name: values.to(self._device) for name, values in batch.items()}
@@ -162,7 +174,7 @@ class TorchEncoder:
         """The length of a vector, after both towers did one item of the greatest size."""
         height, width = self.towers.preprocessing.height, self.towers.preprocessing.width
         text_input = self.towers.text_input
-        image = self._images(np.zeros((1, height, width, 3), np.uint8))
+        image = self.towers.image.vectors(np.zeros((1, height, width, 3), np.uint8))
         text = self._texts(text_input.tokens(["a " * text_input.max_tokens]))
         if image.ndim != 2 or image.shape != text.shape:
             raise EncoderError(

@@ -27,9 +27,6 @@ from mm_milvus.train.rows import RowCache, Rows
 from mm_milvus.train.views import view_key, view_pixels
 
 ROWS_A_FILE = 2048
-CPU_PIECE = 4
-"""Images that go through a tower at once: on a CPU a network's maps then stay in the cache."""
-
 AHEAD = 2
 """Batches of a source that are decoded ahead of the tower."""
 
@@ -58,7 +55,7 @@ class FrozenTowers:
         self._device = device
         self._images = ImageTower(pair.image, pair.preprocessing).to(device)
         cpu = device.type == "cpu"
-        self._image_batches = FittingBatches(CPU_PIECE if cpu else GPU_BATCH)
+        self._image_batches = FittingBatches(pair.cpu_piece if cpu else GPU_BATCH)
         self._text_batches = FittingBatches(CPU_BATCH if cpu else GPU_BATCH)
 
     @torch.inference_mode()

@@ -22,6 +22,10 @@ STAGES = (
     (1, 3, 1, 6, 320),
 )
 STEM = 32
+
+CPU_PIECE = 4
+"""So many images go through it at once on a CPU: its maps then stay in the cache, which is two to
+three times as fast as 32 at once."""
 TRUNK = 12
 """So many blocks, up to the first at 1/32 of the input, are the trunk; the rest are the tail."""
 

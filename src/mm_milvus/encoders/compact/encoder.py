@@ -18,9 +18,7 @@ from mm_milvus.encoders.compact.spelling import Spelling
 from mm_milvus.images import Preprocessing
 
 if TYPE_CHECKING:
-    import torch
-
-    from mm_milvus.encoders.torch_encoder import Towers
+    from mm_milvus.encoders.torch_encoder import ImageTower, Towers
 
 PREPROCESSING = Preprocessing(
     height=224,
@@ -32,9 +30,6 @@ PREPROCESSING = Preprocessing(
 )
 MAX_TOKENS = 128
 BATCH_SIZE = 32
-
-CPU_PIECE = 4
-"""So many images go through the network at once: on a CPU its maps then stay in the cache."""
 
 WEIGHTS = "compact.safetensors"
 TOKENIZER = "tokenizer.json"
@@ -98,7 +93,7 @@ class CompactEncoder:
             return np.empty((0, self._spec.dim), np.float32)
         with self._building:
             tower = self._image_tower
-        return tower(pixels)
+        return tower.vectors(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Embed texts as float32 unit rows (n, dim)."""
@@ -116,53 +111,14 @@ class CompactEncoder:
 
     @cached_property
     def _image_tower(self) -> ImageTower:
-        return ImageTower(_part(self._weights, "image."), self._device)
+        from mm_milvus.encoders.compact.towers import image_tower
+        from mm_milvus.encoders.torch_encoder import torch_device
+
+        return image_tower(self._weights, PREPROCESSING).to(torch_device(self._device))
 
     @cached_property
     def _text_tower(self) -> TextTower:
         return TextTower(_part(self._weights, "text."), self._tokenizer_json, self._words)
-
-
-class ImageTower:
-    """Pixels to unit vectors."""
-
-    def __init__(self, weights: Weights, device: str | None) -> None:
-        """Build the network on the device: None is a GPU where there is one."""
-        import torch
-
-        from mm_milvus.encoders.compact.efficientnet import EfficientNetLite0
-
-        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        tensors = {name: torch.from_numpy(value).float() for name, value in weights.items()}
-        self._piece = CPU_PIECE if self._device.type == "cpu" else None
-        self._projection = tensors.pop("projection.weight").to(self._device)
-        self._offset = tensors.pop("projection.bias").to(self._device)
-        network = EfficientNetLite0()
-        network.load_state_dict(tensors)
-        self._network = network.to(self._device).eval()
-
-    def __call__(self, pixels: Pixels) -> Vectors:
-        """Embed uint8 (n, h, w, 3)."""
-        import torch
-        from torch.nn.functional import normalize
-
-        with torch.inference_mode():
-            parts = [
-                normalize(self._network(part) @ self._projection.T + self._offset, dim=1)
-                for part in torch.split(self._normalised(pixels), self._piece or len(pixels))
-            ]
-            result: Vectors = torch.cat(parts).cpu().numpy()
-        return result
-
-    def _normalised(self, pixels: Pixels) -> torch.Tensor:
-        import torch
-
-        mean, std = (
-            torch.tensor(values, device=self._device)[:, None, None]
-            for values in (PREPROCESSING.mean, PREPROCESSING.std)
-        )
-        x = torch.tensor(np.ascontiguousarray(pixels)).to(self._device)
-        return (x.permute(0, 3, 1, 2).float() / 255 - mean) / std
 
 
 class TextTower:

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 
-from mm_milvus.encoders.compact.efficientnet import EfficientNetLite0
+from mm_milvus.encoders.compact.efficientnet import CPU_PIECE, EfficientNetLite0
 from mm_milvus.encoders.compact.spelling import Spelling
 from mm_milvus.encoders.text import TextInput
 from mm_milvus.encoders.torch_encoder import ImageTower, TextTower, Towers
@@ -28,14 +28,19 @@ def towers_of(
     max_tokens: int,
 ) -> Towers:
     """The towers, on the CPU, of the tensors of compact.safetensors; vectors equal to 1e-6."""
-    image = {name: torch.tensor(value).float() for name, value in _part(weights, "image.")}
     text = {name: torch.tensor(value) for name, value in _part(weights, "text.")}
     return Towers(
-        image=ImageTower(ImageFeatures(image), preprocessing).eval(),
+        image=image_tower(weights, preprocessing),
         text=TextTower(TextFeatures(text)).eval(),
         text_input=_text_input(tokenizer_json, spelling, max_tokens),
         preprocessing=preprocessing,
     )
+
+
+def image_tower(weights: Weights, preprocessing: Preprocessing) -> ImageTower:
+    """The image tower alone, on the CPU."""
+    image = {name: torch.tensor(value).float() for name, value in _part(weights, "image.")}
+    return ImageTower(ImageFeatures(image), preprocessing, CPU_PIECE).eval()
 
 
 class ImageFeatures(nn.Module):
