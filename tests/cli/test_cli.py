@@ -109,7 +109,7 @@ def test_a_mistake_is_one_line_and_a_code(run, tmp_path, pictures, arguments, co
         (["a", "--top-k", "16385"], "16,384"),
         (["a", "--where", "price<<5"], "at character 7"),
         (["a", "--filter", "price <"], "price <"),
-        (["a", "--fusion", "best"], "max, rrf"),
+        (["a", "--fusion", "best"], "pnorm, max"),
         (["a", "--dataset", "nobody"], "pictures"),
         (["--image", "nowhere.png"], "nowhere.png"),
     ],

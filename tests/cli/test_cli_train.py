@@ -68,7 +68,7 @@ def test_a_training_that_is_there_is_not_lost(train):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--document", "image"], "write FIELD=WEIGHT"),
+        (["--document", "image"], "write NAME=WEIGHT"),
         (["--epochs", "0"], "epochs is 0"),
         (["--unfreeze"], "name it with clip"),
         (["--clip", "no/such-model"], "no/such-model"),

@@ -16,6 +16,8 @@ from PIL import Image
 from mm_milvus import AsyncSearchClient, Condition, QueryError, SearchClient, StoreError, ingest
 from mm_milvus.encoders import load_encoder
 from mm_milvus.images import load_pixels
+from mm_milvus.search import FUSION_MODES, Query, parse_rerank
+from mm_milvus.search.fusion import Background, fuse_scores
 
 COUNT = 60
 
@@ -56,7 +58,7 @@ def rows(folder: Path) -> list[dict]:
 def test_a_hit_tells_what_it_is_and_where_it_stood(client, catalogue):
     row = rows(catalogue[1])[0]
     [name] = row["captions"]
-    hit = client.search(name, top_k=3)[0]
+    hit = client.search(name, top_k=3, fusion="max")[0]
     assert hit.item_id == row["file_name"]
     assert hit.uri == str(catalogue[1] / row["file_name"])
     assert hit.caption == name
@@ -65,28 +67,58 @@ def test_a_hit_tells_what_it_is_and_where_it_stood(client, catalogue):
     assert hit.score == max(hit.text.score, hit.image.score if hit.image else -1)
 
 
-def test_the_ranking_is_the_exact_one(client, catalogue):
-    """Equal to a brute-force ranking, hence the same on every engine."""
+@pytest.fixture(scope="module")
+def exact(catalogue):
+    """Every item's scores for a question, (2, items), by brute force; and their item_ids."""
     _, folder = catalogue
     encoder = load_encoder("compact")
     items = rows(folder)
-    pixels = np.stack(
-        [
-            load_pixels((folder / row["file_name"]).read_bytes(), encoder.spec.preprocessing)
-            for row in items
-        ]
-    )
-    question = encoder.encode_texts(["something to drink"])[0]
-    images = encoder.encode_images(pixels) @ question
-    texts = [
-        float(encoder.encode_texts(row["captions"])[0] @ question) if row["captions"] else -1.0
+    pixels = [
+        load_pixels((folder / row["file_name"]).read_bytes(), encoder.spec.preprocessing)
         for row in items
     ]
-    best = [max(pair) for pair in zip(images, texts, strict=True)]
-    expected = sorted(range(len(items)), key=lambda n: -best[n])[:10]
-    hits = client.search("something to drink")
-    assert [hit.item_id for hit in hits] == [items[n]["file_name"] for n in expected]
-    np.testing.assert_allclose([hit.score for hit in hits], [best[n] for n in expected], atol=2e-3)
+    images = encoder.encode_images(np.stack(pixels))
+    captioned = [n for n, row in enumerate(items) if row["captions"]]
+    texts = encoder.encode_texts([items[n]["captions"][0] for n in captioned])
+
+    def scores(question: str) -> np.ndarray:
+        vector = encoder.encode_texts([question])[0]
+        table = np.full((2, len(items)), np.nan)
+        table[0] = images @ vector
+        table[1, captioned] = texts @ vector
+        return table
+
+    return scores, [row["file_name"] for row in items]
+
+
+@pytest.mark.parametrize("fusion", FUSION_MODES)
+def test_the_ranking_is_the_exact_one(client, exact, fusion):
+    """Equal to a brute-force ranking, hence the same on every engine."""
+    scores, item_ids = exact
+    table = scores("something to drink")
+    known = Background(np.nanmean(table, axis=1), np.nanstd(table, axis=1))
+    fused = fuse_scores(table, fusion, background=known)
+    hits = client.search("something to drink", top_k=COUNT, fusion=fusion)
+    best = dict(zip(item_ids, fused, strict=True))
+    np.testing.assert_allclose(
+        [hit.score for hit in hits], sorted(fused, reverse=True), rtol=2e-2, atol=2e-3
+    )
+    np.testing.assert_allclose(
+        [hit.score for hit in hits], [best[hit.item_id] for hit in hits], rtol=2e-2, atol=2e-3
+    )
+
+
+def test_every_hit_is_scored_in_both_lists(client, exact):
+    """Also in the one that did not find it."""
+    scores, item_ids = exact
+    table = dict(zip(item_ids, scores("a red fruit").T, strict=True))
+    for hit in client.search("a red fruit", top_k=COUNT):
+        image, text = table[hit.item_id]
+        assert hit.image.score == pytest.approx(image, abs=2e-3)
+        if np.isnan(text):
+            assert (hit.text, hit.caption) == (None, None)
+        else:
+            assert hit.text.score == pytest.approx(text, abs=2e-3)
 
 
 def test_a_picture_finds_itself_by_path_bytes_or_image(client, catalogue):
@@ -98,6 +130,104 @@ def test_a_picture_finds_itself_by_path_bytes_or_image(client, catalogue):
         assert hit.image.score == pytest.approx(1, abs=1e-3)
 
 
+def test_an_array_of_pixels_is_an_image(client, catalogue):
+    path = catalogue[1] / rows(catalogue[1])[5]["file_name"]
+    pixels = np.asarray(Image.open(path).convert("RGBA"))
+    on_white = Image.alpha_composite(
+        Image.new("RGBA", pixels.shape[1::-1], "white"), Image.fromarray(pixels)
+    ).convert("RGB")
+    assert client.search(image=np.asarray(on_white), top_k=1)[0].item_id == path.name
+
+
+def test_more_like_an_item_does_not_find_the_item(client, catalogue):
+    first, second = (row["file_name"] for row in rows(catalogue[1])[3:5])
+    like = client.search(like=first, top_k=COUNT)
+    assert len(like) == COUNT - 1
+    assert first not in {hit.item_id for hit in like}
+    by_picture = client.search(image=catalogue[1] / first, top_k=COUNT)
+    # The stored vector is the picture's own, but for the engine's last digits.
+    assert [hit.item_id for hit in like][:5] == [
+        hit.item_id for hit in by_picture if hit.item_id != first
+    ][:5]
+    assert len(client.search(like=[first, second], top_k=COUNT)) == COUNT - 2
+
+
+def test_what_is_not_wanted_falls(client, catalogue):
+    name = rows(catalogue[1])[0]["captions"][0]
+    wanted = [hit.item_id for hit in client.search("a thing", top_k=COUNT)]
+    without = [hit.item_id for hit in client.search("a thing", minus=name, top_k=COUNT)]
+    item_id = rows(catalogue[1])[0]["file_name"]
+    assert without.index(item_id) > wanted.index(item_id)
+
+
+def test_a_weight_moves_the_query_towards_its_part(client, catalogue):
+    picture = catalogue[1] / rows(catalogue[1])[30]["file_name"]
+
+    def score(weight: float) -> float:
+        hits = client.search("a cat", picture, weights=[weight], top_k=COUNT)
+        return next(hit.image.score for hit in hits if hit.item_id == picture.name)
+
+    assert score(0.2) < score(1) < score(5)
+
+
+def test_pages_follow_each_other(client):
+    whole = client.search("an animal", top_k=30)
+    pages = [client.search("an animal", top_k=10, offset=start) for start in (0, 10, 20)]
+    assert [hit for page in pages for hit in page] == whole
+    assert client.search("an animal", offset=COUNT) == []
+
+
+def test_a_least_score_ends_the_hits(client):
+    whole = client.search("an animal", top_k=COUNT, fusion="max")
+    least = whole[7].score
+    cut = client.search("an animal", top_k=COUNT, fusion="max", min_score=least)
+    assert cut == [hit for hit in whole if hit.score >= least]
+
+
+def test_many_queries_are_answered_as_if_asked_alone(client, catalogue):
+    like = rows(catalogue[1])[3]["file_name"]
+    queries = [Query.of("a cat"), Query.of(like=like), Query.of(["music", "food"], weights=[2])]
+    queries += [Query.of(f"number {n}") for n in range(70)]
+    together = client.search_many(queries, top_k=5)
+    for query, hits in list(zip(queries, together, strict=True))[:5]:
+        [alone] = client.search_many([query], top_k=5)
+        assert [hit.item_id for hit in hits] == [hit.item_id for hit in alone]
+    assert len(together) == len(queries)
+    assert client.search_many([]) == []
+
+
+def test_an_explanation_adds_up(client):
+    explanation = client.explain("a cat", fusion="weighted")
+    assert explanation.hits == client.search("a cat", fusion="weighted")
+    for hit, places in zip(explanation.hits, explanation.places, strict=True):
+        assert places["image"].score == pytest.approx(hit.image.score)
+        assert places["image"].rank == hit.image.rank
+        if set(places) == {"image", "text"}:
+            assert hit.score == pytest.approx(sum(place.term for place in places.values()))
+    assert list(explanation.stages) == [
+        *("encode", "search", "complete", "background", "fuse", "dedup"),
+    ]
+    assert all(took >= 0 for took in explanation.stages.values())
+    assert json.loads(json.dumps(explanation.to_dict()))["hits"][0]["lists"]["image"]["rank"]
+
+
+def test_stages_run_in_order_and_tell_their_time(client):
+    def reverse(hits, question):
+        assert question.query.texts == ("a cat",)
+        assert question.vectors(hits).shape == (len(hits), client.encoder.spec.dim)
+        return hits[::-1]
+
+    plain = client.search("a cat", top_k=50)
+    explanation = client.explain("a cat", rerank=[reverse, reverse], top_k=50)
+    assert explanation.hits == plain
+    assert explanation.stages["rerank reverse"] >= 0
+    assert client.search("a cat", rerank=[reverse], top_k=50) == plain[::-1]
+    exact = client.search("a cat", rerank=[parse_rerank("exact")], top_k=10)
+    assert [hit.item_id for hit in exact] == [hit.item_id for hit in plain[:10]]
+    boosted = client.search("a cat", rerank=[parse_rerank("boost:price=0:99")], top_k=50)
+    assert boosted[0].metadata["price"] == 0
+
+
 def test_text_and_image_together_lie_between_the_two(client, catalogue):
     first, second = rows(catalogue[1])[3], rows(catalogue[1])[30]
     both = client.search(first["captions"][0], catalogue[1] / second["file_name"], top_k=5)
@@ -106,14 +236,13 @@ def test_text_and_image_together_lie_between_the_two(client, catalogue):
     assert second["file_name"] in ids
 
 
-def test_a_hit_by_its_image_alone_shows_the_items_own_caption(client, catalogue):
+def test_a_hit_shows_its_own_caption(client, catalogue):
     named = {row["file_name"]: (row["captions"] or [None])[0] for row in rows(catalogue[1])}
     for hit in client.search("food", top_k=COUNT):
-        if hit.text is None:
-            assert hit.caption == named[hit.item_id]
+        assert hit.caption == named[hit.item_id]
 
 
-@pytest.mark.parametrize("fusion", ["max", "rrf"])
+@pytest.mark.parametrize("fusion", FUSION_MODES)
 def test_every_item_comes_once_and_best_first(client, fusion):
     hits = client.search("an animal", top_k=COUNT, fusion=fusion)
     assert len({hit.item_id for hit in hits}) == len(hits) == COUNT
@@ -131,9 +260,19 @@ def test_filters_restrict_both_collections(client):
     [
         ({}, "the query is empty"),
         ({"text": "  "}, "the query is empty"),
+        ({"text": ["a", " "]}, "a text has no words"),
+        ({"text": "a", "weights": [1, 2]}, "2 weights for 1 parts"),
+        ({"text": "a", "weights": [-1]}, "make no sense"),
+        ({"like": "nobody.png"}, "no item 'nobody.png' in the data set 'catalogue'"),
+        ({"text": "a", "offset": -1}, "offset is -1"),
+        ({"text": "a", "offset": 16_380}, "must be 0 to 16,374"),
+        ({"text": "a", "dedup": "far"}, "the modes are item, content, near"),
+        ({"text": "a", "fusion_weights": {"video": 1}}, "there are image and text"),
+        ({"text": "a", "fusion_weights": {"text": -1}}, "make no sense"),
+        ({"image": np.zeros((4, 4, 2), np.uint8)}, "give uint8 pixels"),
         ({"text": "a", "top_k": 0}, "top_k is 0"),
         ({"text": "a", "top_k": 16_385}, "must be 1 to 16,384"),
-        ({"text": "a", "fusion": "best"}, "unknown fusion 'best': the modes are max, rrf"),
+        ({"text": "a", "fusion": "best"}, "unknown fusion 'best': the modes are pnorm, max, "),
         ({"text": "a", "where": ["price<<3"]}, "at character 7"),
         ({"text": "a", "filter": "price <"}, "Milvus refused the filter 'price <'|refused"),
         ({"image": b"no image"}, "cannot search with the image given as bytes"),

@@ -86,13 +86,13 @@ def drop(
 
         mm-milvus datasets drop photos --yes
     """
-    from mm_milvus.store import open_dataset
+    from mm_milvus.store import drop_dataset, open_dataset
 
     with _connect(uri, token, db_name) as connection:
         dataset = open_dataset(connection, name)
         if not yes:
             typer.confirm(f"Delete {name} ({_rows(dataset.manifest)}) from {uri}?", abort=True)
-        dataset.drop()
+        drop_dataset(connection, name)
     print(f"dropped {name}")
 
 

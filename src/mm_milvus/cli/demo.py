@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mm_milvus.cli.query import print_hits, save_gallery
+from mm_milvus.cli.hits import print_hits, save_gallery
 
 QUERIES = ("red dress", "happy cat", "animals of the sea")
 

@@ -95,6 +95,14 @@ def ingest(
             rich_help_panel=ENCODER,
         ),
     ] = None,
+    add_encoder: Annotated[
+        bool,
+        typer.Option(
+            "--add-encoder",
+            help="Index a data set that was built with another encoder with this one as well.",
+            rich_help_panel=ENCODER,
+        ),
+    ] = False,
     embeddings: Annotated[
         bool,
         typer.Option(
@@ -140,6 +148,7 @@ def ingest(
             document=parse_document(document) if document else None,
             promote=_parse_promote(promote) if promote else None,
             index_type=index,
+            add_encoder=add_encoder,
             prune=prune,
             limit=limit,
             dry_run=dry_run,

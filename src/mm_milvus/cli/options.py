@@ -106,6 +106,13 @@ def source_options(
 
 def parse_document(text: str) -> dict[str, float]:
     """The fields of a document and their weights, from `image=0.7,title=0.3`."""
+    return parse_weights("--document", text) or {}
+
+
+def parse_weights(option: str, text: str | None) -> dict[str, float] | None:
+    """Names and their weights, from `image=0.7,title=0.3`; None when the option is not given."""
+    if text is None:
+        return None
     weights = {}
     for part in text.split(","):
         name, _, weight = (piece.strip() for piece in part.rpartition("="))
@@ -115,6 +122,6 @@ def parse_document(text: str) -> dict[str, float]:
             name = ""
         if not name:
             raise typer.BadParameter(
-                f"--document has {part.strip()!r}; write FIELD=WEIGHT, as in image=0.7,title=0.3"
+                f"{option} has {part.strip()!r}; write NAME=WEIGHT, as in image=0.7,title=0.3"
             )
     return weights

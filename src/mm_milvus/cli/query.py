@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mm_milvus.cli.options import DEFAULT_URI, DbName, Json, Token, Uri
+from mm_milvus.cli.hits import print_explanation, print_hits, save_gallery
+from mm_milvus.cli.options import DEFAULT_URI, DbName, Json, Token, Uri, parse_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from PIL import Image
-
-    from mm_milvus.search import Hit, ListScore
-
-COLUMNS_A_PICTURE = 16
-"""How wide a picture is shown in a terminal."""
+    from mm_milvus.search import (
+        Query,
+        SearchClient,
+        SearchOptions,
+    )
 
 FILTER, OUTPUT = "Filter", "Output"
 
+QUERY, RANKING = "Query", "Ranking"
+
 EXAMPLES = """
-Search by a text, by an image, or by both together.
+Search by texts, by images, or by both together.
 
 **Examples**
 
@@ -35,15 +33,53 @@ Search by a text, by an image, or by both together.
 
     mm-milvus query --image look.jpg --top-k 20
 
-    mm-milvus query "in blue" --image look.jpg --gallery hits.html
+    mm-milvus query "summer dress" --image look.jpg --weight 0.4 --minus "long sleeves"
 
-    mm-milvus query "boots" --where 'price<50' --where 'color=red' --where 'tags has sale' --json
+    mm-milvus query --like train/dress/12.jpg --dedup near --rerank mmr:0.6
+
+    mm-milvus query "boots" --where 'price<50' --where 'tags has sale' --explain
+
+    mm-milvus query --queries questions.jsonl --json
 """
 
 
 def query(
-    text: Annotated[str | None, typer.Argument(help="What to search for.")] = None,
-    image: Annotated[Path | None, typer.Option(help="An image file to search with.")] = None,
+    text: Annotated[
+        list[str] | None, typer.Argument(help="What to search for; one or several texts.")
+    ] = None,
+    image: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An image to search with, a path or URL; repeatable.", rich_help_panel=QUERY
+        ),
+    ] = None,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="More like this item of the data set, by its item_id; repeatable.",
+            rich_help_panel=QUERY,
+        ),
+    ] = None,
+    minus: Annotated[
+        list[str] | None,
+        typer.Option(help="A text that is not wanted; repeatable.", rich_help_panel=QUERY),
+    ] = None,
+    weight: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Of the texts, images and items in this order, default 1; repeatable. "
+            "Fewer than there are parts: of the last ones.",
+            rich_help_panel=QUERY,
+        ),
+    ] = None,
+    queries: Annotated[
+        Path | None,
+        typer.Option(
+            help="Many queries, one a line: JSON with text, image, like, minus, weights. "
+            "Prints one JSON object a line.",
+            rich_help_panel=QUERY,
+        ),
+    ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="Where to search; default: the only data set there is.")
     ] = None,
@@ -51,6 +87,10 @@ def query(
     token: Token = None,
     db_name: DbName = None,
     top_k: Annotated[int, typer.Option("--top-k", "-k", help="How many items, 1 to 16384.")] = 10,
+    offset: Annotated[int, typer.Option(help="Pass over so many of the best.")] = 0,
+    min_score: Annotated[
+        float | None, typer.Option(help="Leave out what scores less.", rich_help_panel=FILTER)
+    ] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,7 +102,44 @@ def query(
     filter_: Annotated[
         str, typer.Option("--filter", help="A raw Milvus expression.", rich_help_panel=FILTER)
     ] = "",
-    fusion: Annotated[str, typer.Option(help="How the two lists become one: max, rrf.")] = "max",
+    dedup: Annotated[
+        str,
+        typer.Option(
+            help="Show what is the same once: item; content, the same image file; near, images "
+            "of a cosine above 0.97.",
+            rich_help_panel=FILTER,
+        ),
+    ] = "item",
+    fusion: Annotated[
+        str,
+        typer.Option(
+            help="How the lists become one: pnorm, max, weighted, rrf, zscore, dbsf.",
+            rich_help_panel=RANKING,
+        ),
+    ] = "pnorm",
+    fusion_weights: Annotated[
+        str | None,
+        typer.Option(help="Of the lists: image=0.3,text=0.7.", rich_help_panel=RANKING),
+    ] = None,
+    rerank: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A stage after the fusion; repeatable: exact, mmr:LAMBDA, "
+            "boost:CONDITION:FACTOR, recency:KEY:DAYS.",
+            rich_help_panel=RANKING,
+        ),
+    ] = None,
+    encoders: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a data set indexed with several: those to search with, A,B.",
+            rich_help_panel=RANKING,
+        ),
+    ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Tell how each score came to be.", rich_help_panel=RANKING),
+    ] = False,
     as_json: Json = False,
     gallery: Annotated[
         Path | None,
@@ -70,91 +147,77 @@ def query(
     ] = None,
 ) -> None:
     """Parse, search, print."""
-    from mm_milvus.search import SearchClient
+    from mm_milvus.search import Query, SearchClient, parse_rerank
 
-    with SearchClient(uri, dataset, token=token, db_name=db_name) as client:
-        hits = client.search(
-            text, image, top_k=top_k, where=where or (), filter=filter_, fusion=fusion
-        )
-        dataset, model = client.dataset, client.model
+    options: SearchOptions = {
+        "top_k": top_k,
+        "offset": offset,
+        "min_score": min_score,
+        "where": where or (),
+        "filter": filter_,
+        "fusion": fusion,
+        "fusion_weights": parse_weights("--fusion-weights", fusion_weights),
+        "dedup": dedup,
+        "rerank": [parse_rerank(stage) for stage in rerank or ()],
+    }
+    names = [name.strip() for name in encoders.split(",")] if encoders else ()
+    if queries is not None:
+        if text or image or like or minus or weight or gallery or explain:
+            raise typer.BadParameter("--queries takes the place of a query: give one or the other")
+        asked = read_queries(queries)
+        with SearchClient(uri, dataset, token=token, db_name=db_name, encoders=names) as client:
+            print_many(client, asked, options)
+        return
+    question = Query.of(
+        text, image, like=like or (), minus=minus or (), weights=tuple(weight or ())
+    )
+    with SearchClient(uri, dataset, token=token, db_name=db_name, encoders=names) as client:
+        explanation = client.explain(question, **options)
+        about: dict[str, Any] = {"dataset": client.dataset, "model": client.model}
+        if names:
+            about["encoders"] = client.models
+    hits = explanation.hits
+    title = " + ".join(text or ())
     if as_json:
-        answer: dict[str, Any] = {"query": text, "dataset": dataset, "model": model}
-        if image is not None:
-            answer["query_image"] = str(image)
-        print(json.dumps({**answer, "hits": [hit.to_dict() for hit in hits]}, ensure_ascii=False))
+        answer: dict[str, Any] = {"query": title or None, **about}
+        if image:
+            answer["query_image"] = image[0] if len(image) == 1 else image
+        found = explanation.to_dict() if explain else {"hits": [hit.to_dict() for hit in hits]}
+        print(json.dumps({**answer, **found}, ensure_ascii=False))
     else:
         print_hits(hits)
+        if explain:
+            print_explanation(explanation)
     if gallery is not None:
-        save_gallery(gallery, hits, text=text, image=image)
+        save_gallery(gallery, hits, text=title, image=image[0] if image else None)
 
 
 query.__doc__ = EXAMPLES
 
 
-def print_hits(hits: Sequence[Hit]) -> None:
-    """A table of hits; above it their pictures, in a terminal that can show them."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def read_queries(path: Path) -> list[Query]:
+    """The queries of a JSONL file; `QueryError` that names the line of a bad one."""
+    from mm_milvus.errors import QueryError
+    from mm_milvus.search import Query
 
-    show_pictures(hits)
-    console = Console()
-    if not hits:
-        console.print("no hits")
-        return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True, width=min(console.width, 120))
-    table.add_column("#", justify="right", style="dim", no_wrap=True)
-    table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("item", overflow="fold", ratio=1)
-    table.add_column("caption", overflow="ellipsis", no_wrap=True, ratio=1)
-    table.add_column("image", justify="right", no_wrap=True)
-    table.add_column("text", justify="right", no_wrap=True)
-    for number, hit in enumerate(hits, start=1):
-        table.add_row(
-            str(number),
-            f"{hit.score:.4f}",
-            Text(hit.item_id),
-            Text(hit.caption or "—"),
-            _place(hit.image),
-            _place(hit.text),
-        )
-    console.print(table)
+    found = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise QueryError(f"cannot read the queries in {path}: {why}") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            found.append(Query.from_dict(json.loads(line)))
+        except (QueryError, ValueError) as error:
+            raise QueryError(f"{path}, line {number}: {error}") from error
+    return found
 
 
-def show_pictures(hits: Sequence[Hit]) -> None:
-    """The pictures of the hits in one row, in a terminal that can show them; else nothing."""
-    from mm_milvus.errors import MmMilvusError
-    from mm_milvus.render.contact_sheet import contact_sheet
-    from mm_milvus.render.terminal import detect, encode
-
-    protocol = detect(os.environ, sys.stdout.isatty())
-    if protocol is None:
-        return
-    columns = shutil.get_terminal_size().columns
-    pictures = []
-    for number, hit in enumerate(hits[: max(1, columns // COLUMNS_A_PICTURE)], start=1):
-        with suppress(MmMilvusError, OSError):
-            pictures.append((_open_image(hit.uri), f"{number}  {hit.score:.3f}"))
-    if pictures:
-        print(encode(contact_sheet([("", pictures)]), protocol, columns), end="")
-
-
-def _place(place: ListScore | None) -> str:
-    return f"{place.score:.3f} #{place.rank}" if place else "—"
-
-
-def save_gallery(path: Path, hits: Sequence[Hit], *, text: str | None, image: Path | None) -> None:
-    """Write one HTML page with the hits and their pictures."""
-    from mm_milvus.render.gallery import write_gallery
-
-    picture = _open_image(str(image)) if image else None
-    write_gallery(path, hits, title=text or "", query_image=picture, load_image=_open_image)
-    print(f"gallery: {path}", file=sys.stderr)
-
-
-def _open_image(uri: str) -> Image.Image:
-    from mm_milvus.images import decode
-    from mm_milvus.sources import read_image
-
-    return decode(read_image(uri))
+def print_many(client: SearchClient, asked: Sequence[Query], options: SearchOptions) -> None:
+    """A line of JSON for each query, in order, with what was asked and its hits."""
+    for query, hits in zip(asked, client.search_many(asked, **options), strict=True):
+        found = [hit.to_dict() for hit in hits]
+        print(json.dumps({"query": query.to_dict(), "hits": found}, ensure_ascii=False))

@@ -48,11 +48,13 @@ class IngestOptions(EncodeOptions):
 
     promote     metadata keys that become typed columns: `{"price": "double"}`; of `COLUMN_TYPES`
     index_type  one of `INDEX_TYPES`; None: what the data set has, IVF_FLAT for a new one
+    add_encoder where the data set was built with another encoder, index it with this one as well
     dry_run     read, compare and decode, but neither encode nor write
     """
 
     promote: Mapping[str, str] | None = None
     index_type: str | None = None
+    add_encoder: bool = False
     dry_run: bool = False
 
     def __post_init__(self) -> None:

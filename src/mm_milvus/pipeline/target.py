@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from mm_milvus.encoders import EncoderIdentity
 from mm_milvus.errors import StoreError
 from mm_milvus.pipeline.options import IngestOptions
-from mm_milvus.store import Connection, Dataset, Manifest, create_dataset, find_dataset
+from mm_milvus.store import (
+    Connection,
+    Dataset,
+    Manifest,
+    beside,
+    create_dataset,
+    find_dataset,
+    find_indexes,
+)
 
 DEFAULT_INDEX = "IVF_FLAT"
 
@@ -31,8 +39,9 @@ def open_target(
 
     Raises `StoreError` when the one that is there was built in another way.
     """
-    found = find_dataset(connection, name)
-    if found is not None:
+    first = find_dataset(connection, name)
+    found = first and (_with_encoder(connection, first, encoder) or first)
+    if found and not (options.add_encoder and _is_foreign(found, encoder)):
         _check_same(found.manifest, encoder, options)
         return Target(found, found.counts())
     if options.dry_run:
@@ -42,11 +51,28 @@ def open_target(
         encoder=encoder.id,
         encoder_fingerprint=encoder.fingerprint,
         dim=encoder.dim,
+        beside=beside(encoder.id, encoder.fingerprint) if first else "",
         index_type=options.index_type or DEFAULT_INDEX,
         columns=dict(options.promote or {}),
         document=dict(options.document or {}),
     )
     return Target(create_dataset(connection, manifest, expected_rows), {})
+
+
+def _with_encoder(
+    connection: Connection, first: Dataset, encoder: EncoderIdentity
+) -> Dataset | None:
+    """The data set as this encoder filled it; None: it did not yet."""
+    if not _is_foreign(first, encoder):
+        return first
+    for manifest in find_indexes(connection, first.name):
+        if manifest.encoder_fingerprint == encoder.fingerprint:
+            return create_dataset(connection, manifest, expected_rows=0)
+    return None
+
+
+def _is_foreign(dataset: Dataset, encoder: EncoderIdentity) -> bool:
+    return dataset.manifest.encoder_fingerprint != encoder.fingerprint
 
 
 def _check_same(manifest: Manifest, encoder: EncoderIdentity, options: IngestOptions) -> None:
@@ -56,7 +82,8 @@ def _check_same(manifest: Manifest, encoder: EncoderIdentity, options: IngestOpt
         raise StoreError(
             f"data set {name!r} was built with {manifest.encoder} "
             f"(fingerprint {manifest.encoder_fingerprint}), and this is {encoder.id} "
-            f"(fingerprint {encoder.fingerprint}): their vectors cannot be compared; {remedy}"
+            f"(fingerprint {encoder.fingerprint}): their vectors cannot be compared; {remedy}, "
+            "or index it with both (--add-encoder)"
         )
     if manifest.dim != encoder.dim:
         raise StoreError(

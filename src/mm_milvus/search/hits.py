@@ -11,7 +11,7 @@ class ListScore:
     """Where an item stands in one collection's list.
 
     score  the inner product of unit vectors, -1 to 1
-    rank   from 1; equal scores share a rank
+    rank   among the candidates, from 1; equal scores share a rank
     """
 
     score: float
@@ -22,11 +22,11 @@ class ListScore:
 class Hit:
     """An item that was found.
 
-    score    what it is ranked by; its scale is that of the fusion mode
-    caption  the caption that matched best; for a hit by its image alone, the item's first
-             caption; None for an item without any
-    image    its place among the images; None when it is not in that list
-    text     its place among the captions; None when it is not in that list
+    score       what it is ranked by; its scale is that of the fusion mode, or of the last rerank
+    caption     the caption that matches best; None for an item without any
+    image       its place among the images
+    text        its place among the captions; None for an item without any
+    duplicates  with `dedup`, the item_ids that it stands for, best first
     """
 
     item_id: str
@@ -36,7 +36,49 @@ class Hit:
     metadata: dict[str, Any] = field(default_factory=dict)
     image: ListScore | None = None
     text: ListScore | None = None
+    duplicates: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The hit as JSON has it."""
-        return asdict(self)
+        """The hit as JSON has it; `duplicates` only where there are some."""
+        fields = asdict(self)
+        if not self.duplicates:
+            del fields["duplicates"]
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedPlace:
+    """A place in a list, and what the fusion made of it: `term`, as its mode adds terms up."""
+
+    score: float
+    rank: int
+    term: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a search came to its hits.
+
+    places      for each hit, its place in each list that has one, by the list's name
+    candidates  how many items were scored in every list
+    stages      milliseconds of each stage, in the order that they ran
+    """
+
+    hits: list[Hit]
+    fusion: str
+    places: list[dict[str, ExplainedPlace]]
+    candidates: int
+    stages: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The explanation as JSON has it: each hit with its places as `lists`."""
+        hits = [
+            {**hit.to_dict(), "lists": {name: asdict(place) for name, place in places.items()}}
+            for hit, places in zip(self.hits, self.places, strict=True)
+        ]
+        return {
+            "fusion": self.fusion,
+            "candidates": self.candidates,
+            "stages": self.stages,
+            "hits": hits,
+        }

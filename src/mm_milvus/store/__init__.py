@@ -8,14 +8,18 @@ collection   one collection: upsert, lookup, delete, search
 dataset      the two collections of a data set: create, open, finish, list, drop
 """
 
-from mm_milvus.store.collection import Collection, Match
+from mm_milvus.store.collection import MAX_LIMIT, Collection, Match
 from mm_milvus.store.connection import Connection, is_missing_file, public_uri, require_file
 from mm_milvus.store.dataset import (
     Dataset,
+    beside,
     create_dataset,
+    drop_dataset,
     find_dataset,
+    find_indexes,
     list_datasets,
     open_dataset,
+    open_indexes,
 )
 from mm_milvus.store.index import INDEX_TYPES
 from mm_milvus.store.manifest import Manifest
@@ -24,17 +28,22 @@ from mm_milvus.store.rows import COLUMN_TYPES, Row
 __all__ = [
     "COLUMN_TYPES",
     "INDEX_TYPES",
+    "MAX_LIMIT",
     "Collection",
     "Connection",
     "Dataset",
     "Manifest",
     "Match",
     "Row",
+    "beside",
     "create_dataset",
+    "drop_dataset",
     "find_dataset",
+    "find_indexes",
     "is_missing_file",
     "list_datasets",
     "open_dataset",
+    "open_indexes",
     "public_uri",
     "require_file",
 ]

@@ -142,9 +142,28 @@ class Collection:
             for row in self._get(ids, [Field.EMBEDDING])
         }
 
-    def captions(self, ids: Sequence[str]) -> dict[str, str]:
-        """The captions of those ids that are stored."""
-        return {row[Field.ID]: row[Field.CAPTION] for row in self._get(ids, [Field.CAPTION])}
+    def captions(self, ids: Sequence[str]) -> dict[str, tuple[str, NDArray[np.float32]]]:
+        """The captions of those ids that are stored, each with its vector, float32 of (dim,)."""
+        return {
+            row[Field.ID]: (row[Field.CAPTION], np.asarray(row[Field.EMBEDDING], dtype=np.float32))
+            for row in self._get(ids, [Field.CAPTION, Field.EMBEDDING])
+        }
+
+    def sample(self, rows: int, of: int) -> NDArray[np.float32]:
+        """The vectors of about so many rows `of` all, float32 (n, dim): the same on every engine.
+
+        Primary keys are hashes, so those below a bound are rows drawn at random, once and for all.
+        """
+        bound = f"{min(16**8, 16**8 * rows // max(of, 1)):08x}"
+        with self.connection.explained(f"cannot read collection {self.name}"):
+            found = self.client.query(
+                self.name,
+                filter=f'{Field.ID} < "{bound}"' if of > rows else "",
+                output_fields=[Field.EMBEDDING.value],
+                limit=2 * rows,
+                timeout=CALL_TIMEOUT_S,
+            )
+        return np.asarray([row[Field.EMBEDDING] for row in found], dtype=np.float32)
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete rows; an id that is not stored is no error."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 SUFFIXES = {Modality.IMAGE: "_images", Modality.TEXT: "_texts"}
 MAX_NAME_BYTES = 200
+MAX_ENCODER_BYTES = 32
+"""Milvus takes names of 255 bytes in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +77,28 @@ def create_dataset(connection: Connection, manifest: Manifest, expected_rows: in
 
 
 def find_dataset(connection: Connection, name: str) -> Dataset | None:
-    """The data set of that name, ready to be searched; None when there is none."""
+    """The data set of that name, ready to be searched; None when there is none.
+
+    Of one with several encoders it is the collections of the first.
+    """
     images = Collection(connection, collection_name(name, Modality.IMAGE), Modality.IMAGE)
     if not images.exists():
         return None
-    dataset = _named(connection, images.manifest())
-    if dataset.name != name:
-        raise StoreError(f"collection {images.name} belongs to the data set {dataset.name!r}")
-    dataset.on_both(lambda collection: collection.ensure(dataset.manifest, expected_rows=0))
-    return dataset
+    manifest = images.manifest()
+    if manifest.dataset != name:
+        raise StoreError(f"collection {images.name} belongs to the data set {manifest.dataset!r}")
+    return create_dataset(connection, manifest, expected_rows=0)
+
+
+def find_indexes(connection: Connection, name: str) -> list[Manifest]:
+    """The manifests of a data set, one for each encoder, the first one first."""
+    return [manifest for manifest in list_datasets(connection) if manifest.dataset == name]
+
+
+def beside(encoder: str, fingerprint: str) -> str:
+    """What the collections of a further encoder are called, after the data set's name."""
+    short = encoder.rstrip("/").rpartition("/")[2]
+    return f"_{re.sub(r'[^A-Za-z0-9]', '_', short)[:MAX_ENCODER_BYTES]}_{fingerprint[:8]}"
 
 
 def open_dataset(connection: Connection, name: str | None) -> Dataset:
@@ -93,7 +108,7 @@ def open_dataset(connection: Connection, name: str | None) -> Dataset:
     """
     if name is not None and (found := find_dataset(connection, name)):
         return found
-    names = [manifest.dataset for manifest in list_datasets(connection)]
+    names = sorted({manifest.dataset for manifest in list_datasets(connection)})
     if not names:
         raise QueryError(
             f"{connection.uri} holds no data set; fill one with: mm-milvus ingest PATH"
@@ -106,8 +121,38 @@ def open_dataset(connection: Connection, name: str | None) -> Dataset:
     return open_dataset(connection, names[0])
 
 
+def open_indexes(
+    connection: Connection, name: str | None, encoders: Sequence[str]
+) -> list[Dataset]:
+    """The data set as each of the named encoders filled it; none: as the first one did.
+
+    encoders  their ids, or the last part of these
+
+    Raises `QueryError` that names the data sets, or the encoders, there are.
+    """
+    dataset = open_dataset(connection, name)
+    if not encoders:
+        return [dataset]
+    manifests = find_indexes(connection, dataset.name)
+    found = []
+    for encoder in encoders:
+        same = [manifest for manifest in manifests if _is_called(manifest, encoder)]
+        if len(same) != 1:
+            there = ", ".join(manifest.encoder for manifest in manifests)
+            why = f"not with {encoder}" if not same else f"with more than one called {encoder}"
+            raise QueryError(f"data set {dataset.name!r} is indexed with {there}, {why}")
+        found.append(create_dataset(connection, same[0], expected_rows=0))
+    return found
+
+
+def drop_dataset(connection: Connection, name: str) -> None:
+    """Delete the collections of all of a data set's encoders, the first one's last."""
+    for manifest in reversed(find_indexes(connection, name)):
+        _named(connection, manifest).drop()
+
+
 def list_datasets(connection: Connection) -> list[Manifest]:
-    """The manifests of all data sets, by name."""
+    """The manifests of all data sets by name, one for each encoder, the first one first."""
     with connection.explained(f"cannot list the collections of {connection.uri}"):
         names = connection.client.list_collections()
     suffix = SUFFIXES[Modality.IMAGE]
@@ -119,10 +164,10 @@ def list_datasets(connection: Connection) -> list[Manifest]:
             manifests.append(Collection(connection, name, Modality.IMAGE).manifest())
         except StoreError:
             continue  # somebody else's collection that happens to end alike
-    return sorted(manifests, key=lambda manifest: manifest.dataset)
+    return sorted(manifests, key=lambda manifest: (manifest.dataset, manifest.beside))
 
 
-def collection_name(dataset: str, modality: Modality) -> str:
+def collection_name(dataset: str, modality: Modality, beside: str = "") -> str:
     """A name that Milvus takes: the data set's own where it can be, else one with its hash."""
     if not dataset.strip():
         raise QueryError("the data set has no name; give one with --dataset NAME")
@@ -131,12 +176,18 @@ def collection_name(dataset: str, modality: Modality) -> str:
         safe = f"_{safe}"
     if safe != dataset:
         safe = f"{safe}_{content_hash(dataset)[:8]}"
-    return safe + SUFFIXES[modality]
+    return safe + beside + SUFFIXES[modality]
 
 
 def _named(connection: Connection, manifest: Manifest) -> Dataset:
     images, texts = (
-        Collection(connection, collection_name(manifest.dataset, modality), modality)
+        Collection(
+            connection, collection_name(manifest.dataset, modality, manifest.beside), modality
+        )
         for modality in (Modality.IMAGE, Modality.TEXT)
     )
     return Dataset(manifest, images, texts)
+
+
+def _is_called(manifest: Manifest, encoder: str) -> bool:
+    return encoder in (manifest.encoder, manifest.encoder.rstrip("/").rpartition("/")[2])

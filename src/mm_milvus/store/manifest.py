@@ -22,6 +22,8 @@ class Manifest:
     encoder              what `load_encoder` was given
     encoder_fingerprint  equal fingerprints mean equal vectors
     dim                  the length of a vector
+    beside               what tells its collections from those of the data set's first encoder;
+                         empty: it is the first
     index_type           one of `INDEX_TYPES`
     document             the fields of a combined vector and their weights; empty: the image alone
     columns              promoted metadata keys and their types: `{"price": "double"}`
@@ -34,6 +36,7 @@ class Manifest:
     encoder: str
     encoder_fingerprint: str
     dim: int
+    beside: str = ""
     index_type: str = "IVF_FLAT"
     metric_type: str = "IP"
     document: dict[str, float] = field(default_factory=dict)

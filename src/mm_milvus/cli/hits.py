@@ -1,0 +1,120 @@
+"""Hits on a terminal: a table, their pictures, how they came to be, and a page of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from mm_milvus.search import Explanation, Hit, ListScore
+
+COLUMNS_A_PICTURE = 16
+"""How wide a picture is shown in a terminal."""
+
+
+def print_hits(hits: Sequence[Hit]) -> None:
+    """A table of hits; above it their pictures, in a terminal that can show them."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    show_pictures(hits)
+    console = Console()
+    if not hits:
+        console.print("no hits")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True, width=min(console.width, 120))
+    table.add_column("#", justify="right", style="dim", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("item", overflow="fold", ratio=1)
+    table.add_column("caption", overflow="ellipsis", no_wrap=True, ratio=1)
+    table.add_column("image", justify="right", no_wrap=True)
+    table.add_column("text", justify="right", no_wrap=True)
+    for number, hit in enumerate(hits, start=1):
+        table.add_row(
+            str(number),
+            f"{hit.score:.4f}",
+            Text(hit.item_id),
+            Text(hit.caption or "—"),
+            _place(hit.image),
+            _place(hit.text),
+        )
+    console.print(table)
+
+
+def print_explanation(explanation: Explanation) -> None:
+    """For each hit its score and rank in each list, and what the fusion made of it; the times."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    names = list(dict.fromkeys(name for places in explanation.places for name in places))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"fusion {explanation.fusion}")
+    table.add_column("#", justify="right", style="dim", no_wrap=True)
+    table.add_column("item", overflow="fold")
+    for name in names:
+        for column in (name, "rank", "term"):
+            table.add_column(column, justify="right", no_wrap=True)
+    for number, (hit, places) in enumerate(
+        zip(explanation.hits, explanation.places, strict=True), start=1
+    ):
+        cells = []
+        for name in names:
+            place = places.get(name)
+            cells += (
+                [f"{place.score:.4f}", f"{place.rank}", f"{place.term:.4f}"]
+                if place
+                else ["—", "—", "—"]
+            )
+        table.add_row(str(number), Text(hit.item_id), *cells)
+    console.print(table)
+    stages = "  ".join(f"{name} {took:.1f} ms" for name, took in explanation.stages.items())
+    console.print(f"{explanation.candidates} candidates; {stages}", highlight=False)
+
+
+def show_pictures(hits: Sequence[Hit]) -> None:
+    """The pictures of the hits in one row, in a terminal that can show them; else nothing."""
+    from mm_milvus.errors import MmMilvusError
+    from mm_milvus.render.contact_sheet import contact_sheet
+    from mm_milvus.render.terminal import detect, encode
+
+    protocol = detect(os.environ, sys.stdout.isatty())
+    if protocol is None:
+        return
+    columns = shutil.get_terminal_size().columns
+    pictures = []
+    for number, hit in enumerate(hits[: max(1, columns // COLUMNS_A_PICTURE)], start=1):
+        with suppress(MmMilvusError, OSError):
+            pictures.append((_open_image(hit.uri), f"{number}  {hit.score:.3f}"))
+    if pictures:
+        print(encode(contact_sheet([("", pictures)]), protocol, columns), end="")
+
+
+def _place(place: ListScore | None) -> str:
+    return f"{place.score:.3f} #{place.rank}" if place else "—"
+
+
+def save_gallery(path: Path, hits: Sequence[Hit], *, text: str, image: str | None) -> None:
+    """Write one HTML page with the hits and their pictures."""
+    from mm_milvus.render.gallery import write_gallery
+
+    picture = _open_image(image) if image else None
+    write_gallery(path, hits, title=text, query_image=picture, load_image=_open_image)
+    print(f"gallery: {path}", file=sys.stderr)
+
+
+def _open_image(uri: str) -> Image.Image:
+    from mm_milvus.images import decode
+    from mm_milvus.sources import read_image
+
+    return decode(read_image(uri))
