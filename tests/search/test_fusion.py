@@ -62,7 +62,7 @@ def test_a_mode_is_its_formula(mode, expected):
 def test_pnorm_is_how_far_an_item_stands_above_its_collections():
     known = Background(np.array([0.1, 0.2]), np.array([0.1, 0.3]))
     # z is 2, 1, 0 among the images, and 2/3, 2 among the texts.
-    expected = [(8 + 8 / 27) ** (1 / 3), (1 + 8) ** (1 / 3), 0]
+    expected = [(16 + 16 / 81) ** 0.25, (1 + 16) ** 0.25, 0]
     assert fuse_scores(TABLE, "pnorm", background=known) == pytest.approx(expected)
 
 

@@ -29,7 +29,7 @@ RRF_K = 60
 DBSF_WIDTH = 3
 """Distribution-based fusion spans the mean plus and minus so many standard deviations."""
 
-P = 3
+P = 4
 """Of the p-norm. 1 adds the lists up, and one that knows nothing spoils the other; infinity takes
 the best and lets the rest go to waste. docs/fusion.md has what was measured between."""
 
@@ -216,7 +216,7 @@ FUSION_MODES: Mapping[str, Fusion] = {
 }
 """With s_i the score in list i, rank_i from 1, w_i the weight:
 
-pnorm     (sum_i w_i max(0, z_i)^3)^(1/3), z_i = (s_i - mean_i) / std_i, mean and deviation of the
+pnorm     (sum_i w_i max(0, z_i)^4)^(1/4), z_i = (s_i - mean_i) / std_i, mean and deviation of the
           whole collection's scores for the query, from a sample of its rows. How far above the
           noise of its list an item stands: lists of any scale can be compared, one that knows
           nothing has no say, and a missing caption costs nothing. The p-norm is that of the

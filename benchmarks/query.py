@@ -1,0 +1,203 @@
+"""What a search costs beside the two raw searches that it makes, and how many a client can do.
+
+    python -m benchmarks.query --uri http://localhost:19530 [--items 50000] [--json]
+
+Fills a data set of clustered vectors, one caption an item, if it is not there yet. The raw
+searches are pymilvus' own, one collection after the other, with the same limit, fields and
+search parameters; ratios are to them, in turns within the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+from pymilvus import MilvusClient
+
+from mm_milvus.encoders import EncoderSpec
+from mm_milvus.images import Preprocessing
+from mm_milvus.keys import caption_key, content_hash, image_key
+from mm_milvus.search import SearchClient
+from mm_milvus.search.client import MIN_CANDIDATES
+from mm_milvus.store import Connection, Manifest, Row, create_dataset, find_dataset
+
+DIM, CLUSTERS, SPREAD = 512, 500, 1.2
+DATASET = "mm_milvus_benchmark"
+CLIENTS = (1, 4, 16, 64)
+ROUNDS, WARM_UP = 200, 20
+SPEC = EncoderSpec(
+    id="benchmark",
+    fingerprint="0" * 16,
+    dim=DIM,
+    preprocessing=Preprocessing(8, 8, None, "bicubic", (0.5,) * 3, (0.5,) * 3),
+    max_tokens=77,
+)
+
+
+class Cached:
+    """An encoder whose texts are numbers of vectors that are there already."""
+
+    spec = SPEC
+    batch_size = 1
+
+    def __init__(self, vectors: np.ndarray) -> None:
+        """Take the vectors, unit rows."""
+        self._vectors = vectors
+
+    def encode_texts(self, texts: list[str]) -> np.ndarray:
+        """The vectors of those numbers."""
+        return self._vectors[[int(text) for text in texts]]
+
+    def encode_images(self, pixels: np.ndarray) -> np.ndarray:
+        """No image is asked for."""
+        raise NotImplementedError
+
+
+def clustered(count: int, seed: int) -> np.ndarray:
+    """Unit rows around the same centres for every seed: float32 (count, DIM)."""
+    centres = np.random.default_rng(0).normal(size=(CLUSTERS, DIM))
+    random = np.random.default_rng(seed)
+    rows = centres[random.integers(0, CLUSTERS, count)]
+    rows = rows + SPREAD * random.normal(size=(count, DIM))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def fill(uri: str, items: int) -> None:
+    """Make the data set, unless it is there with as many items."""
+    with Connection(uri) as connection:
+        found = find_dataset(connection, DATASET)
+        if found and found.counts() == {"image": items, "text": items}:
+            return
+        if found:
+            found.drop()
+        manifest = Manifest(DATASET, SPEC.id, SPEC.fingerprint, DIM)
+        dataset = create_dataset(connection, manifest, items)
+        for start in range(0, items, 1000):
+            images, texts = clustered(1000, 2 * start + 1), clustered(1000, 2 * start + 2)
+            numbers = range(start, min(start + 1000, items))
+            for collection, vectors, key in (
+                (dataset.images, images, image_key),
+                (dataset.texts, texts, lambda item_id: caption_key(item_id, 0)),
+            ):
+                caption = "a caption of some words" if collection is dataset.texts else None
+                collection.upsert(
+                    [
+                        Row(
+                            key(item_id),
+                            item_id,
+                            f"/photos/{item_id}",
+                            content_hash(item_id),
+                            content_hash(item_id),
+                            vector,
+                            {"price": number, "category": f"c{number % 10}"},
+                            caption,
+                        )
+                        for number, vector in zip(numbers, vectors, strict=False)
+                        for item_id in [f"{number:08d}.jpg"]
+                    ],
+                    {},
+                )
+        dataset.finish()
+
+
+def measure(uri: str, items: int) -> dict[str, float]:
+    """Median milliseconds, ratios, and searches a second by the number of clients."""
+    fill(uri, items)
+    vectors = clustered(ROUNDS + WARM_UP, seed=99)
+    with (
+        Connection(uri) as connection,
+        SearchClient(uri, DATASET, encoder=Cached(vectors)) as client,
+    ):
+        dataset = find_dataset(connection, DATASET)
+        assert dataset is not None
+        raw = raw_searches(connection.client, dataset)
+        times: dict[str, list[float]] = {"raw": [], "search": [], "stages": []}
+        stages: dict[str, list[float]] = {}
+        for number in range(len(vectors)):
+            text = str(number)
+            client.search(text, top_k=1, fusion="max")  # the vector of the text is kept from here
+            taken = {
+                "raw": seconds(partial(raw, vectors[number])),
+                "search": seconds(partial(client.search, text)),
+            }
+            explained = client.explain(text).stages
+            if number >= WARM_UP:
+                for name, took in taken.items():
+                    times[name].append(1000 * took)
+                for name, took in explained.items():
+                    stages.setdefault(name, []).append(took)
+        found = {name: statistics.median(all_) for name, all_ in times.items() if all_}
+        found |= {f"stage {name}": statistics.median(all_) for name, all_ in stages.items()}
+        without = sum(
+            took
+            for name, took in found.items()
+            if name.startswith("stage ") and "complete" not in name
+        )
+        found["ratio"] = found["search"] / found["raw"]
+        found["ratio without completion"] = without / found["raw"]
+        for count in CLIENTS:
+            found[f"searches/s, {count} threads"] = throughput(client, count)
+    return found
+
+
+def raw_searches(client: MilvusClient, dataset) -> Callable[[np.ndarray], None]:
+    """The two searches as a user of pymilvus writes them."""
+
+    def search(vector: np.ndarray) -> None:
+        for collection in dataset.collections:
+            fields = ["item_id", "uri", "metadata"]
+            if collection is dataset.texts:
+                fields.append("caption")
+            client.search(
+                collection.name,
+                data=[vector],
+                limit=MIN_CANDIDATES,
+                output_fields=fields,
+                search_params={
+                    "metric_type": "IP",
+                    "params": dataset.manifest.search_params[collection.modality.value],
+                },
+            )
+
+    return search
+
+
+def throughput(client: SearchClient, threads: int) -> float:
+    """Searches a second of one client that so many threads share."""
+    with ThreadPoolExecutor(threads) as pool:
+        started = time.perf_counter()
+        list(pool.map(client.search, [str(number) for number in range(ROUNDS)]))
+        return ROUNDS / (time.perf_counter() - started)
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """What one call takes."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Read the command line, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--uri", required=True)
+    parser.add_argument("--items", type=int, default=50_000)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    found = measure(options.uri, options.items)
+    if options.json:
+        print(json.dumps(found))
+        return
+    print("| what | figure |\n|---|---|")
+    for name, value in found.items():
+        print(f"| {name} | {value:,.2f} |")
+
+
+if __name__ == "__main__":
+    main()
