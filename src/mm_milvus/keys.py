@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 
 DIGEST_BYTES = 16
+ID_DIGITS = 2 * DIGEST_BYTES
 
 
 def image_key(item_id: str) -> str:

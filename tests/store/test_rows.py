@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mm_milvus.errors import StoreError
 from mm_milvus.schema import Field
-from mm_milvus.store.index import choose_nlist, is_stale, smallest_nprobe
+from mm_milvus.store.index import choose_nlist, is_stale, settings_up_to
 from mm_milvus.store.rows import (
     BATCH_BYTES,
     BATCH_ROWS,
@@ -114,7 +114,7 @@ def test_an_index_is_stale_once_nlist_is_off_by_more_than_two():
     assert not is_stale({}, {})
 
 
-def test_the_smallest_nprobe_that_reaches_the_target_is_taken():
-    assert smallest_nprobe(100, lambda nprobe: 1 - 1 / nprobe) == 64
-    assert smallest_nprobe(100, lambda _: 0.5) == 100
-    assert smallest_nprobe(100, lambda _: 1.0) == 1
+def test_settings_rise_by_a_half_and_a_third_up_to_the_largest():
+    assert settings_up_to(1) == [1]
+    assert settings_up_to(20) == [1, 2, 3, 4, 6, 8, 12, 16, 20]
+    assert settings_up_to(64, smallest=16) == [16, 24, 32, 48, 64]

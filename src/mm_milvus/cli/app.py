@@ -19,6 +19,7 @@ from mm_milvus.cli.ingest import ingest
 from mm_milvus.cli.options import EXIT_INTERRUPTED
 from mm_milvus.cli.query import query
 from mm_milvus.cli.train import train
+from mm_milvus.cli.tune import tune
 from mm_milvus.errors import MmMilvusError, QueryError, SourceError
 
 EXIT_FAILURE = 1
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command()(ingest)
 app.command()(query)
 app.add_typer(datasets.app, name="datasets")
+app.command()(tune)
 app.command()(encode)
 app.command()(train)
 app.command()(export)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mm_milvus.keys import caption_key, image_key
 from mm_milvus.schema import Modality
 from mm_milvus.search.fusion import SCORE_DECIMALS
-from mm_milvus.store import Collection, Dataset, Match
+from mm_milvus.store import Collection, Dataset, Match, sample_embeddings
 
 Vectors = NDArray[np.float32]
 
@@ -68,8 +68,9 @@ class ScoredList:
 
     @cached_property
     def _sample(self) -> Vectors:
-        rows = self._manifest.rows or {self.modality.value: self.collection.count()}
-        return self.collection.sample(BACKGROUND_ROWS, rows[self.modality.value])
+        rows = self._manifest.rows.get(self.modality.value)
+        count = self.collection.count() if rows is None else rows
+        return sample_embeddings(self.collection, BACKGROUND_ROWS, count)
 
 
 def best_first(best: Best) -> tuple[float, str]:

@@ -3,8 +3,12 @@
 connection   one engine, told apart by its URI alone; its errors in our words
 manifest     what a data set was built with, kept in the collections' properties
 rows         what a row is; limits checked by us, so that every engine behaves alike
-index        the index types, and the measured choice of nprobe
+index        the index types
 collection   one collection: upsert, lookup, delete, search
+read         whole rows out of a collection: by id, a fair sample, all vectors
+finish       flush, and an index that fits the row count
+serve        waiting until a server searches the index that it built
+tune         the measured choice of nprobe or ef
 dataset      the two collections of a data set: create, open, finish, list, drop
 """
 
@@ -23,7 +27,9 @@ from mm_milvus.store.dataset import (
 )
 from mm_milvus.store.index import INDEX_TYPES
 from mm_milvus.store.manifest import Manifest
+from mm_milvus.store.read import Stored, sample, sample_embeddings, stored
 from mm_milvus.store.rows import COLUMN_TYPES, Row
+from mm_milvus.store.tune import Point, Recall, Tuner, Tuning
 
 __all__ = [
     "COLUMN_TYPES",
@@ -34,7 +40,12 @@ __all__ = [
     "Dataset",
     "Manifest",
     "Match",
+    "Point",
+    "Recall",
     "Row",
+    "Stored",
+    "Tuner",
+    "Tuning",
     "beside",
     "create_dataset",
     "drop_dataset",
@@ -46,4 +57,7 @@ __all__ = [
     "open_indexes",
     "public_uri",
     "require_file",
+    "sample",
+    "sample_embeddings",
+    "stored",
 ]

@@ -100,6 +100,16 @@ class Collection:
                 self.name, properties=manifest.to_properties(), timeout=CALL_TIMEOUT_S
             )
 
+    def built_with(self) -> dict[str, int]:
+        """The parameter of the index that depends on the row count: nlist, where there is one."""
+        with self.connection.explained(f"cannot describe the index of collection {self.name}"):
+            description = self.client.describe_index(
+                self.name, Field.EMBEDDING.value, timeout=CALL_TIMEOUT_S
+            )
+        # The engines nest it differently.
+        params = description.get("params") or description
+        return {key: int(value) for key, value in params.items() if key == "nlist"}
+
     def count(self) -> int:
         """The number of rows, every acknowledged write included.
 
@@ -132,38 +142,22 @@ class Collection:
         fields = [Field.CONTENT_HASH, Field.DETAIL_HASH]
         return {
             row[Field.ID]: (row[Field.CONTENT_HASH], row[Field.DETAIL_HASH])
-            for row in self._get(ids, fields)
+            for row in self.get(ids, fields)
         }
 
     def embeddings(self, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """The vectors of those ids that are stored, each float32 of (dim,)."""
         return {
             row[Field.ID]: np.asarray(row[Field.EMBEDDING], dtype=np.float32)
-            for row in self._get(ids, [Field.EMBEDDING])
+            for row in self.get(ids, [Field.EMBEDDING])
         }
 
     def captions(self, ids: Sequence[str]) -> dict[str, tuple[str, NDArray[np.float32]]]:
         """The captions of those ids that are stored, each with its vector, float32 of (dim,)."""
         return {
             row[Field.ID]: (row[Field.CAPTION], np.asarray(row[Field.EMBEDDING], dtype=np.float32))
-            for row in self._get(ids, [Field.CAPTION, Field.EMBEDDING])
+            for row in self.get(ids, [Field.CAPTION, Field.EMBEDDING])
         }
-
-    def sample(self, rows: int, of: int) -> NDArray[np.float32]:
-        """The vectors of about so many rows `of` all, float32 (n, dim): the same on every engine.
-
-        Primary keys are hashes, so those below a bound are rows drawn at random, once and for all.
-        """
-        bound = f"{min(16**8, 16**8 * rows // max(of, 1)):08x}"
-        with self.connection.explained(f"cannot read collection {self.name}"):
-            found = self.client.query(
-                self.name,
-                filter=f'{Field.ID} < "{bound}"' if of > rows else "",
-                output_fields=[Field.EMBEDDING.value],
-                limit=2 * rows,
-                timeout=CALL_TIMEOUT_S,
-            )
-        return np.asarray([row[Field.EMBEDDING] for row in found], dtype=np.float32)
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete rows; an id that is not stored is no error."""
@@ -173,19 +167,26 @@ class Collection:
 
     def scan(self) -> Iterator[list[tuple[str, str]]]:
         """All (id, item_id), in lists of some thousands, every acknowledged write included."""
+        for batch in self.scan_rows([Field.ITEM_ID], SCAN_ROWS):
+            yield [(row[Field.ID], row[Field.ITEM_ID]) for row in batch]
+
+    def scan_rows(
+        self, fields: Sequence[Field], batch_rows: int, expression: str = ""
+    ) -> Iterator[list[dict[str, Any]]]:
+        """The id and the named fields of all rows, or of those that the expression is true of."""
         # A server before 2.5 gives the iterator no timestamp to read at: catch up first.
         self.count()
         with self.connection.explained(f"cannot read collection {self.name}"):
             iterator = self.client.query_iterator(
                 self.name,
-                batch_size=SCAN_ROWS,
-                filter="",
-                output_fields=[Field.ID.value, Field.ITEM_ID.value],
+                batch_size=batch_rows,
+                filter=expression,
+                output_fields=[Field.ID.value, *(field.value for field in fields)],
                 consistency_level="Strong",
             )
             try:
                 while batch := iterator.next():
-                    yield [(row[Field.ID], row[Field.ITEM_ID]) for row in batch]
+                    yield batch
             finally:
                 iterator.close()
 
@@ -217,6 +218,10 @@ class Collection:
         params: dict[str, int] | None,
     ) -> Any:
         """The search as pymilvus answers it, with only the named fields."""
+        params = dict(params or {})
+        if "ef" in params:
+            # A graph's list of candidates must be as long as the answer: the server insists.
+            params["ef"] = max(params["ef"], limit)
         with self.connection.explained(f"cannot search collection {self.name}"):
             try:
                 return self.client.search(
@@ -226,7 +231,7 @@ class Collection:
                     filter=expression,
                     output_fields=fields,
                     anns_field=Field.EMBEDDING.value,
-                    search_params={"metric_type": "IP", "params": params or {}},
+                    search_params={"metric_type": "IP", "params": params},
                     timeout=CALL_TIMEOUT_S,
                 )
             except MilvusException as error:
@@ -238,7 +243,8 @@ class Collection:
                     ) from error
                 raise
 
-    def _get(self, ids: Sequence[str], fields: list[Field]) -> Iterator[dict[str, Any]]:
+    def get(self, ids: Sequence[str], fields: Sequence[Field]) -> Iterator[dict[str, Any]]:
+        """The id and the named fields of those ids that are stored, in no order."""
         for chunk in _chunks(ids, LOOKUP_ROWS):
             with self.connection.explained(f"cannot read collection {self.name}"):
                 yield from self.client.query(

@@ -58,6 +58,11 @@ class Connection:
         if self._local:
             _retain(self._local)
 
+    @property
+    def embedded(self) -> bool:
+        """Whether the engine is Milvus Lite, inside this process."""
+        return self._local is not None
+
     def close(self) -> None:
         """Let go of the engine; a local file can be opened by another process from now on."""
         self.client.close()

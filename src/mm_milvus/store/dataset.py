@@ -13,8 +13,9 @@ from mm_milvus.keys import content_hash
 from mm_milvus.schema import Modality
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.connection import Connection
-from mm_milvus.store.finish import finish
+from mm_milvus.store.finish import settle
 from mm_milvus.store.manifest import Manifest
+from mm_milvus.store.tune import Tuner
 
 T = TypeVar("T")
 
@@ -47,13 +48,23 @@ class Dataset:
         return self.on_both(Collection.count)
 
     def finish(self) -> Dataset:
-        """Flush, index and measure both collections, and write what came out to the manifest."""
-        results = self.on_both(lambda collection: finish(collection, self.manifest))
-        manifest = replace(
-            self.manifest,
-            rows={name: count for name, (count, _) in results.items()},
-            search_params={name: params for name, (_, params) in results.items()},
-        )
+        """Flush, index and tune both collections, and write what came out to the manifest."""
+        rows = self.on_both(lambda collection: settle(collection, self.manifest))
+        params = self.on_both(lambda collection: self.tuner(collection).choose())
+        return self.with_manifest(replace(self.manifest, rows=rows, search_params=params))
+
+    def tuner(self, collection: Collection) -> Tuner:
+        """Measures the search of one of the two collections, asked by rows of both."""
+        return Tuner(collection, self.collections, self.manifest)
+
+    def with_target(self, recall: float) -> Dataset:
+        """The data set, to be tuned for another recall; nothing is written."""
+        if not 0 < recall <= 1:
+            raise QueryError(f"the target recall is {recall}, and must be above 0, up to 1")
+        return replace(self, manifest=replace(self.manifest, target_recall=recall))
+
+    def with_manifest(self, manifest: Manifest) -> Dataset:
+        """Write another manifest to both collections."""
         for collection in self.collections:
             collection.write_manifest(manifest)
         return replace(self, manifest=manifest)

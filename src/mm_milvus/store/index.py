@@ -1,4 +1,4 @@
-"""The index types as data, and the measured choice of nprobe."""
+"""The index types as data."""
 
 from __future__ import annotations
 
@@ -12,23 +12,31 @@ from pymilvus.milvus_client import IndexParams
 from mm_milvus.schema import Field
 from mm_milvus.store.manifest import Manifest
 
-TARGET_RECALL = 0.98
-"""Of the exact nearest neighbours, the share that the index must find."""
-
 POINTS_PER_CELL = 39
 """What k-means needs to place a centroid (the minimum of FAISS, whose IVF both engines use)."""
 
 MAX_NLIST = 65_536
+MIN_EF, MAX_EF = 16, 2048
+"""From little more than the ten neighbours that are asked for, to where a graph is no quicker
+than a scan."""
 EXACT_ROWS = 10_000
 """Below this many rows a scan of all cells costs under a millisecond: nothing to save."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexType:
-    """build: index parameters for a row count; search: parameters before any is measured."""
+    """What there is to know of an index type.
+
+    build       index parameters for a row count
+    knob        the search parameter that trades recall for time, where there is one
+    settings    of what an index was built with, the values of the knob worth a trial, rising
+    exhaustive  whether the largest setting looks at every vector, unrounded: an exact search
+    """
 
     build: Callable[[int], dict[str, int]]
-    search: Callable[[int], dict[str, int]]
+    knob: str | None = None
+    settings: Callable[[dict[str, int]], list[int]] = lambda _built: []
+    exhaustive: bool = False
 
 
 def choose_nlist(rows: int) -> int:
@@ -40,10 +48,6 @@ def _ivf(rows: int) -> dict[str, int]:
     return {"nlist": choose_nlist(rows)}
 
 
-def _ivf_search(rows: int) -> dict[str, int]:
-    return {"nprobe": choose_nlist(rows)}
-
-
 def _hnsw(_rows: int) -> dict[str, int]:
     return {"M": 16, "efConstruction": 200}
 
@@ -52,12 +56,26 @@ def _nothing(_rows: int) -> dict[str, int]:
     return {}
 
 
+def settings_up_to(largest: int, *, smallest: int = 1) -> list[int]:
+    """Rising by a half and a third in turns, 1 2 3 4 6 8 12 16 24 ..., then the largest."""
+    steps = [round(2**power * part) for power in range(20) for part in (1, 1.5)]
+    return [*sorted({step for step in steps if smallest <= step < largest}), largest]
+
+
+def _nprobes(built: dict[str, int]) -> list[int]:
+    return settings_up_to(built.get("nlist", 1))
+
+
+def _efs(_built: dict[str, int]) -> list[int]:
+    return settings_up_to(MAX_EF, smallest=MIN_EF)
+
+
 INDEX_TYPES = {
-    "IVF_FLAT": IndexType(_ivf, _ivf_search),
-    "IVF_SQ8": IndexType(_ivf, _ivf_search),
-    "HNSW": IndexType(_hnsw, _nothing),
-    "FLAT": IndexType(_nothing, _nothing),
-    "AUTOINDEX": IndexType(_nothing, _nothing),
+    "IVF_FLAT": IndexType(_ivf, "nprobe", _nprobes, exhaustive=True),
+    "IVF_SQ8": IndexType(_ivf, "nprobe", _nprobes),
+    "HNSW": IndexType(_hnsw, "ef", _efs),
+    "FLAT": IndexType(_nothing),
+    "AUTOINDEX": IndexType(_nothing),
 }
 
 
@@ -83,11 +101,3 @@ def is_stale(built: dict[str, int], wanted: dict[str, int]) -> bool:
     """Whether the collection outgrew its index: nlist is off by more than a factor of two."""
     have, want = built.get("nlist", 1), wanted.get("nlist", 1)
     return max(have, want) > 2 * min(have, want)
-
-
-def smallest_nprobe(nlist: int, recall_of: Callable[[int], float]) -> int:
-    """The smallest power of two (or nlist) whose measured recall reaches `TARGET_RECALL`."""
-    nprobe = 1
-    while nprobe < nlist and recall_of(nprobe) < TARGET_RECALL:
-        nprobe *= 2
-    return min(nprobe, nlist)

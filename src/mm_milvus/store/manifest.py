@@ -13,6 +13,9 @@ PROPERTY = "mm_milvus"
 
 SCHEMA_VERSION = 1
 
+TARGET_RECALL = 0.98
+"""What a data set is tuned for where nothing else was asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -27,6 +30,7 @@ class Manifest:
     index_type           one of `INDEX_TYPES`
     document             the fields of a combined vector and their weights; empty: the image alone
     columns              promoted metadata keys and their types: `{"price": "double"}`
+    target_recall        of the exact 10 nearest neighbours, the share that a search must find
     search_params        for each modality, the measured search parameters: `{"nprobe": 8}`
     rows                 for each modality, the row count after the last finished ingest;
                          empty while none has finished
@@ -41,6 +45,7 @@ class Manifest:
     metric_type: str = "IP"
     document: dict[str, float] = field(default_factory=dict)
     columns: dict[str, str] = field(default_factory=dict)
+    target_recall: float = TARGET_RECALL
     search_params: dict[str, dict[str, int]] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
