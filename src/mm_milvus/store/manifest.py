@@ -25,8 +25,6 @@ class Manifest:
     encoder              what `load_encoder` was given
     encoder_fingerprint  equal fingerprints mean equal vectors
     dim                  the length of a vector
-    beside               what tells its collections from those of the data set's first encoder;
-                         empty: it is the first
     index_type           one of `INDEX_TYPES`
     document             the fields of a combined vector and their weights; empty: the image alone
     columns              promoted metadata keys and their types: `{"price": "double"}`
@@ -34,13 +32,14 @@ class Manifest:
     search_params        for each modality, the measured search parameters: `{"nprobe": 8}`
     rows                 for each modality, the row count after the last finished ingest;
                          empty while none has finished
+    beside               what tells its collections from those of the data set's first encoder;
+                         empty: it is the first
     """
 
     dataset: str
     encoder: str
     encoder_fingerprint: str
     dim: int
-    beside: str = ""
     index_type: str = "IVF_FLAT"
     metric_type: str = "IP"
     document: dict[str, float] = field(default_factory=dict)
@@ -48,6 +47,7 @@ class Manifest:
     target_recall: float = TARGET_RECALL
     search_params: dict[str, dict[str, int]] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
+    beside: str = ""
     schema_version: int = SCHEMA_VERSION
 
     def to_properties(self) -> dict[str, str]:
