@@ -210,7 +210,7 @@ def build_dual(folder: Path) -> None:
     build_mobilenet(parts[1])
     pair = separate_pair(str(parts[0]), str(parts[1]), torch.device("cpu"))
     folder.mkdir()
-    save_dual(folder, pair, Projection(ProjectionShape(1280, 32, 24, hidden=40)))
+    save_dual(folder, pair, Projection(ProjectionShape(1280, 32, 24, hidden=40)), 0.05)
 
 
 BUILDERS: dict[str, Build] = {

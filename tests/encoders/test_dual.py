@@ -20,6 +20,7 @@ from transformers import (
 
 from languages import RED_DRESS
 from mm_milvus.encoders import load_encoder
+from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE
 from mm_milvus.encoders.dual import Projection, ProjectionShape, save_dual
 from mm_milvus.encoders.pair import Pair, clip_pair, separate_pair
 from mm_milvus.errors import EncoderError
@@ -37,7 +38,7 @@ def saved(folder: Path, pair: Pair, image: int, text: int) -> Projection:
     projection.text.centre.normal_()
     projection.image.scale.fill_(3)
     folder.mkdir()
-    save_dual(folder, pair, projection)
+    save_dual(folder, pair, projection, 0.05)
     return projection
 
 
@@ -47,6 +48,22 @@ def unit(rows: torch.Tensor) -> np.ndarray:
 
 def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return (left * right).sum(axis=1)
+
+
+def test_the_temperature_of_the_training_is_told_and_moves_no_fingerprint(
+    model_folder: Folder, tmp_path: Path
+) -> None:
+    pair = separate_pair(str(model_folder("sentence")), str(model_folder("vit")), CPU)
+    saved(tmp_path / "model", pair, 32, 32)
+    told = load_encoder(str(tmp_path / "model"), device="cpu").spec
+    assert told.logit_scale == pytest.approx(20)
+    path = tmp_path / "model/mm_milvus.json"
+    config = json.loads(path.read_text())
+    del config["temperature"]
+    path.write_text(json.dumps(config))
+    untold = load_encoder(str(tmp_path / "model"), device="cpu").spec
+    assert untold.logit_scale == pytest.approx(DEFAULT_LOGIT_SCALE)
+    assert untold.fingerprint == told.fingerprint
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
@@ -162,6 +179,6 @@ def test_the_fingerprint_covers_towers_projection_and_settings(
         torch.manual_seed(seed)
         folder.mkdir()
         width = 32 if image == "vit" else 1280
-        save_dual(folder, pair, Projection(ProjectionShape(width, 32, 12)))
+        save_dual(folder, pair, Projection(ProjectionShape(width, 32, 12)), 0.05)
         marks.add(load_encoder(str(folder), device="cpu").spec.fingerprint)
     assert len(marks) == 4

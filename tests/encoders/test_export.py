@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 
 from mm_milvus.encoders import Encoder, load_encoder
 from mm_milvus.encoders.exported import ExportedEncoder, write
+from mm_milvus.encoders.exported.config import ExportedConfig
 from mm_milvus.encoders.exported.write import ExportReport, export
 from mm_milvus.encoders.fingerprint import PROBE_TEXTS
 from mm_milvus.errors import EncoderError
@@ -103,6 +105,18 @@ def test_the_spec_is_the_originals_but_for_its_name_and_fingerprint(exported: Ex
     assert (facts["kind"], facts["format"], facts["int8"]) == ("exported", "openvino", False)
     assert facts["origin_fingerprint"] == original.fingerprint
     assert list(facts["padding"]["values"]) == ["input_ids", "token_type_ids", "attention_mask"]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("siglip", "onnx"), ("dual", "onnx")])
+def test_the_logit_scale_and_bias_go_with_the_model(exported: Export, name: str, kind: str) -> None:
+    model, report = exported(name, kind)
+    original, copy = load_encoder(model, device="cpu").spec, load_encoder(report.folder).spec
+    assert (copy.logit_scale, copy.logit_bias) == (original.logit_scale, original.logit_bias)
+
+
+def test_the_logit_scale_is_no_part_of_the_fingerprint(exported: Export) -> None:
+    config = ExportedConfig.load(Path(exported("siglip")[1].folder))
+    assert replace(config, logit_scale=1.0, logit_bias=None).fingerprint == config.fingerprint
 
 
 def test_each_way_to_run_a_model_has_a_fingerprint_of_its_own(exported: Export) -> None:

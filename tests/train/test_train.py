@@ -209,6 +209,7 @@ def test_a_clip_model_is_trained_whole(squares, options, model_folder, micro_bat
     before, after = load_encoder(clip), load_encoder("model")
     assert before.spec.preprocessing == after.spec.preprocessing
     assert before.spec.fingerprint != after.spec.fingerprint
+    assert after.spec.logit_scale == pytest.approx(1 / options.temperature, rel=1e-4)
     assert accuracy(after, squares) > accuracy(before, squares)
 
 

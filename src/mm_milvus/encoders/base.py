@@ -17,6 +17,9 @@ Pixels = NDArray[np.uint8]
 Vectors = NDArray[np.float32]
 """Embeddings: float32, (n, dim), each row of unit length."""
 
+DEFAULT_LOGIT_SCALE = 100.0
+"""Of an encoder that tells none: where CLIP's training ends (Radford et al., 2021)."""
+
 
 @dataclass(frozen=True, slots=True)
 class EncoderIdentity:
@@ -39,10 +42,18 @@ class EncoderSpec(EncoderIdentity):
 
     preprocessing  how a decoded image becomes the pixels that `encode_images` takes
     max_tokens     texts are cut to this many tokens
+    logit_scale    cosine to logit, by multiplication: 1 / the temperature of the training
+    logit_bias     added to the logit by a model that was trained to judge each pair by itself, with
+                   a sigmoid (SigLIP: Zhai et al., 2023); None: a softmax over texts, as CLIP's
+
+    The last two turn cosines into probabilities. Vectors do not depend on them, and so neither
+    does the fingerprint.
     """
 
     preprocessing: Preprocessing
     max_tokens: int
+    logit_scale: float = DEFAULT_LOGIT_SCALE
+    logit_bias: float | None = None
 
 
 class Encoder(Protocol):

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
+from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE
 from mm_milvus.encoders.fingerprint import fingerprint
 from mm_milvus.encoders.folder import CONFIG, DUAL
 from mm_milvus.encoders.pair import Pair, load_pair
@@ -26,6 +27,7 @@ from mm_milvus.encoders.torch_encoder import (
 from mm_milvus.errors import EncoderError
 
 WEIGHTS = "projection.safetensors"
+TEMPERATURE = "temperature"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +105,19 @@ class Projected(nn.Module):
         return rows
 
 
-def save_dual(folder: Path, pair: Pair, projection: Projection) -> None:
-    """Write a folder, which is there and empty, that `load_dual` reads."""
+def save_dual(folder: Path, pair: Pair, projection: Projection, temperature: float) -> None:
+    """Write a folder, which is there and empty, that `load_dual` reads.
+
+    temperature  that the projection was trained at
+    """
     pair.save(folder)
     save_model(projection, str(folder / WEIGHTS))
-    config = {"kind": DUAL, "projection": asdict(projection.shape), "towers": pair.settings}
+    config = {
+        "kind": DUAL,
+        "projection": asdict(projection.shape),
+        "towers": pair.settings,
+        TEMPERATURE: temperature,
+    }
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
@@ -120,6 +130,8 @@ def load_dual(
     """
     where = torch_device(device)
     config = _read_config(name, folder)
+    # Not in the fingerprint: no vector depends on it. Folders of before do not tell it.
+    scale = 1 / config.pop(TEMPERATURE, 1 / DEFAULT_LOGIT_SCALE)
     pair = load_pair(folder, config["towers"], where)
     projection = Projection(ProjectionShape(**config["projection"]))
     try:
@@ -143,7 +155,7 @@ def load_dual(
         pair.preprocessing,
         pair.text_input,
     )
-    return TorchEncoder(name, towers, fingerprint=mark, batch_size=batch_size)
+    return TorchEncoder(name, towers, fingerprint=mark, logit_scale=scale, batch_size=batch_size)
 
 
 def _read_config(name: str, folder: Path) -> dict[str, Any]:

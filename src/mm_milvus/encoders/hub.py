@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 
+from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE
 from mm_milvus.encoders.fingerprint import config_facts, fingerprint
 from mm_milvus.encoders.pretrained import (
     load_config,
@@ -45,13 +49,28 @@ def load_hub(
     """
     with loading(name):
         towers, model = load_towers(name, folder, torch_device(device))
+        files = weight_files(folder, name)
         mark = fingerprint(
-            weight_files(folder, name),
-            config_facts(model.config),
-            towers.preprocessing,
-            towers.text_input,
+            files, config_facts(model.config), towers.preprocessing, towers.text_input
         )
-        return TorchEncoder(name, towers, fingerprint=mark, batch_size=batch_size)
+        scale = _number(files, "logit_scale")
+        return TorchEncoder(
+            name,
+            towers,
+            fingerprint=mark,
+            logit_scale=DEFAULT_LOGIT_SCALE if scale is None else math.exp(scale),
+            logit_bias=_number(files, "logit_bias"),
+            batch_size=batch_size,
+        )
+
+
+def _number(files: Sequence[Path], name: str) -> float | None:
+    """A tensor of one number, as it was saved: the model's own is rounded to its type."""
+    for path in files:
+        with safe_open(path, framework="pt") as weights:
+            if name in weights.keys():  # noqa: SIM118
+                return float(weights.get_tensor(name))
+    return None
 
 
 class ImageFeatures(nn.Module):

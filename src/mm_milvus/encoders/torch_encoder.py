@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from mm_milvus.encoders.base import EncoderSpec, Pixels, Vectors
+from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE, EncoderSpec, Pixels, Vectors
 from mm_milvus.encoders.batching import FittingBatches
 from mm_milvus.encoders.snapshot import first_line
 from mm_milvus.encoders.text import TextInput
@@ -99,11 +99,18 @@ class TorchEncoder:
     """An `Encoder` of two towers; their device and type are theirs. Vectors are float32."""
 
     def __init__(
-        self, name: str, towers: Towers, *, fingerprint: str, batch_size: int | None = None
+        self,
+        name: str,
+        towers: Towers,
+        *,
+        fingerprint: str,
+        logit_scale: float = DEFAULT_LOGIT_SCALE,
+        logit_bias: float | None = None,
+        batch_size: int | None = None,
     ) -> None:
         """Run both towers once; raises EncoderError where their vectors differ in length.
 
-        name and batch_size are those of `load_encoder`.
+        name and batch_size are those of `load_encoder`, the logit's numbers of `EncoderSpec`.
         """
         if batch_size is not None and batch_size < 1:
             raise EncoderError(f"{name}: a batch of {batch_size} images; it must be at least 1")
@@ -118,6 +125,8 @@ class TorchEncoder:
             dim=self._probe(name),
             preprocessing=towers.preprocessing,
             max_tokens=towers.text_input.max_tokens,
+            logit_scale=logit_scale,
+            logit_bias=logit_bias,
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
 from itertools import chain
@@ -42,8 +43,8 @@ class Recipe(Protocol):
     def model(self, training: Pairs) -> Trainable:
         """The model as it is before the first step."""
 
-    def save(self, folder: Path) -> None:
-        """Write the model into a folder, which is there and empty."""
+    def save(self, folder: Path, temperature: float) -> None:
+        """Write the model, trained to this temperature, into a folder that is there and empty."""
 
 
 class FrozenRecipe:
@@ -103,9 +104,9 @@ class FrozenRecipe:
             side.fit_scale(torch.from_numpy(rows))
         return ProjectionModel(self._projection, self._images, self._texts, self._device)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, temperature: float) -> None:
         """Write the towers and the projection."""
-        save_dual(folder, self._pair, self._projection.cpu())
+        save_dual(folder, self._pair, self._projection.cpu(), temperature)
 
 
 class FullRecipe:
@@ -141,8 +142,15 @@ class FullRecipe:
         """The model as it was published."""
         return TowersModel(self._towers, self._pixels)
 
-    def save(self, folder: Path) -> None:
-        """Write the model as transformers does, with its tokenizer and image processor."""
+    def save(self, folder: Path, temperature: float) -> None:
+        """Write the model as transformers does, with its tokenizer and image processor.
+
+        Its logit scale becomes that of this training; but a model with a bias (SigLIP) keeps both
+        of its own, since the loss here has none.
+        """
+        if hasattr(self._model, "logit_scale") and not hasattr(self._model, "logit_bias"):
+            with torch.no_grad():
+                self._model.logit_scale.fill_(-math.log(temperature))
         self._model.save_pretrained(folder)
         for pattern in MODEL_FILES:
             for path in self._source.glob(pattern):

@@ -82,7 +82,9 @@ def train(
         report.validation = recalls_of(fitted)
         report.test = loop.judge(test) if len(test) else {}
         write_curves(fitted.history, folder / TRAINING)
-        _write_model(folder, recipe, model_card(report, options, recipe.towers))
+        temperature = fitted.history[fitted.best - 1]["temperature"]
+        card = model_card(report, options, recipe.towers)
+        _write_model(folder, recipe, card, temperature)
     report.seconds = time.perf_counter() - started
     return report
 
@@ -127,12 +129,12 @@ def _write_rejects(parts: list[Gathered], report: TrainReport) -> None:
         report.rejects_file = file.path if report.rejected else None
 
 
-def _write_model(folder: Path, recipe: Recipe, card: str) -> None:
+def _write_model(folder: Path, recipe: Recipe, card: str, temperature: float) -> None:
     """Write beside the old model, if there is one, and then take its place."""
     new = folder / TRAINING / NEW
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
-    recipe.save(new)
+    recipe.save(new, temperature)
     (new / "README.md").write_text(card, encoding="utf-8")
     for path in folder.iterdir():
         if path.name != TRAINING:

@@ -29,6 +29,9 @@ PREPROCESSING = Preprocessing(
     std=(128 / 255, 128 / 255, 128 / 255),
 )
 MAX_TOKENS = 128
+LOGIT_SCALE = 1 / 0.06
+"""1 / the temperature that it was trained at: that of `scripts/train_compact`."""
+
 BATCH_SIZE = 32
 
 WEIGHTS = "compact.safetensors"
@@ -66,6 +69,7 @@ class CompactEncoder:
             dim=_shape(data, "text.output.weight")[0],
             preprocessing=PREPROCESSING,
             max_tokens=MAX_TOKENS,
+            logit_scale=LOGIT_SCALE,
         )
 
     @property

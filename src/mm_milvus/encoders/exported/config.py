@@ -8,6 +8,7 @@ from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE
 from mm_milvus.encoders.folder import CONFIG, EXPORTED
 from mm_milvus.errors import EncoderError
 from mm_milvus.images import Preprocessing
@@ -20,6 +21,9 @@ WORDS = "tokenizer.words.txt"
 Format = Literal["onnx", "openvino", "torchscript"]
 
 GRAPH_SUFFIX: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt"}
+
+NO_PART_OF_VECTORS = ("origin", "origin_fingerprint", "logit_scale", "logit_bias")
+"""The facts that the fingerprint leaves out."""
 
 DIGEST_BYTES = 8
 FILE_DIGEST_BYTES = 16
@@ -52,6 +56,7 @@ class ExportedConfig:
     preprocessing       of images
     padding             of texts
     files               each file, with the 32 hex digits of its BLAKE2b-128
+    logit_scale, logit_bias  those of the original's spec
     """
 
     format: Format
@@ -63,12 +68,15 @@ class ExportedConfig:
     preprocessing: Preprocessing
     padding: Padding
     files: dict[str, str]
+    logit_scale: float = DEFAULT_LOGIT_SCALE
+    logit_bias: float | None = None
 
     @property
     def fingerprint(self) -> str:
         """16 hex digits over all that makes the vectors: the files, and how they are fed."""
         facts = asdict(self)
-        del facts["origin"], facts["origin_fingerprint"]
+        for name in NO_PART_OF_VECTORS:
+            del facts[name]
         document = json.dumps(facts, sort_keys=True).encode()
         return blake2b(document, digest_size=DIGEST_BYTES).hexdigest()
 

@@ -47,6 +47,8 @@ class ExportedEncoder:
             dim=self._config.dim,
             preprocessing=self._config.preprocessing,
             max_tokens=self._config.max_tokens,
+            logit_scale=self._config.logit_scale,
+            logit_bias=self._config.logit_bias,
         )
 
     @property

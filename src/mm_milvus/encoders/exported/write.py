@@ -166,6 +166,8 @@ def _write(folder: Path, encoder: Encoder, towers: Towers, kind: Format, *, int8
         preprocessing=towers.preprocessing,
         padding=padding,
         files={file.name: digest(file) for file in sorted(folder.iterdir())},
+        logit_scale=encoder.spec.logit_scale,
+        logit_bias=encoder.spec.logit_bias,
     ).save(folder)
 
 
