@@ -12,7 +12,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 BELOW = {
     *("errors", "schema", "keys", "images", "filters"),
-    *("sources", "encoders", "embeddings", "store"),
+    *("sources", "encoders", "embeddings", "store", "zeroshot"),
 }
 """The layers that know nothing of what is made of them."""
 

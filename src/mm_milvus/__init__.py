@@ -28,12 +28,17 @@ if TYPE_CHECKING:
     from mm_milvus.encoders.exported.write import export
     from mm_milvus.filters import Condition
     from mm_milvus.pipeline import (
+        ClassifyReport,
         EncodeOptions,
         EncodeReport,
         IngestOptions,
         IngestReport,
+        ModerateReport,
+        RunOptions,
+        classify,
         encode,
         ingest,
+        moderate,
     )
     from mm_milvus.search import AsyncSearchClient, Hit, SearchClient
     from mm_milvus.sources import SourceOptions
@@ -42,6 +47,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AsyncSearchClient",
+    "ClassifyReport",
     "Condition",
     "Embeddings",
     "EncodeOptions",
@@ -52,21 +58,26 @@ __all__ = [
     "IngestOptions",
     "IngestReport",
     "MmMilvusError",
+    "ModerateReport",
     "QueryError",
+    "RunOptions",
     "SearchClient",
     "SourceError",
     "SourceOptions",
     "StoreError",
+    "classify",
     "encode",
     "export",
     "ingest",
     "load_encoder",
+    "moderate",
     "open_embeddings",
 ]
 
 # Imported on first use (PEP 562): pymilvus, pyarrow and the encoders take a second.
 _HOMES = {
     "AsyncSearchClient": "search",
+    "ClassifyReport": "pipeline",
     "Condition": "filters",
     "Embeddings": "embeddings",
     "EncodeOptions": "pipeline",
@@ -74,12 +85,16 @@ _HOMES = {
     "Hit": "search",
     "IngestOptions": "pipeline",
     "IngestReport": "pipeline",
+    "ModerateReport": "pipeline",
+    "RunOptions": "pipeline",
     "SearchClient": "search",
     "SourceOptions": "sources",
+    "classify": "pipeline",
     "encode": "pipeline",
     "export": "encoders.exported.write",
     "ingest": "pipeline",
     "load_encoder": "encoders",
+    "moderate": "pipeline",
     "open_embeddings": "embeddings",
 }
 

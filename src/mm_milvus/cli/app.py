@@ -12,10 +12,12 @@ from typer.exceptions import TyperException
 
 from mm_milvus import __version__
 from mm_milvus.cli import datasets
+from mm_milvus.cli.classify import classify
 from mm_milvus.cli.demo import demo
 from mm_milvus.cli.encode import encode
 from mm_milvus.cli.export import export
 from mm_milvus.cli.ingest import ingest
+from mm_milvus.cli.moderate import moderate
 from mm_milvus.cli.options import EXIT_INTERRUPTED
 from mm_milvus.cli.query import query
 from mm_milvus.cli.train import train
@@ -39,6 +41,8 @@ app.command()(query)
 app.add_typer(datasets.app, name="datasets")
 app.command()(tune)
 app.command()(encode)
+app.command()(classify)
+app.command()(moderate)
 app.command()(train)
 app.command()(export)
 app.command()(demo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -77,6 +78,12 @@ Prune = Annotated[
     bool, typer.Option("--prune", help="Delete what left the data set.", rich_help_panel=RUN)
 ]
 Limit = Annotated[int | None, typer.Option(help="Stop after this many items.", rich_help_panel=RUN)]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Write all findings: .jsonl, .csv or .parquet.", rich_help_panel=RUN
+    ),
+]
 NoProgress = Annotated[
     bool, typer.Option("--no-progress", help="Draw no bar.", rich_help_panel=RUN)
 ]

@@ -8,6 +8,7 @@ from mm_milvus.cli.options import EXIT_INTERRUPTED, EXIT_REJECTED
 
 if TYPE_CHECKING:
     from mm_milvus.pipeline import EncodeReport, IngestReport
+    from mm_milvus.pipeline.report import JudgeReport, Report
     from mm_milvus.train import TrainReport
 
 
@@ -21,7 +22,7 @@ def summary(report: EncodeReport | IngestReport, verb: str) -> str:
     )
 
 
-def encoder_hint(report: EncodeReport | IngestReport) -> None:
+def encoder_hint(report: Report) -> None:
     """Say that there are better encoders, where the small one has just been used."""
     if report.model == "compact" and report.images:
         print(
@@ -30,7 +31,22 @@ def encoder_hint(report: EncodeReport | IngestReport) -> None:
         )
 
 
-def exit_code(report: EncodeReport | IngestReport | TrainReport) -> int:
+def judged(report: JudgeReport) -> None:
+    """Print what a judgement of images did, and where the rest is."""
+    noun = "image" if report.images == 1 else "images"
+    print(
+        f"{report.dataset}: {report.images:,} {noun} judged in {report.seconds:.1f} s "
+        f"({report.images_per_second:,.1f}/s), {report.rejected:,} rejected; model {report.model}"
+    )
+    if report.output:
+        print(f"the findings: {report.output}")
+    if report.rejects_file:
+        print(f"the rejects, with their reasons: {report.rejects_file}")
+    if report.interrupted:
+        print("interrupted: only what was judged until then is told")
+
+
+def exit_code(report: Report | TrainReport) -> int:
     """0, or why the run was not whole."""
     if report.interrupted:
         return EXIT_INTERRUPTED

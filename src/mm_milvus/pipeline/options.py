@@ -1,4 +1,4 @@
-"""How to encode, and how to ingest."""
+"""How to encode, how to ingest, and how to judge."""
 
 from __future__ import annotations
 
@@ -10,19 +10,14 @@ from mm_milvus.store import COLUMN_TYPES, INDEX_TYPES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EncodeOptions:
-    """How to encode.
+class RunOptions:
+    """How to go through a data set.
 
-    document    the fields whose weighted sum is an item's vector among the images, such as
-                `{"image": 0.7, "title": 0.3}`; None: its image alone
-    prune       delete what is there and no longer in the source
     limit       stop after this many items
     batch_size  images a call of the encoder; None: what the encoder finds best
     progress    draw a bar on stderr, when that is a terminal
     """
 
-    document: Mapping[str, float] | None = None
-    prune: bool = False
     limit: int | None = None
     batch_size: int | None = None
     progress: bool = False
@@ -32,6 +27,23 @@ class EncodeOptions:
         for name, value in (("limit", self.limit), ("batch size", self.batch_size)):
             if value is not None and value < 1:
                 raise QueryError(f"the {name} is {value}, and must be at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeOptions(RunOptions):
+    """How to encode: what `RunOptions` says, and what an item's vector is made of.
+
+    document  the fields whose weighted sum is an item's vector among the images, such as
+              `{"image": 0.7, "title": 0.3}`; None: its image alone
+    prune     delete what is there and no longer in the source
+    """
+
+    document: Mapping[str, float] | None = None
+    prune: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense, with a `QueryError`."""
+        RunOptions.__post_init__(self)
         if self.document is not None and not (
             self.document and all(weight > 0 for weight in self.document.values())
         ):

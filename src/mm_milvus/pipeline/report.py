@@ -1,8 +1,8 @@
-"""What an encode or an ingest did."""
+"""What a run did."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +85,70 @@ class IngestReport(Report):
     def to_dict(self) -> dict[str, Any]:
         """What `mm-milvus ingest --json` prints."""
         return {**Report.to_dict(self), "uri": self.uri}
+
+
+@dataclass(slots=True, kw_only=True)
+class JudgeReport(Report):
+    """What a judgement of images did.
+
+    images  judged
+    output  the file of the findings; None: there is none
+    """
+
+    output: Path | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The counts that a judgement has."""
+        return {
+            "source": self.dataset,
+            "model": self.model,
+            "items": self.items,
+            "images": self.images,
+            "rejected": self.rejected,
+            "seconds": round(self.seconds, 3),
+            "images_per_second": round(self.images_per_second, 2),
+            "output": None if self.output is None else str(self.output),
+        }
+
+
+@dataclass(slots=True, kw_only=True)
+class ClassifyReport(JudgeReport):
+    """What a classification did.
+
+    labels   for each label, of how many images it is the most probable
+    labelled the data set of the store whose metadata has the labels now; None: none has
+    """
+
+    labels: dict[str, int] = field(default_factory=dict)
+    labelled: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `mm-milvus classify --json` prints."""
+        return {
+            **JudgeReport.to_dict(self),
+            "dataset": self.labelled,
+            "labels": self.labels,
+        }
+
+
+@dataclass(slots=True, kw_only=True)
+class ModerateReport(JudgeReport):
+    """What a moderation did.
+
+    policy      the name of the policy, or its file
+    flagged     images with a category whose probability reaches its threshold
+    categories  for each category, how many images are flagged
+    """
+
+    policy: str
+    flagged: int = 0
+    categories: dict[str, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `mm-milvus moderate --json` prints."""
+        return {
+            **JudgeReport.to_dict(self),
+            "policy": self.policy,
+            "flagged": self.flagged,
+            "categories": self.categories,
+        }

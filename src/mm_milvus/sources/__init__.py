@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from mm_milvus.errors import SourceError
 from mm_milvus.sources.base import Source, SourceOptions
 from mm_milvus.sources.files import Place, locate, one_line, printable, read_image
-from mm_milvus.sources.folder import open_folder
+from mm_milvus.sources.folder import IMAGE_SUFFIXES, ImageSource, open_folder
 from mm_milvus.sources.records import SUFFIXES as TABLE_SUFFIXES
 from mm_milvus.sources.table import open_table_source
 from mm_milvus.sources.webdataset import (
@@ -28,7 +28,7 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions = _DEFAULTS
     """Open a data set by a local path or an fsspec URI, without reading its images.
 
     path  a folder; a table (.csv .tsv .jsonl .parquet .arrow, or any file with a delimiter); a tar
-          shard, or a pattern of shards such as `data-{0000..0009}.tar` and `data-*.tar`
+          shard, or a pattern of shards such as `data-{0000..0009}.tar` and `data-*.tar`; an image
 
     Raises `SourceError` when it is missing, of no known kind, or without images.
     """
@@ -55,10 +55,12 @@ def _open(text: str, options: SourceOptions) -> Source:
         raise SourceError(f"{place.uri} does not exist: check the path")
     if place.name.lower().endswith(SHARD_SUFFIXES):
         return WebDatasetSource(shard_name(place.name), (place,))
+    if PurePosixPath(place.name).suffix.lower() in IMAGE_SUFFIXES:
+        return ImageSource(place)
     if options.delimiter or PurePosixPath(place.name).suffix.lower() in TABLE_SUFFIXES:
         return open_table_source(place, options)
     raise SourceError(
-        f"{place.uri} is of no known kind: give a folder of images, a table "
+        f"{place.uri} is of no known kind: give a folder of images, an image, a table "
         f"({' '.join(TABLE_SUFFIXES)}) or a tar shard ({' '.join(SHARD_SUFFIXES)})"
     )
 

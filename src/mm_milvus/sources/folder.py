@@ -238,6 +238,25 @@ def _files(folder: str, names: list[str]) -> Iterator[_Found]:
             yield _Found(path, fault="no image has the same name as these captions")
 
 
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """One image file, with its sidecars: a data set of one item."""
+
+    image: Place
+    size: int = 1
+
+    @property
+    def name(self) -> str:
+        """The file's name, without its suffix."""
+        return PurePosixPath(self.image.name).stem
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The item."""
+        folder, path = FolderSource(self.image.parent, 1, None, None), self.image.name
+        found = _Found(path, _sidecars_of(folder.root, path))
+        return to_batches(draft for draft in [folder._draft(found)])
+
+
 def _is_image(path: str) -> bool:
     return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
 

@@ -9,9 +9,11 @@ read         whole rows out of a collection: by id, a fair sample, all vectors
 finish       flush, and an index that fits the row count
 serve        waiting until a server searches the index that it built
 tune         the measured choice of nprobe or ef
+annotate     facts found later, into the metadata
 dataset      the two collections of a data set: create, open, finish, list, drop
 """
 
+from mm_milvus.store.annotate import annotate
 from mm_milvus.store.collection import MAX_LIMIT, Collection, Match
 from mm_milvus.store.connection import Connection, is_missing_file, public_uri, require_file
 from mm_milvus.store.dataset import (
@@ -46,6 +48,7 @@ __all__ = [
     "Stored",
     "Tuner",
     "Tuning",
+    "annotate",
     "beside",
     "create_dataset",
     "drop_dataset",

@@ -159,6 +159,11 @@ class Collection:
             for row in self.get(ids, [Field.CAPTION, Field.EMBEDDING])
         }
 
+    def rows(self, ids: Sequence[str]) -> list[Row]:
+        """Those ids that are stored, as whole rows; promoted columns are in the metadata."""
+        fields = [*self._text_fields()[1:], Field.EMBEDDING, Field.METADATA]
+        return [_row(found) for found in self.get(ids, fields)]
+
     def delete(self, ids: Sequence[str]) -> None:
         """Delete rows; an id that is not stored is no error."""
         for chunk in _chunks(ids, LOOKUP_ROWS):
@@ -261,6 +266,19 @@ class Collection:
 
 def _blames_expression(message: str) -> bool:
     return any(word in message for word in ("expression", "unknown field", "column ", "parse"))
+
+
+def _row(found: dict[str, Any]) -> Row:
+    return Row(
+        id=found[Field.ID],
+        item_id=found[Field.ITEM_ID],
+        uri=found[Field.URI],
+        content_hash=found[Field.CONTENT_HASH],
+        detail_hash=found[Field.DETAIL_HASH],
+        embedding=np.asarray(found[Field.EMBEDDING], dtype=np.float32),
+        metadata=found[Field.METADATA],
+        caption=found.get(Field.CAPTION),
+    )
 
 
 def _match(hit: Any) -> Match:

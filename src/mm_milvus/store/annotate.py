@@ -1,0 +1,60 @@
+"""Facts that are found later, added to the metadata of items that are stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from mm_milvus.errors import StoreError
+from mm_milvus.keys import caption_key, image_key
+from mm_milvus.store.collection import Collection
+from mm_milvus.store.dataset import Dataset
+from mm_milvus.store.rows import Row, parse_metadata
+
+ABSENT = "it is not in the data set: ingest it first"
+
+
+def annotate(dataset: Dataset, facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Add facts to the metadata of items, in both collections; all else of their rows stays.
+
+    facts  for each item_id, the keys and values to set; they fit into memory, with the vectors
+
+    A later ingest leaves them as long as the item's own metadata does not change. Returns, for
+    the items that did not take them, the reason. Raises StoreError.
+    """
+    refused = {}
+    images = {row.item_id: row for row in dataset.images.rows([*map(image_key, facts)])}
+    annotated = []
+    for item_id, added in facts.items():
+        if item_id not in images:
+            refused[item_id] = ABSENT
+            continue
+        try:
+            annotated.append(_with(images[item_id], added, dataset))
+        except StoreError as error:
+            refused[item_id] = str(error)
+    captions = _captions(dataset.texts, [row.item_id for row in annotated])
+    dataset.images.upsert(annotated, dataset.manifest.columns)
+    dataset.texts.upsert(
+        [_with(row, facts[row.item_id], dataset) for row in captions], dataset.manifest.columns
+    )
+    return refused
+
+
+def _with(row: Row, added: Mapping[str, Any], dataset: Dataset) -> Row:
+    """The row with more metadata, if the store would take it."""
+    text = json.dumps({**row.metadata, **added}, ensure_ascii=False)
+    return replace(row, metadata=parse_metadata(text, dataset.manifest.columns))
+
+
+def _captions(texts: Collection, item_ids: Sequence[str]) -> list[Row]:
+    """The rows of the items' captions, which are numbered without gaps."""
+    rows: list[Row] = []
+    number, left = 0, list(item_ids)
+    while left:
+        found = texts.rows([caption_key(item_id, number) for item_id in left])
+        rows += found
+        number, left = number + 1, [row.item_id for row in found]
+    return rows
