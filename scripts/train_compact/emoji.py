@@ -70,10 +70,10 @@ def listing(folder: Path) -> list[dict[str, Any]]:
         return sorted(read_json(archive, "emoji.json"), key=lambda entry: entry["sort_order"])
 
 
-def annotations(folder: Path) -> dict[str, list[str]]:
-    """The English name and keywords of each emoji."""
+def annotations(folder: Path, language: str = "en") -> dict[str, list[str]]:
+    """The name and the keywords of each emoji, in a language of the CLDR."""
     with tarfile.open(npm(folder, CLDR)) as archive:
-        table = read_json(archive, "annotations/en/annotations.json")
+        table = read_json(archive, f"annotations/{language}/annotations.json")
     return {
         characters.replace("\ufe0f", ""): [*entry["tts"], *entry.get("default", [])]
         for characters, entry in table["annotations"]["annotations"].items()

@@ -15,6 +15,7 @@ from mm_milvus.cli import datasets
 from mm_milvus.cli.classify import classify
 from mm_milvus.cli.demo import demo
 from mm_milvus.cli.encode import encode
+from mm_milvus.cli.evaluate import evaluate
 from mm_milvus.cli.export import export
 from mm_milvus.cli.ingest import ingest
 from mm_milvus.cli.moderate import moderate
@@ -44,6 +45,7 @@ app.command()(encode)
 app.command()(classify)
 app.command()(moderate)
 app.command()(train)
+app.command()(evaluate)
 app.command()(export)
 app.command()(demo)
 

@@ -1,0 +1,152 @@
+"""mm-milvus evaluate."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mm_milvus.cli.options import DEFAULT_URI, DbName, Json, NoProgress, Token, Uri
+
+if TYPE_CHECKING:
+    from mm_milvus.evaluate import Evaluation
+
+JUDGED, MEASURED = "Judgements", "Measure"
+
+EXAMPLES = """
+How well a data set is searched: recall, precision, nDCG, MRR, MAP and the median rank.
+
+Its captions are the known answers, unless judgements are given. Each figure comes through the
+index and exact, with its 95 % interval.
+
+**Examples**
+
+    mm-milvus evaluate photos
+
+    mm-milvus evaluate photos --by class --json
+
+    mm-milvus evaluate photos --queries queries.jsonl --qrels qrels.txt --output judged
+"""
+
+
+def evaluate(
+    dataset: Annotated[
+        str | None, typer.Argument(help="The data set; default: the only one there is.")
+    ] = None,
+    uri: Uri = DEFAULT_URI,
+    token: Token = None,
+    db_name: DbName = None,
+    queries: Annotated[
+        Path | None,
+        typer.Option(
+            help='JSON lines: {"query_id", "text"} or {"query_id", "image"}.',
+            rich_help_panel=JUDGED,
+        ),
+    ] = None,
+    qrels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Judgements, a line each: query_id 0 item_id grade.", rich_help_panel=JUDGED
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="A metadata key: images of one value are relevant to each other.",
+            rich_help_panel=JUDGED,
+        ),
+    ] = None,
+    k: Annotated[
+        list[int] | None,
+        typer.Option(
+            "-k",
+            "--k",
+            help="Of recall@k; repeatable; default: 1, 5, 10.",
+            rich_help_panel=MEASURED,
+        ),
+    ] = None,
+    depth: Annotated[
+        int, typer.Option(help="How far down a ranking is read.", rich_help_panel=MEASURED)
+    ] = 100,
+    sample: Annotated[
+        int, typer.Option(help="At most so many queries a direction.", rich_help_panel=MEASURED)
+    ] = 10_000,
+    seed: Annotated[
+        int, typer.Option(help="Of the sample and the intervals.", rich_help_panel=MEASURED)
+    ] = 0,
+    as_json: Json = False,
+    no_progress: NoProgress = False,
+) -> None:
+    """Parse, evaluate, print."""
+    from mm_milvus.evaluate import EvaluateOptions
+    from mm_milvus.evaluate import evaluate as run
+
+    options = EvaluateOptions(
+        queries=queries,
+        qrels=qrels,
+        by=by,
+        **({"cuts": tuple(sorted(set(k)))} if k else {}),
+        depth=depth,
+        sample=sample,
+        seed=seed,
+        progress=not (no_progress or as_json),
+    )
+    evaluation = run(dataset, uri=uri, token=token, db_name=db_name, options=options)
+    if as_json:
+        print(json.dumps(evaluation.to_dict(), ensure_ascii=False))
+    else:
+        print_table(evaluation)
+
+
+evaluate.__doc__ = EXAMPLES
+
+
+HEADINGS = {
+    "recall": "R",
+    "ndcg": "nDCG",
+    "mrr": "MRR",
+    "map": "MAP",
+    "median_rank": "med.\nrank",
+    "index_recall": "index\nR",
+}
+"""What metrics are called where there is little room."""
+
+
+def heading(metric: str) -> str:
+    """A metric's name as narrow as its figures."""
+    name, at, cut = metric.partition("@")
+    return HEADINGS.get(name, name) + at + cut
+
+
+def print_table(evaluation: Evaluation) -> None:
+    """The chief metrics of every run."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console.print(
+        f"{evaluation.dataset}: {evaluation.items:,} items, {evaluation.captions:,} captions, "
+        f"encoder {evaluation.encoder}, depth {evaluation.depth}, {evaluation.seconds:.1f} s",
+        highlight=False,
+    )
+    for remark in evaluation.remarks:
+        console.print(remark, highlight=False)
+    fused = any(run.fusion for run in evaluation.runs)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
+    for name in ("direction", "fusion", "index") if fused else ("direction", "index"):
+        table.add_column(name, no_wrap=True)
+    metrics = evaluation.chief_metrics()
+    for name in ("n", *metrics):
+        table.add_column(heading(name), justify="right", no_wrap=True)
+    for run in evaluation.runs:
+        table.add_row(
+            run.direction.replace("_", " "),
+            *([run.fusion or "—"] if fused else []),
+            run.index,
+            f"{len(run.query_ids):,}",
+            *(run.shown(name) for name in metrics),
+        )
+    console.print(table)

@@ -1,0 +1,6 @@
+"""How well a data set is searched, and whether one way to search it is better than another."""
+
+from mm_milvus.evaluate.results import Evaluation, Run
+from mm_milvus.evaluate.run import EvaluateOptions, evaluate
+
+__all__ = ["EvaluateOptions", "Evaluation", "Run", "evaluate"]

@@ -1,0 +1,152 @@
+"""What an evaluation came to, for people, for programs, and to be compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mm_milvus.evaluate.metrics import MEDIAN_RANK, RANK, Values
+from mm_milvus.evaluate.resample import mean_intervals, median, median_interval
+
+EXACT = "exact"
+
+Interval = tuple[float | None, float | None]
+"""95 %, by bootstrap over the queries; None: beyond the depth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One way to answer all queries of a direction.
+
+    direction  such as text_to_image, or text_to_item where both lists are searched
+    encoder    that made the vectors
+    fusion     a fusion mode; `image` or `text`: that list alone, of items; None: one list is
+               all there is
+    index      the index's type, or `exact`
+    metrics    the means over the queries, and the median rank; None: beyond the depth
+    intervals  of the metrics
+    query_ids  of the queries, in the order of `values`
+    values     of each metric, and `RANK`, query by query
+    """
+
+    direction: str
+    encoder: str
+    fusion: str | None
+    index: str
+    metrics: dict[str, float | None]
+    intervals: dict[str, Interval]
+    query_ids: list[str]
+    values: dict[str, Values]
+
+    @property
+    def name(self) -> str:
+        """What tells it from the other runs of an evaluation: text_to_item-max-index."""
+        place = EXACT if self.index == EXACT else "index"
+        return "-".join(filter(None, (self.direction, self.fusion, place)))
+
+    def shown(self, metric: str) -> str:
+        """A metric for people; a dash where the run has none."""
+        if metric not in self.metrics:
+            return "—"
+        value = self.metrics[metric]
+        if metric == MEDIAN_RANK:
+            return "beyond" if value is None else f"{value:g}"
+        return f"{value:.3f}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "direction": self.direction,
+            "encoder": self.encoder,
+            "fusion": self.fusion,
+            "index": self.index,
+            "queries": len(self.query_ids),
+            "metrics": self.metrics,
+            "intervals": self.intervals,
+        }
+
+
+@dataclass(slots=True)
+class Evaluation:
+    """The runs over one data set.
+
+    cuts     the k of the metrics
+    depth    how many documents of each ranking were looked at
+    remarks  what a reader must know, such as judged items that are not stored
+    """
+
+    dataset: str
+    encoder: str
+    items: int
+    captions: int
+    depth: int
+    cuts: tuple[int, ...]
+    seed: int
+    runs: list[Run] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def chief_metrics(self) -> list[str]:
+        """Those that a small table has room for."""
+        least, most = min(self.cuts), max(self.cuts)
+        cut = dict.fromkeys((f"recall@{least}", f"recall@{most}"))
+        return [*cut, f"ndcg@{most}", "mrr", "map", MEDIAN_RANK, f"index_recall@{most}"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "dataset": self.dataset,
+            "items": self.items,
+            "captions": self.captions,
+            "depth": self.depth,
+            "seed": self.seed,
+            "seconds": round(self.seconds, 3),
+            "remarks": self.remarks,
+            "runs": [run.to_dict() for run in self.runs],
+        }
+
+
+def summarise(
+    direction: str,
+    encoder: str,
+    fusion: str | None,
+    index: str,
+    query_ids: Sequence[str],
+    values: dict[str, Values],
+    seed: int,
+) -> Run:
+    """The means and their intervals of the values of all queries."""
+    names = [name for name in values if name != RANK]
+    matrix = np.stack([values[name] for name in names], axis=1)
+    bounds = mean_intervals(matrix, seed)
+    ranks = values[RANK]
+    return Run(
+        direction=direction,
+        encoder=encoder,
+        fusion=fusion,
+        index=index,
+        metrics={
+            **dict(zip(names, map(_number, matrix.mean(axis=0)), strict=True)),
+            MEDIAN_RANK: _number(median(ranks)),
+        },
+        intervals={
+            **dict(zip(names, map(_interval, bounds), strict=True)),
+            MEDIAN_RANK: _interval(median_interval(ranks, seed)),
+        },
+        query_ids=list(query_ids),
+        values=values,
+    )
+
+
+def _number(value: Any) -> float | None:
+    return round(float(value), 6) if math.isfinite(value) else None
+
+
+def _interval(bounds: NDArray[np.float64]) -> Interval:
+    low, high = bounds
+    return _number(low), _number(high)

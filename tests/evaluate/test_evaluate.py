@@ -1,0 +1,131 @@
+"""A whole evaluation of a data set in the store, the same on every engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mm_milvus.errors import QueryError
+from mm_milvus.evaluate import EvaluateOptions, evaluate
+from mm_milvus.keys import caption_key, content_hash, image_key
+from mm_milvus.store import Connection, Manifest, Row, create_dataset, open_dataset
+
+pytestmark = pytest.mark.engines("lite", "server")
+
+SHIRT, DRESS, HAT = np.eye(4, dtype=np.float32)[:3]
+IMAGES = {
+    "shirt-1": (SHIRT, "shirt"),
+    "shirt-2": (SHIRT, "shirt"),
+    "dress": (DRESS, "dress"),
+    "disguised": (DRESS, "hat"),
+    "hat": (HAT, "hat"),
+}
+"""Of each image the vector and the label; `disguised` is a hat that looks like a dress."""
+
+VECTORS = {"a shirt": SHIRT, "a dress": DRESS, "a hat": HAT, "a top": SHIRT}
+
+
+def row(item_id: str, vector: np.ndarray, caption: str | None, number: int, label: str) -> Row:
+    return Row(
+        id=image_key(item_id) if caption is None else caption_key(item_id, number),
+        item_id=item_id,
+        uri=f"/pictures/{item_id}",
+        content_hash=content_hash(caption or item_id),
+        detail_hash=content_hash(label),
+        embedding=vector,
+        metadata={"label": label},
+        caption=caption,
+    )
+
+
+def captions(item_id: str, label: str) -> list[str]:
+    return [f"a {label}", *(["a top"] if item_id == "shirt-1" else [])]
+
+
+@pytest.fixture
+def wardrobe(uri, dataset):
+    manifest = Manifest(dataset, "test", "0" * 16, dim=4)
+    with Connection(uri) as connection:
+        opened = create_dataset(connection, manifest, expected_rows=10)
+        opened.images.upsert(
+            [row(name, vector, None, 0, label) for name, (vector, label) in IMAGES.items()], {}
+        )
+        opened.texts.upsert(
+            [
+                row(name, VECTORS[caption], caption, number, label)
+                for name, (_, label) in IMAGES.items()
+                for number, caption in enumerate(captions(name, label))
+            ],
+            {},
+        )
+        opened.finish()
+    yield uri, dataset
+    with Connection(uri) as connection:
+        open_dataset(connection, dataset).drop()
+
+
+def figures(evaluation) -> dict[tuple[str, str], dict[str, float | None]]:
+    return {(run.direction, run.index): run.metrics for run in evaluation.runs}
+
+
+def test_every_direction_has_the_figures_computed_by_hand(wardrobe):
+    uri, name = wardrobe
+    found = figures(
+        evaluate(name, uri=uri, options=EvaluateOptions(by="label", cuts=(1, 2), depth=4))
+    )
+    directions = ("text_to_image", "image_to_text", "text_to_text", "image_to_image")
+    assert list(found) == [(each, index) for each in directions for index in ("IVF_FLAT", "exact")]
+
+    # "a shirt" finds both shirts, "a dress" after the disguised hat, "a hat" hat then disguised
+    # (all others score 0, in the order of their names), "a top" its shirt.
+    metrics = found["text_to_image", "exact"]
+    assert metrics["success@1"] == pytest.approx(3 / 4)
+    assert metrics["recall@1"] == pytest.approx((1 / 2 + 0 + 1 / 2 + 1) / 4)
+    assert metrics["recall@2"] == pytest.approx((1 + 1 + 1 + 1) / 4)
+    assert metrics["precision@2"] == pytest.approx((1 + 1 / 2 + 1 + 1 / 2) / 4)
+    assert metrics["mrr"] == pytest.approx((1 + 1 / 2 + 1 + 1) / 4)
+    assert metrics["median_rank"] == 1
+
+    # Each image finds its caption first, but for the disguised: "a dress", then "a hat".
+    metrics = found["image_to_text", "exact"]
+    assert metrics["success@1"] == pytest.approx(4 / 5)
+    assert metrics["mrr"] == pytest.approx((4 + 1 / 2) / 5)
+
+    # "a shirt" and "a top" are captions of one item, and have one vector.
+    assert found["text_to_text", "exact"]["recall@1"] == 1
+
+    # The shirts find each other; the hat finds the first of all that tie at 0, the disguised;
+    # the disguised finds the dress first. No other item is a dress, so that one does not ask.
+    metrics = found["image_to_image", "exact"]
+    assert metrics["success@1"] == pytest.approx((1 + 1 + 0 + 1) / 4)
+
+    for direction in directions:
+        through = dict(found[direction, "IVF_FLAT"])
+        assert [through.pop(f"index_recall@{k}") for k in (1, 2)] == [1, 1]
+        assert through == found[direction, "exact"]
+
+
+def test_judgements_between_items_are_evaluated(wardrobe, tmp_path):
+    uri, name = wardrobe
+    qrels = tmp_path / "qrels.txt"
+    qrels.write_text("shirt-1 0 shirt-2 2\ndress 0 hat 1\ndress 0 disguised 2\n")
+    options = EvaluateOptions(qrels=qrels, cuts=(1, 3), depth=3)
+    [_, exact] = evaluate(name, uri=uri, options=options).runs
+    assert exact.query_ids == ["dress", "shirt-1"]
+    assert exact.metrics["success@1"] == 1
+    assert exact.values["ndcg@3"][1] == 1
+    qrels.write_text("nobody 0 hat 1\n")
+    with pytest.raises(QueryError, match="judges no item"):
+        evaluate(name, uri=uri, options=options)
+
+
+def test_what_cannot_be_evaluated_is_said(wardrobe):
+    uri, name = wardrobe
+    with pytest.raises(QueryError, match="no two items have the same 'price'"):
+        evaluate(name, uri=uri, options=EvaluateOptions(by="price"))
+    with pytest.raises(QueryError, match="queries need judgements"):
+        EvaluateOptions(queries=Path("queries.jsonl"))
+    with pytest.raises(QueryError, match="the depth is 5, less than the largest k, 10"):
+        EvaluateOptions(depth=5)
