@@ -13,7 +13,7 @@ from mm_milvus.cli.options import DEFAULT_URI, DbName, Json, NoProgress, Token, 
 if TYPE_CHECKING:
     from mm_milvus.evaluate import Evaluation
 
-JUDGED, MEASURED = "Judgements", "Measure"
+JUDGED, MEASURED, OUTPUT = "Judgements", "Measure", "Output"
 
 EXAMPLES = """
 How well a data set is searched: recall, precision, nDCG, MRR, MAP and the median rank.
@@ -28,6 +28,9 @@ index and exact, with its 95 % interval.
     mm-milvus evaluate photos --by class --json
 
     mm-milvus evaluate photos --queries queries.jsonl --qrels qrels.txt --output judged
+
+    mm-milvus evaluate --compare judged/runs/text_to_item-max-index.jsonl \\
+        judged/runs/text_to_item-rrf-index.jsonl
 """
 
 
@@ -76,13 +79,32 @@ def evaluate(
     seed: Annotated[
         int, typer.Option(help="Of the sample and the intervals.", rich_help_panel=MEASURED)
     ] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder for the values of every query and an HTML report.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            help="Evaluate nothing: say whether A differs from B; folders that --output wrote, "
+            "or files of their runs.",
+            metavar="A B",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     as_json: Json = False,
     no_progress: NoProgress = False,
 ) -> None:
     """Parse, evaluate, print."""
-    from mm_milvus.evaluate import EvaluateOptions
+    from mm_milvus.evaluate import EvaluateOptions, write_evaluation
     from mm_milvus.evaluate import evaluate as run
 
+    if compare is not None:
+        print_comparison(*compare, seed=seed, as_json=as_json)
+        return
     options = EvaluateOptions(
         queries=queries,
         qrels=qrels,
@@ -94,10 +116,17 @@ def evaluate(
         progress=not (no_progress or as_json),
     )
     evaluation = run(dataset, uri=uri, token=token, db_name=db_name, options=options)
+    if output is not None:
+        from mm_milvus.render.evaluation import write_report
+
+        write_evaluation(output, evaluation)
+        write_report(output / "report.html", evaluation)
     if as_json:
         print(json.dumps(evaluation.to_dict(), ensure_ascii=False))
-    else:
-        print_table(evaluation)
+        return
+    print_table(evaluation)
+    if output is not None:
+        print(f"report: {output / 'report.html'}")
 
 
 evaluate.__doc__ = EXAMPLES
@@ -127,9 +156,10 @@ def print_table(evaluation: Evaluation) -> None:
     from rich.table import Table
 
     console = Console()
+    encoders = ", ".join(evaluation.encoders)
     console.print(
         f"{evaluation.dataset}: {evaluation.items:,} items, {evaluation.captions:,} captions, "
-        f"encoder {evaluation.encoder}, depth {evaluation.depth}, {evaluation.seconds:.1f} s",
+        f"encoder {encoders}, depth {evaluation.depth}, {evaluation.seconds:.1f} s",
         highlight=False,
     )
     for remark in evaluation.remarks:
@@ -150,3 +180,21 @@ def print_table(evaluation: Evaluation) -> None:
             *(run.shown(name) for name in metrics),
         )
     console.print(table)
+
+
+def print_comparison(a: Path, b: Path, *, seed: int, as_json: bool) -> None:
+    """For each pair of runs a verdict a metric."""
+    from mm_milvus.evaluate import compare
+
+    comparisons = compare(a, b, seed)
+    if as_json:
+        answer = {"a": str(a), "b": str(b), "comparisons": [each.to_dict() for each in comparisons]}
+        print(json.dumps(answer, ensure_ascii=False))
+        return
+    print(f"A is {a}, B is {b}")
+    for each in comparisons:
+        names = each.a if each.a == each.b else f"{each.a} and {each.b}"
+        alone = f" ({each.unmatched:,} that only one has)" if each.unmatched else ""
+        print(f"\n{names}: {each.queries:,} queries{alone}")
+        for difference in each.differences:
+            print(f"  {difference.sentence()}")

@@ -1,6 +1,17 @@
 """How well a data set is searched, and whether one way to search it is better than another."""
 
+from mm_milvus.evaluate.compare import Comparison, Difference, compare
+from mm_milvus.evaluate.files import write_evaluation
 from mm_milvus.evaluate.results import Evaluation, Run
 from mm_milvus.evaluate.run import EvaluateOptions, evaluate
 
-__all__ = ["EvaluateOptions", "Evaluation", "Run", "evaluate"]
+__all__ = [
+    "Comparison",
+    "Difference",
+    "EvaluateOptions",
+    "Evaluation",
+    "Run",
+    "compare",
+    "evaluate",
+    "write_evaluation",
+]

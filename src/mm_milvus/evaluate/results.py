@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,12 +44,6 @@ class Run:
     query_ids: list[str]
     values: dict[str, Values]
 
-    @property
-    def name(self) -> str:
-        """What tells it from the other runs of an evaluation: text_to_item-max-index."""
-        place = EXACT if self.index == EXACT else "index"
-        return "-".join(filter(None, (self.direction, self.fusion, place)))
-
     def shown(self, metric: str) -> str:
         """A metric for people; a dash where the run has none."""
         if metric not in self.metrics:
@@ -77,11 +72,12 @@ class Evaluation:
 
     cuts     the k of the metrics
     depth    how many documents of each ranking were looked at
+    texts    of a query_id what it asks, where the two are not the same
     remarks  what a reader must know, such as judged items that are not stored
     """
 
     dataset: str
-    encoder: str
+    encoders: list[str]
     items: int
     captions: int
     depth: int
@@ -89,7 +85,18 @@ class Evaluation:
     seed: int
     runs: list[Run] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+
+    def name_of(self, run: Run) -> str:
+        """What tells a run from the others: text_to_item-max-index.
+
+        Of encoders, only what tells several apart: so are runs of two evaluations called alike.
+        """
+        place = EXACT if run.index == EXACT else "index"
+        encoder = run.encoder if len(self.encoders) > 1 else ""
+        parts = (run.direction, run.fusion, place, re.sub(r"[^A-Za-z0-9.]+", "_", encoder))
+        return "-".join(filter(None, parts))
 
     def chief_metrics(self) -> list[str]:
         """Those that a small table has room for."""

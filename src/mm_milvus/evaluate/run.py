@@ -85,7 +85,7 @@ def evaluate(
         tasks = _tasks(stored, options)
         evaluation = Evaluation(
             dataset=opened.name,
-            encoder=opened.manifest.encoder,
+            encoders=[opened.manifest.encoder],
             items=len(stored.images.item_ids),
             captions=len(stored.texts.item_ids),
             depth=options.depth,

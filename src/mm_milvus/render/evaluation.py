@@ -1,0 +1,221 @@
+"""The report of an evaluation: one HTML file that needs no network and runs no script."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from html import escape
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from mm_milvus.evaluate.metrics import MEDIAN_RANK, RANK
+from mm_milvus.evaluate.results import EXACT, Evaluation, Run
+from mm_milvus.render.style import CSS
+
+HARDEST = 15
+"""So many of the queries that fared worst are listed."""
+
+ROW, LEFT, WIDTH, RIGHT = 26, 190, 640, 70
+"""Of the drawing, in its own units: a row's height, the room for names, axis and figures."""
+
+TICKS = 5
+LEAST_SPAN = 0.001
+
+MORE_CSS = """\
+section { margin-top: 36px; }
+h2 { font-size: 20px; font-weight: 650; letter-spacing: -.01em; }
+section > p { color: var(--faint); margin: 2px 0 12px; }
+.sheet {
+  background: var(--card); border: 1px solid var(--line); border-radius: 14px;
+  box-shadow: var(--shade); padding: 14px 18px; margin-top: 12px; overflow-x: auto;
+}
+svg { display: block; width: 100%; max-width: 900px; height: auto; }
+svg text { fill: var(--ink); font-size: 13px; font-variant-numeric: tabular-nums; }
+svg .tick, svg .axis { fill: var(--faint); font-size: 11.5px; }
+svg line { stroke: var(--line); }
+svg .span { stroke: var(--accent); stroke-width: 2.5; stroke-linecap: round; opacity: .45; }
+svg .dot { fill: var(--accent); }
+svg .exact { opacity: .55; }
+.figures { margin: 0; font-size: 13px; font-variant-numeric: tabular-nums; }
+.figures th, .figures td {
+  width: auto; padding: 5px 10px; text-align: right; white-space: nowrap; overflow-wrap: normal;
+}
+.figures th:first-child, .figures td:first-child { text-align: left; padding-left: 0; }
+.figures tbody tr { border-top: 1px solid var(--line); }
+.figures small { display: block; color: var(--faint); font-size: 11px; }
+.figures b { color: var(--accent); }
+"""
+
+
+def write_report(path: Path, evaluation: Evaluation) -> None:
+    """Write a page with a drawing and a table for each direction, and its hardest queries.
+
+    Raises `OSError` when the file cannot be written.
+    """
+    path.write_text("".join(_page(evaluation)), encoding="utf-8", errors="replace")
+
+
+def _page(evaluation: Evaluation) -> Iterator[str]:
+    title = escape(evaluation.dataset)
+    yield (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        "style-src 'unsafe-inline'\">\n"
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{title}</title>\n<style>\n{CSS}{MORE_CSS}</style>\n</head>\n<body>\n"
+    )
+    facts = [
+        f"{evaluation.items:,} items",
+        f"{evaluation.captions:,} captions",
+        f"encoded by {', '.join(evaluation.encoders)}",
+        f"the first {evaluation.depth} of each ranking",
+    ]
+    remarks = "".join(f'<p class="count">{escape(each)}</p>' for each in evaluation.remarks)
+    yield (
+        '<header><div><p class="kicker">Evaluation</p>'
+        f'<h1 dir="auto">{title}</h1><p class="count">{escape(" · ".join(facts))}</p>{remarks}'
+        "</div></header>\n<main>\n"
+    )
+    for direction, runs in groupby(evaluation.runs, key=lambda run: run.direction):
+        yield _section(direction, list(runs), evaluation)
+    yield "</main>\n</body>\n</html>\n"
+
+
+def _section(direction: str, runs: Sequence[Run], evaluation: Evaluation) -> str:
+    queries = len(runs[0].query_ids)
+    metric = f"ndcg@{max(evaluation.cuts)}"
+    asked = "1 query" if queries == 1 else f"{queries:,} queries"
+    return (
+        f"<section><h2>{escape(_words(direction).capitalize())}</h2>"
+        f"<p>{asked}; means with their 95 % intervals</p>"
+        f'<div class="sheet">{_drawing(runs, metric, evaluation)}</div>'
+        f'<div class="sheet">{_table(runs, evaluation)}</div>'
+        f"{_hardest(_best(runs, metric), evaluation)}</section>\n"
+    )
+
+
+def _drawing(runs: Sequence[Run], metric: str, evaluation: Evaluation) -> str:
+    """A dot a run on the axis of the metric, with its interval."""
+    spans = [run.intervals[metric] for run in runs]
+    low = min(float(span[0] or 0) for span in spans)
+    high = max(float(span[1] or 0) for span in spans)
+    step = _step(high - low)
+    low = step * math.floor(low / step)
+    high = max(step * math.ceil(high / step), low + step)
+    height = ROW * (len(runs) + 1)
+
+    def x(value: float) -> float:
+        return LEFT + WIDTH * (value - low) / (high - low)
+
+    parts = [
+        f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="4" y2="{height - ROW + 4}"/>'
+        f'<text class="tick" x="{x(tick):.1f}" y="{height - 6}" text-anchor="middle">'
+        f"{tick:.3g}</text>"
+        for tick in np.arange(low, high + step / 2, step)
+    ]
+    for number, (run, span) in enumerate(zip(runs, spans, strict=True)):
+        y = ROW * number + ROW / 2 + 2
+        value = float(run.metrics[metric] or 0)
+        kind = "exact" if run.index == EXACT else "index"
+        parts.append(
+            f'<text x="{LEFT - 14}" y="{y + 4:.0f}" text-anchor="end">'
+            f"{escape(_name(run, evaluation))}</text>"
+            f'<g class="{kind}"><line class="span" x1="{x(float(span[0] or 0)):.1f}" '
+            f'x2="{x(float(span[1] or 0)):.1f}" y1="{y}" y2="{y}"/>'
+            f'<circle class="dot" cx="{x(value):.1f}" cy="{y}" r="5"/></g>'
+            f'<text x="{LEFT + WIDTH + 14}" y="{y + 4:.0f}">{value:.3f}</text>'
+        )
+    parts.append(
+        f'<text class="axis" x="{LEFT - 14}" y="{height - 6}" text-anchor="end">'
+        f"{escape(_heading(metric))}</text>"
+    )
+    label = escape(f"{_heading(metric)} of {len(runs)} runs")
+    size = LEFT + WIDTH + RIGHT
+    return (
+        f'<svg role="img" aria-label="{label}" viewBox="0 0 {size} {height}">{"".join(parts)}</svg>'
+    )
+
+
+def _step(span: float) -> float:
+    """A round distance between ticks, for about `TICKS` of them."""
+    unit: float = 10.0 ** math.floor(math.log10(max(span, LEAST_SPAN) / TICKS))
+    return next(factor * unit for factor in (1, 2, 5, 10) if factor * unit * TICKS >= span)
+
+
+def _table(runs: Sequence[Run], evaluation: Evaluation) -> str:
+    metrics = list(dict.fromkeys(name for run in runs for name in run.metrics))
+    head = "".join(f"<th>{escape(_heading(name))}</th>" for name in metrics)
+    best = {name: _best_value(runs, name) for name in metrics}
+    rows = []
+    for run in runs:
+        cells = "".join(_cell(run, name, best[name]) for name in metrics)
+        rows.append(f"<tr><td>{escape(_name(run, evaluation))}</td>{cells}</tr>")
+    return (
+        f'<table class="figures"><thead><tr><th></th>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def _cell(run: Run, metric: str, best: float | None) -> str:
+    shown = escape(run.shown(metric))
+    if metric not in run.metrics:
+        return f"<td>{shown}</td>"
+    if best is not None and run.metrics[metric] == best:
+        shown = f"<b>{shown}</b>"
+    form = "g" if metric == MEDIAN_RANK else ".3f"
+    bounds = "–".join("beyond" if end is None else f"{end:{form}}" for end in run.intervals[metric])
+    return f"<td>{shown}<small>{bounds}</small></td>"
+
+
+def _best_value(runs: Sequence[Run], metric: str) -> float | None:
+    """The best of several, where they differ; None where there is nothing to stand out."""
+    values = {value for run in runs if (value := run.metrics.get(metric)) is not None}
+    if len(values) < 2:
+        return None
+    return min(values) if metric == MEDIAN_RANK else max(values)
+
+
+def _best(runs: Sequence[Run], metric: str) -> Run:
+    return max(runs, key=lambda run: run.metrics[metric] or 0)
+
+
+def _hardest(run: Run, evaluation: Evaluation) -> str:
+    """The queries whose first right answer is furthest down."""
+    ranks = run.values[RANK]
+    order = np.lexsort((np.arange(len(ranks)), -ranks))[:HARDEST]
+    rows = "".join(
+        f'<tr><td dir="auto">{escape(evaluation.texts.get(run.query_ids[n], run.query_ids[n]))}'
+        f"</td><td>{_rank(ranks[n], evaluation.depth)}</td></tr>"
+        for n in order.tolist()
+        if ranks[n] > 1
+    )
+    if not rows:
+        return ""
+    return (
+        '<div class="sheet"><details style="margin:0;border:0;padding:0"><summary>'
+        f"the hardest queries of {escape(_name(run, evaluation))}</summary>"
+        '<table class="figures"><thead><tr><th>query</th><th>rank of the first right answer</th>'
+        f"</tr></thead><tbody>{rows}</tbody></table></details></div>"
+    )
+
+
+def _rank(value: float, depth: int) -> str:
+    return f"{value:.0f}" if np.isfinite(value) else f"beyond {depth}"
+
+
+def _name(run: Run, evaluation: Evaluation) -> str:
+    """What tells a run from the others of its direction."""
+    parts = [run.encoder] if len(evaluation.encoders) > 1 else []
+    return " · ".join([*parts, *([run.fusion] if run.fusion else []), run.index])
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _heading(metric: str) -> str:
+    name, at, cut = metric.partition("@")
+    return {"ndcg": "nDCG", "mrr": "MRR", "map": "MAP"}.get(name, _words(name)) + at + cut
