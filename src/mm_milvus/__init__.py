@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mm_milvus.encoders import load_encoder
     from mm_milvus.encoders.exported.write import export
     from mm_milvus.filters import Condition
+    from mm_milvus.health import VerifyOptions, VerifyReport, verify
     from mm_milvus.pipeline import (
         ClassifyReport,
         EncodeOptions,
@@ -65,6 +66,8 @@ __all__ = [
     "SourceError",
     "SourceOptions",
     "StoreError",
+    "VerifyOptions",
+    "VerifyReport",
     "classify",
     "encode",
     "export",
@@ -72,6 +75,7 @@ __all__ = [
     "load_encoder",
     "moderate",
     "open_embeddings",
+    "verify",
 ]
 
 # Imported on first use (PEP 562): pymilvus, pyarrow and the encoders take a second.
@@ -90,12 +94,15 @@ _HOMES = {
     "SearchClient": "search",
     "SourceOptions": "sources",
     "classify": "pipeline",
+    "VerifyOptions": "health",
+    "VerifyReport": "health",
     "encode": "pipeline",
     "export": "encoders.exported.write",
     "ingest": "pipeline",
     "load_encoder": "encoders",
     "moderate": "pipeline",
     "open_embeddings": "embeddings",
+    "verify": "health",
 }
 
 

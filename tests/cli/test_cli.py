@@ -174,6 +174,7 @@ def test_help_has_examples_and_comes_at_once(run):
         ["query"],
         ["datasets"],
         ["datasets", "drop"],
+        ["verify"],
         ["demo"],
     ):
         done = run(*command, "--help")
@@ -209,3 +210,20 @@ def test_an_exported_encoder_is_a_model_like_any_other(run, pictures, tmp_path):
     assert again.stderr == (
         "mm-milvus: fast: it is there already; remove it, or name another folder\n"
     )
+
+
+def test_verify_tells_what_is_wrong_and_mends_it(run, pictures, tmp_path):
+    """A copy elsewhere has other URIs: all eight rows are stale."""
+    run("ingest", pictures, "--no-progress")
+    other = tmp_path / "more" / "pictures"
+    shutil.copytree(pictures, other)
+    shutil.copy(other / "dog.png", other / "cat.png")
+    found = run("verify", other, "--json", "--sample", 0)
+    assert found.returncode == 1
+    report = json.loads(found.stdout)
+    assert (report["healthy"], report["items"]) == (False, 5)
+    assert report["problems"] == {"missing": 1, "stale": 8}
+    assert report["examples"][0]["where"] == "cat.png"
+    mended = run("verify", other, "--repair", "--no-progress")
+    assert mended.returncode == 0, mended.stderr
+    assert "repaired: 1 missing, 8 stale\nhealthy\n" in mended.stdout

@@ -23,6 +23,7 @@ from mm_milvus.cli.options import EXIT_INTERRUPTED
 from mm_milvus.cli.query import query
 from mm_milvus.cli.train import train
 from mm_milvus.cli.tune import tune
+from mm_milvus.cli.verify import verify
 from mm_milvus.errors import MmMilvusError, QueryError, SourceError
 
 EXIT_FAILURE = 1
@@ -47,6 +48,7 @@ app.command()(moderate)
 app.command()(train)
 app.command()(evaluate)
 app.command()(export)
+app.command()(verify)
 app.command()(demo)
 
 

@@ -29,7 +29,7 @@ from mm_milvus.store.dataset import (
 )
 from mm_milvus.store.index import INDEX_TYPES
 from mm_milvus.store.manifest import Manifest
-from mm_milvus.store.read import Stored, sample, sample_embeddings, stored
+from mm_milvus.store.read import sample, sample_embeddings, scan_embeddings, stored_rows
 from mm_milvus.store.rows import COLUMN_TYPES, Row
 from mm_milvus.store.tune import Point, Recall, Tuner, Tuning
 
@@ -45,7 +45,6 @@ __all__ = [
     "Point",
     "Recall",
     "Row",
-    "Stored",
     "Tuner",
     "Tuning",
     "annotate",
@@ -62,5 +61,6 @@ __all__ = [
     "require_file",
     "sample",
     "sample_embeddings",
-    "stored",
+    "scan_embeddings",
+    "stored_rows",
 ]

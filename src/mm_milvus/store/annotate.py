@@ -11,6 +11,7 @@ from mm_milvus.errors import StoreError
 from mm_milvus.keys import caption_key, image_key
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.dataset import Dataset
+from mm_milvus.store.read import stored_rows
 from mm_milvus.store.rows import Row, parse_metadata
 
 ABSENT = "it is not in the data set: ingest it first"
@@ -25,7 +26,7 @@ def annotate(dataset: Dataset, facts: Mapping[str, Mapping[str, Any]]) -> dict[s
     the items that did not take them, the reason. Raises StoreError.
     """
     refused = {}
-    images = {row.item_id: row for row in dataset.images.rows([*map(image_key, facts)])}
+    images = {row.item_id: row for row in stored_rows(dataset.images, [*map(image_key, facts)])}
     annotated = []
     for item_id, added in facts.items():
         if item_id not in images:
@@ -54,7 +55,7 @@ def _captions(texts: Collection, item_ids: Sequence[str]) -> list[Row]:
     rows: list[Row] = []
     number, left = 0, list(item_ids)
     while left:
-        found = texts.rows([caption_key(item_id, number) for item_id in left])
+        found = stored_rows(texts, [caption_key(item_id, number) for item_id in left])
         rows += found
         number, left = number + 1, [row.item_id for row in found]
     return rows

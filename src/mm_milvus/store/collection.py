@@ -21,6 +21,7 @@ from mm_milvus.store.rows import MAX_BYTES, MAX_COLUMN_BYTES, Row
 
 LOOKUP_ROWS = 1000
 SCAN_ROWS = 5000
+"""How many rows are read at once: with vectors, a message of theirs stays far below 64 MB."""
 MAX_LIMIT = 16_384
 """The most hits that one search may ask for (a bound of the Milvus server)."""
 
@@ -54,7 +55,7 @@ class Collection:
     def create(self, manifest: Manifest, expected_rows: int) -> None:
         """Create the collection with its index, ready to be searched while it fills."""
         schema = self.client.create_schema(auto_id=False, enable_dynamic_field=False)
-        for field in self._text_fields():
+        for field in self.text_fields:
             schema.add_field(
                 field.value,
                 DataType.VARCHAR,
@@ -126,6 +127,12 @@ class Collection:
             )
         return int(first(answer)["count(*)"])
 
+    @property
+    def text_fields(self) -> list[Field]:
+        """The fields of a row that are text, the id first."""
+        fields = [Field.ID, Field.ITEM_ID, Field.URI, Field.CONTENT_HASH, Field.DETAIL_HASH]
+        return [*fields, Field.CAPTION] if self.modality is Modality.TEXT else fields
+
     def upsert(self, rows: Iterable[Row], columns: dict[str, str]) -> int:
         """Write rows, replacing those with the same id; returns how many."""
         written = 0
@@ -158,11 +165,6 @@ class Collection:
             row[Field.ID]: (row[Field.CAPTION], np.asarray(row[Field.EMBEDDING], dtype=np.float32))
             for row in self.get(ids, [Field.CAPTION, Field.EMBEDDING])
         }
-
-    def rows(self, ids: Sequence[str]) -> list[Row]:
-        """Those ids that are stored, as whole rows; promoted columns are in the metadata."""
-        fields = [*self._text_fields()[1:], Field.EMBEDDING, Field.METADATA]
-        return [_row(found) for found in self.get(ids, fields)]
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete rows; an id that is not stored is no error."""
@@ -259,26 +261,26 @@ class Collection:
                     timeout=CALL_TIMEOUT_S,
                 )
 
-    def _text_fields(self) -> list[Field]:
-        fields = [Field.ID, Field.ITEM_ID, Field.URI, Field.CONTENT_HASH, Field.DETAIL_HASH]
-        return [*fields, Field.CAPTION] if self.modality is Modality.TEXT else fields
+    def _scan(self, fields: list[Field], size: int) -> Iterator[list[dict[str, Any]]]:
+        # A server before 2.5 gives the iterator no timestamp to read at: catch up first.
+        self.count()
+        with self.connection.explained(f"cannot read collection {self.name}"):
+            iterator = self.client.query_iterator(
+                self.name,
+                batch_size=size,
+                filter="",
+                output_fields=[field.value for field in fields],
+                consistency_level="Strong",
+            )
+            try:
+                while batch := iterator.next():
+                    yield batch
+            finally:
+                iterator.close()
 
 
 def _blames_expression(message: str) -> bool:
     return any(word in message for word in ("expression", "unknown field", "column ", "parse"))
-
-
-def _row(found: dict[str, Any]) -> Row:
-    return Row(
-        id=found[Field.ID],
-        item_id=found[Field.ITEM_ID],
-        uri=found[Field.URI],
-        content_hash=found[Field.CONTENT_HASH],
-        detail_hash=found[Field.DETAIL_HASH],
-        embedding=np.asarray(found[Field.EMBEDDING], dtype=np.float32),
-        metadata=found[Field.METADATA],
-        caption=found.get(Field.CAPTION),
-    )
 
 
 def _match(hit: Any) -> Match:

@@ -65,7 +65,8 @@ class Dataset:
 
     def with_manifest(self, manifest: Manifest) -> Dataset:
         """Write another manifest to both collections."""
-        for collection in self.collections:
+        # That of the images is read: where it is old, the next ingest finishes again.
+        for collection in (self.texts, self.images):
             collection.write_manifest(manifest)
         return replace(self, manifest=manifest)
 

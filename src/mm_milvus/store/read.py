@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mm_milvus.keys import ID_DIGITS
-from mm_milvus.schema import Field, Modality
+from mm_milvus.schema import Field
 from mm_milvus.store.collection import SCAN_ROWS, Collection
 from mm_milvus.store.connection import CALL_TIMEOUT_S
+from mm_milvus.store.rows import Row
 
 BATCH_ROWS = 500
 """Whole rows at a time: metadata may be long."""
@@ -22,19 +22,7 @@ SPARE = 4
 """Standard deviations that a sample is read larger than asked for, so that it is seldom short."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A row as it is stored; embedding is float32 of (dim,), caption None for an image."""
-
-    id: str
-    item_id: str
-    uri: str
-    metadata: dict[str, Any]
-    caption: str | None
-    embedding: NDArray[np.float32]
-
-
-def sample(collection: Collection, size: int) -> list[Stored]:
+def sample(collection: Collection, size: int) -> list[Row]:
     """A random sample of `size` rows (all, if there are fewer), by id, the same every time.
 
     Ids are hashes, evenly spread: the rows of the least ids are a fair sample, and what is in it
@@ -42,7 +30,7 @@ def sample(collection: Collection, size: int) -> list[Stored]:
     """
     expression = _least_ids(size, collection.count())
     batches = collection.scan_rows(_fields(collection), BATCH_ROWS, expression)
-    rows = [_stored(row) for batch in batches for row in batch]
+    rows = [_row(row) for batch in batches for row in batch]
     return sorted(rows, key=lambda row: row.id)[:size]
 
 
@@ -65,18 +53,19 @@ def sample_embeddings(collection: Collection, size: int, of: int) -> NDArray[np.
     return np.asarray([row[Field.EMBEDDING] for row in least], dtype=np.float32)
 
 
-def stored(collection: Collection, ids: Sequence[str]) -> dict[str, Stored]:
-    """The whole rows of those ids that are stored."""
-    return {row[Field.ID]: _stored(row) for row in collection.get(ids, _fields(collection))}
+def stored_rows(collection: Collection, ids: Sequence[str]) -> list[Row]:
+    """Those of the ids that are stored, as whole rows."""
+    return [_row(found) for found in collection.get(ids, _fields(collection))]
 
 
 def scan_embeddings(
     collection: Collection,
-) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
-    """All ids and their vectors, float32 of (n, dim), some thousands at a time."""
-    for batch in collection.scan_rows([Field.EMBEDDING], SCAN_ROWS):
+) -> Iterator[tuple[list[tuple[str, str]], NDArray[np.float32]]]:
+    """All (id, item_id) and their vectors, float32 of (n, dim), some thousands at a time."""
+    for batch in collection.scan_rows([Field.ITEM_ID, Field.EMBEDDING], SCAN_ROWS):
         embeddings = [row[Field.EMBEDDING] for row in batch]
-        yield [row[Field.ID] for row in batch], np.asarray(embeddings, dtype=np.float32)
+        keys = [(row[Field.ID], row[Field.ITEM_ID]) for row in batch]
+        yield keys, np.asarray(embeddings, dtype=np.float32)
 
 
 def _least_ids(size: int, of: int) -> str:
@@ -87,16 +76,17 @@ def _least_ids(size: int, of: int) -> str:
 
 
 def _fields(collection: Collection) -> list[Field]:
-    fields = [Field.ITEM_ID, Field.URI, Field.METADATA, Field.EMBEDDING]
-    return [*fields, Field.CAPTION] if collection.modality is Modality.TEXT else fields
+    return [*collection.text_fields[1:], Field.EMBEDDING, Field.METADATA]
 
 
-def _stored(row: dict[str, Any]) -> Stored:
-    return Stored(
-        id=row[Field.ID],
-        item_id=row[Field.ITEM_ID],
-        uri=row[Field.URI],
-        metadata=row[Field.METADATA],
-        caption=row.get(Field.CAPTION),
-        embedding=np.asarray(row[Field.EMBEDDING], dtype=np.float32),
+def _row(found: dict[str, Any]) -> Row:
+    return Row(
+        id=found[Field.ID],
+        item_id=found[Field.ITEM_ID],
+        uri=found[Field.URI],
+        content_hash=found[Field.CONTENT_HASH],
+        detail_hash=found[Field.DETAIL_HASH],
+        embedding=np.asarray(found[Field.EMBEDDING], dtype=np.float32),
+        metadata=found[Field.METADATA],
+        caption=found.get(Field.CAPTION),
     )

@@ -191,8 +191,8 @@ class Tuner:
             name: np.full((len(asked.ids), NEIGHBOURS), -np.inf, dtype=np.float32)
             for name, asked in self._queries.items()
         }
-        for ids, embeddings in scan_embeddings(self._collection):
-            row_of = {id_: row for row, id_ in enumerate(ids)}
+        for keys, embeddings in scan_embeddings(self._collection):
+            row_of = {id_: row for row, (id_, _) in enumerate(keys)}
             for name, asked in self._queries.items():
                 scores = asked.embeddings @ embeddings.T
                 for query, id_ in enumerate(asked.ids):

@@ -1,0 +1,48 @@
+"""An encoder that costs next to nothing, for tests of what happens around one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import numpy as np
+
+from mm_milvus.encoders.base import EncoderSpec, Pixels, Vectors
+from mm_milvus.images import Preprocessing
+
+DIM = 32
+SIDE = 8
+
+
+class PlainEncoder:
+    """Fixed random projections of small pixels, and of the counts of letters."""
+
+    batch_size = 16
+    spec = EncoderSpec(
+        id="plain",
+        fingerprint=blake2b(b"plain", digest_size=8).hexdigest(),
+        dim=DIM,
+        preprocessing=Preprocessing(SIDE, SIDE, None, "box", (0, 0, 0), (1, 1, 1)),
+        max_tokens=1000,
+    )
+
+    def __init__(self) -> None:
+        random = np.random.default_rng(0)
+        self._of_pixels = random.standard_normal((SIDE * SIDE * 3 + 1, DIM))
+        self._of_letters = random.standard_normal((257, DIM))
+
+    def encode_images(self, pixels: Pixels) -> Vectors:
+        flat = pixels.reshape(len(pixels), -1) / 255 - 0.5
+        return _unit(_with_one(flat) @ self._of_pixels)
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        counts = [np.bincount(np.frombuffer(t.encode(), np.uint8), minlength=256) for t in texts]
+        return _unit(_with_one(np.reshape(counts, (-1, 256))) @ self._of_letters)
+
+
+def _with_one(rows: np.ndarray) -> np.ndarray:
+    return np.hstack([rows, np.ones((len(rows), 1))])
+
+
+def _unit(rows: np.ndarray) -> Vectors:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
