@@ -12,8 +12,12 @@ from transformers import (
     AltCLIPConfig,
     AltCLIPModel,
     BertConfig,
+    BertForSequenceClassification,
     BertModel,
     BertTokenizer,
+    BlipConfig,
+    BlipForImageTextRetrieval,
+    BlipImageProcessorPil,
     ChineseCLIPConfig,
     ChineseCLIPImageProcessorPil,
     ChineseCLIPModel,
@@ -155,11 +159,7 @@ def build_siglip2(folder: Path) -> None:
 
 
 def build_chinese_clip(folder: Path) -> None:
-    letters = sorted({letter for line in CORPUS for letter in line if letter != " "})
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters]
-    words += [f"##{letter}" for letter in letters]
-    tokenizer = BertTokenizer(vocab={word: place for place, word in enumerate(words)})
-    tokenizer.model_max_length = 512
+    tokenizer = letters_tokenizer()
     text = TOWER | {"vocab_size": len(tokenizer), "max_position_embeddings": 52}
     config = ChineseCLIPConfig(text_config=text, vision_config=VISION, projection_dim=24)
     processor = ChineseCLIPImageProcessorPil(size={"shortest_edge": 36}, crop_size=32)
@@ -182,14 +182,43 @@ def build_altclip(folder: Path) -> None:
     save(folder, AltCLIPModel(config), tokenizer, processor)
 
 
-def build_sentence(folder: Path) -> None:
+def letters_tokenizer() -> BertTokenizer:
     letters = sorted({letter for line in CORPUS for letter in line if letter != " "})
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters]
     words += [f"##{letter}" for letter in letters]
     tokenizer = BertTokenizer(vocab={word: place for place, word in enumerate(words)})
     tokenizer.model_max_length = 512
+    return tokenizer
+
+
+def build_sentence(folder: Path) -> None:
+    tokenizer = letters_tokenizer()
     config = BertConfig(**TOWER, vocab_size=len(tokenizer), max_position_embeddings=48)
     save(folder, BertModel(config, add_pooling_layer=False), tokenizer, None)
+
+
+def build_cross_encoder(folder: Path) -> None:
+    tokenizer = letters_tokenizer()
+    config = BertConfig(
+        **TOWER, vocab_size=len(tokenizer), max_position_embeddings=48, num_labels=1
+    )
+    save(folder, BertForSequenceClassification(config), tokenizer, None)
+
+
+def build_blip(folder: Path) -> None:
+    tokenizer = letters_tokenizer()
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    text = TOWER | {
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": 48,
+        "encoder_hidden_size": 32,
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.cls_token_id,
+        "sep_token_id": tokenizer.sep_token_id,
+    }
+    config = BlipConfig(text_config=text, vision_config=VISION, image_text_hidden_size=16)
+    processor = BlipImageProcessorPil(size={"height": 32, "width": 32})
+    save(folder, BlipForImageTextRetrieval(config), tokenizer, processor)
 
 
 def build_mobilenet(folder: Path) -> None:
@@ -221,6 +250,8 @@ BUILDERS: dict[str, Build] = {
     "altclip": build_altclip,
     "dual": build_dual,
     "sentence": build_sentence,
+    "cross_encoder": build_cross_encoder,
+    "blip": build_blip,
     "mobilenet": build_mobilenet,
     "vit": build_vit,
 }
