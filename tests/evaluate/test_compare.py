@@ -22,9 +22,7 @@ def written(
     values = {"ndcg@10": np.array(hits), RANK: np.where(np.array(hits) > 0, 1.0, np.inf)}
     query_ids = [f"q{first + number}" for number in range(len(hits))]
     run = summarise(direction, "test", None, "exact", query_ids, values, seed=0)
-    write_evaluation(
-        folder, Evaluation("d", ["test"], 9, 9, depth=100, cuts=(10,), seed=0, runs=[run])
-    )
+    write_evaluation(folder, Evaluation("d", ["test"], depth=100, cuts=(10,), seed=0, runs=[run]))
     return folder
 
 

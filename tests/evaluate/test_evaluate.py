@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mm_milvus import SearchClient, ingest
 from mm_milvus.errors import QueryError
 from mm_milvus.evaluate import EvaluateOptions, evaluate
+from mm_milvus.evaluate.fused import encode, rankings
+from mm_milvus.evaluate.judged import read_queries
+from mm_milvus.evaluate.stored import read_stored
 from mm_milvus.keys import caption_key, content_hash, image_key
+from mm_milvus.search import FUSION_MODES
+from mm_milvus.search.space import Space
 from mm_milvus.store import Connection, Manifest, Row, create_dataset, open_dataset
 
 pytestmark = pytest.mark.engines("lite", "server")
@@ -44,9 +53,11 @@ def captions(item_id: str, label: str) -> list[str]:
     return [f"a {label}", *(["a top"] if item_id == "shirt-1" else [])]
 
 
-@pytest.fixture
-def wardrobe(uri, dataset):
-    manifest = Manifest(dataset, "test", "0" * 16, dim=4)
+@pytest.fixture(scope="session")
+def wardrobe(server, tmp_path_factory) -> tuple[str, str]:
+    """The store and the name of the five images with their captions."""
+    uri = server or str(tmp_path_factory.mktemp("wardrobe") / "store.db")
+    manifest = Manifest("wardrobe", "test", "0" * 16, dim=4)
     with Connection(uri) as connection:
         opened = create_dataset(connection, manifest, expected_rows=10)
         opened.images.upsert(
@@ -61,9 +72,7 @@ def wardrobe(uri, dataset):
             {},
         )
         opened.finish()
-    yield uri, dataset
-    with Connection(uri) as connection:
-        open_dataset(connection, dataset).drop()
+    return uri, "wardrobe"
 
 
 def figures(evaluation) -> dict[tuple[str, str], dict[str, float | None]]:
@@ -129,3 +138,77 @@ def test_what_cannot_be_evaluated_is_said(wardrobe):
         EvaluateOptions(queries=Path("queries.jsonl"))
     with pytest.raises(QueryError, match="the depth is 5, less than the largest k, 10"):
         EvaluateOptions(depth=5)
+
+
+@pytest.fixture(scope="session")
+def judged(server, emoji, tmp_path_factory) -> tuple[str, Path]:
+    """A store with forty pictures; the folder has three questions, and their judgements."""
+    folder = tmp_path_factory.mktemp("judged")
+    (folder / "items").mkdir()
+    lines = (emoji / "metadata.jsonl").read_text().splitlines()[::17]
+    with (folder / "items" / "metadata.jsonl").open("w") as table:
+        for line in lines:
+            fields = json.loads(line)
+            name = Path(fields["file_name"]).name
+            shutil.copy(emoji / fields["file_name"], folder / "items" / name)
+            table.write(json.dumps({**fields, "file_name": name}) + "\n")
+    first = json.loads(lines[0])
+    image = {"query_id": "picture", "image": f"items/{Path(first['file_name']).name}"}
+    queries = [
+        {"query_id": "name", "text": first["captions"][0]},
+        {"query_id": "nothing", "text": "a query without a relevant item"},
+        image,
+    ]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(each) + "\n" for each in queries))
+    own = Path(first["file_name"]).name
+    (folder / "qrels.txt").write_text(
+        f"name 0 {own} 1\nname 0 elsewhere.png 1\nnothing 0 {own} 0\npicture 0 {own} 1\n"
+    )
+    uri = server or str(folder / "store.db")
+    with contextlib.chdir(folder):
+        ingest(folder / "items", uri=uri, dataset="judged")
+    return uri, folder
+
+
+def test_judged_queries_go_through_every_fusion_mode(judged):
+    uri, folder = judged
+    options = EvaluateOptions(
+        queries=folder / "queries.jsonl", qrels=folder / "qrels.txt", cuts=(1, 5), depth=5
+    )
+    found = evaluate("judged", uri=uri, options=options)
+    lists = ("image", "text", *FUSION_MODES)
+    assert [(run.direction, run.fusion, run.index) for run in found.runs] == [
+        (direction, fusion, index)
+        for direction in ("text_to_item", "image_to_item")
+        for fusion in lists
+        for index in ("IVF_FLAT", "exact")
+    ]
+    assert found.remarks == [
+        "1 of 3 queries have no relevant item: left out",
+        "1 relevant items are not in the data set, such as elsewhere.png: they count as not found",
+    ]
+    runs = {found.name_of(run): run.metrics for run in found.runs}
+    # The name is the caption of its item; the other relevant item is not there.
+    assert runs["text_to_item-text-exact"]["success@1"] == 1
+    assert runs["text_to_item-text-exact"]["recall@5"] == 1 / 2
+    assert runs["image_to_item-image-exact"]["mrr"] == 1
+    for fusion in FUSION_MODES:
+        through = dict(runs[f"text_to_item-{fusion}-index"])
+        assert through.pop("index_recall@5") == through.pop("index_recall@1") == 1
+        assert through == runs[f"text_to_item-{fusion}-exact"]
+
+
+def test_the_ranking_through_the_index_is_that_of_a_search(judged):
+    uri, folder = judged
+    [query, _, _] = read_queries(folder / "queries.jsonl")
+    with Connection(uri) as connection:
+        opened = open_dataset(connection, "judged")
+        space = Space(opened)
+        with read_stored(opened) as stored:
+            asked = [query.query]
+            ranked = rankings(
+                space.lists, asked, encode(space, asked), stored.item_ids, ["pnorm"], 10
+            )
+            names = [stored.item_ids[number] for number in ranked["pnorm"][0]]
+    with SearchClient(uri, "judged") as client:
+        assert names == [hit.item_id for hit in client.search_many(asked, fusion="pnorm")[0]]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mm_milvus.errors import QueryError
-from mm_milvus.evaluate.judged import JudgedQuery, read_qrels, read_queries
+from mm_milvus.evaluate.judged import read_qrels, read_queries
+from mm_milvus.search import Query
 
 
 @pytest.fixture
@@ -21,14 +22,20 @@ def written(tmp_path):
 def test_queries_ask_with_a_text_an_image_or_both(written, tmp_path):
     path = written(
         '{"query_id": "a", "text": "red dress"}\n\n'
-        '{"query_id": 7, "image": "pictures/dress.png", "extra": 1}\n'
-        '{"query_id": "c", "text": "in blue", "image": "dress.png"}\n'
+        '{"query_id": 7, "image": "pictures/dress.png"}\n'
+        '{"query_id": "c", "text": "in blue", "image": "dress.png", "minus": "red"}\n'
     )
-    assert read_queries(path) == [
-        JudgedQuery("a", "red dress", None),
-        JudgedQuery("7", None, tmp_path / "pictures/dress.png"),
-        JudgedQuery("c", "in blue", tmp_path / "dress.png"),
-    ]
+    text, image, both = read_queries(path)
+    assert (text.query_id, text.query, text.direction) == (
+        *("a", Query.of("red dress")),
+        "text_to_item",
+    )
+    assert (image.query_id, image.query, image.direction) == (
+        *("7", Query.of(image=tmp_path / "pictures/dress.png")),
+        "image_to_item",
+    )
+    assert both.direction == "text_and_image_to_item"
+    assert both.query.minus == ("red",)
 
 
 def test_qrels_are_those_of_trec_and_an_item_may_have_spaces(written):
@@ -40,12 +47,13 @@ def test_qrels_are_those_of_trec_and_an_item_may_have_spaces(written):
     ("text", "reason"),
     [
         ("", "holds no query"),
-        ("dress\n", ":1 is no JSON object"),
-        ("[1]\n", ":1 is no JSON object"),
-        ('{"query_id": "a"}\n', ":1 must be"),
-        ('{"text": "dress"}\n', ":1 must be"),
-        ('{"query_id": "a", "text": " "}\n', ":1 must be"),
-        ('{"query_id": true, "text": "dress"}\n', ":1 must be"),
+        ("dress\n", ":1 has no query_id"),
+        ("[1]\n", ":1 has no query_id"),
+        ('{"text": "dress"}\n', ":1 has no query_id"),
+        ('{"query_id": true, "text": "dress"}\n', ":1 has no query_id"),
+        ('{"query_id": "a"}\n', ":1: the query is empty"),
+        ('{"query_id": "a", "text": " "}\n', ":1: the query is empty"),
+        ('{"query_id": "a", "txt": "dress"}\n', ":1: .* is no query"),
         ('{"query_id": "a", "text": "b"}\n{"query_id": "a", "text": "c"}\n', ":2 repeats"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -61,6 +61,20 @@ def evaluate(
             rich_help_panel=JUDGED,
         ),
     ] = None,
+    fusion: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With queries: a way to make one list of two; repeatable; default: all.",
+            rich_help_panel=MEASURED,
+        ),
+    ] = None,
+    encoders: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a data set indexed with several: A,B; default: all.",
+            rich_help_panel=MEASURED,
+        ),
+    ] = None,
     k: Annotated[
         list[int] | None,
         typer.Option(
@@ -105,15 +119,17 @@ def evaluate(
     if compare is not None:
         print_comparison(*compare, seed=seed, as_json=as_json)
         return
+    given: dict[str, Any] = {"fusions": tuple(fusion or ()), "cuts": tuple(sorted(set(k or ())))}
     options = EvaluateOptions(
+        encoders=tuple(name.strip() for name in encoders.split(",")) if encoders else (),
         queries=queries,
         qrels=qrels,
         by=by,
-        **({"cuts": tuple(sorted(set(k)))} if k else {}),
         depth=depth,
         sample=sample,
         seed=seed,
         progress=not (no_progress or as_json),
+        **{name: value for name, value in given.items() if value},
     )
     evaluation = run(dataset, uri=uri, token=token, db_name=db_name, options=options)
     if output is not None:

@@ -2,8 +2,9 @@
 
 from mm_milvus.evaluate.compare import Comparison, Difference, compare
 from mm_milvus.evaluate.files import write_evaluation
+from mm_milvus.evaluate.options import EvaluateOptions
 from mm_milvus.evaluate.results import Evaluation, Run
-from mm_milvus.evaluate.run import EvaluateOptions, evaluate
+from mm_milvus.evaluate.run import evaluate
 
 __all__ = [
     "Comparison",

@@ -60,12 +60,14 @@ def nearest(
 
     rows  of each document, by its number, the row of vectors (n, dim)
     """
+    # In double precision equal vectors score alike, wherever they lie.
+    asked = queries.astype(np.float64)
     found = [np.empty((len(queries), 0), dtype=np.int64)]
     for start in range(0, len(rows), BLOCK_ROWS):
         numbers = np.arange(start, min(start + BLOCK_ROWS, len(rows)))
-        block = vectors[rows[numbers]].T
+        block = vectors[rows[numbers]].T.astype(np.float64)
         parts = [
-            best(pack(queries[first : first + BLOCK_QUERIES] @ block, numbers), count)
+            best(pack(asked[first : first + BLOCK_QUERIES] @ block, numbers), count)
             for first in range(0, len(queries), BLOCK_QUERIES)
         ]
         found = [best(np.concatenate([*found, np.concatenate(parts)], axis=1), count)]

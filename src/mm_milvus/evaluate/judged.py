@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mm_milvus.errors import QueryError
+from mm_milvus.search.query import ImageQuery, Query
 
 Qrels = dict[str, dict[str, int]]
 """For each query_id the judged item_ids and their grades; 0 or less: not relevant."""
@@ -15,17 +16,29 @@ Qrels = dict[str, dict[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class JudgedQuery:
-    """A question with judgements: a text, an image, or both."""
+    """A question with judgements."""
 
     query_id: str
-    text: str | None
-    image: Path | None
+    query: Query
+
+    @property
+    def direction(self) -> str:
+        """What searches the items: text_to_item, image_to_item, text_and_image_to_item."""
+        parts = {"text": self.query.texts, "image": self.query.images, "item": self.query.like}
+        return "_and_".join(name for name, part in parts.items() if part) + "_to_item"
+
+    @property
+    def shown(self) -> str:
+        """The question in one line."""
+        query = self.query
+        return " + ".join([*query.texts, *map(str, query.images), *query.like])
 
 
 def read_queries(path: Path) -> list[JudgedQuery]:
     """The queries of a file of JSON lines: `{"query_id": "1", "text": "red dress"}`.
 
-    `image` is a path, relative to the file. Raises `QueryError` that names the line.
+    Beside its query_id a line has what `Query.from_dict` takes; an image's path is relative to
+    the file. Raises `QueryError` that names the line.
     """
     queries: dict[str, JudgedQuery] = {}
     for number, line in _lines(path):
@@ -59,18 +72,24 @@ def read_qrels(path: Path) -> Qrels:
 
 
 def _query(path: Path, number: int, line: str) -> JudgedQuery:
-    expected = 'must be: {"query_id": ..., "text": ...} or {"query_id": ..., "image": ...}'
+    expected = 'write {"query_id": ..., "text": ...} or {"query_id": ..., "image": ...}'
     try:
         fields = json.loads(line)
-        query_id, text, image = (fields.get(name) for name in ("query_id", "text", "image"))
-    except (ValueError, AttributeError) as error:
-        raise QueryError(f"{path}:{number} is no JSON object, and {expected}") from error
-    if isinstance(query_id, int) and not isinstance(query_id, bool):
-        query_id = str(query_id)
-    known = all(each is None or (isinstance(each, str) and each.strip()) for each in (text, image))
-    if not isinstance(query_id, str) or not known or (text is None and image is None):
-        raise QueryError(f"{path}:{number} {expected}")
-    return JudgedQuery(query_id, text, None if image is None else path.parent / image)
+        query_id = fields.pop("query_id")
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise QueryError(f"{path}:{number} has no query_id: {expected}") from error
+    if isinstance(query_id, bool) or not isinstance(query_id, str | int):
+        raise QueryError(f"{path}:{number} has no query_id that is a string: {expected}")
+    try:
+        query = Query.from_dict(fields)
+    except QueryError as error:
+        raise QueryError(f"{path}:{number}: {error}") from error
+    images = tuple(_beside(path, image) for image in query.images)
+    return JudgedQuery(str(query_id), replace(query, images=images))
+
+
+def _beside(path: Path, image: ImageQuery) -> ImageQuery:
+    return path.parent / image if isinstance(image, str) and "://" not in image else image
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -92,6 +92,21 @@ def index_recall(
     }
 
 
+def shared(
+    found: Sequence[NDArray[np.int64]], exact: Sequence[NDArray[np.int64]], cuts: Sequence[int]
+) -> dict[str, Values]:
+    """The same of fused rankings, whose scores depend on what else was found: by document."""
+    return {
+        f"index_recall@{k}": np.array(
+            [
+                len(np.intersect1d(f[:k], e[:k])) / len(e[:k]) if len(e) else 1.0
+                for f, e in zip(found, exact, strict=True)
+            ]
+        )
+        for k in cuts
+    }
+
+
 def _overlap(found: NDArray[np.float64], exact: NDArray[np.float64]) -> float:
     if not len(exact):
         return 1.0

@@ -78,11 +78,11 @@ class Evaluation:
 
     dataset: str
     encoders: list[str]
-    items: int
-    captions: int
     depth: int
     cuts: tuple[int, ...]
     seed: int
+    items: int = 0
+    captions: int = 0
     runs: list[Run] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
