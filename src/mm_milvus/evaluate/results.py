@@ -99,7 +99,7 @@ class Evaluation:
         return "-".join(filter(None, parts))
 
     def chief_metrics(self) -> list[str]:
-        """Those that a small table has room for."""
+        """Those that a small table has room for; not every run has the last."""
         least, most = min(self.cuts), max(self.cuts)
         cut = dict.fromkeys((f"recall@{least}", f"recall@{most}"))
         return [*cut, f"ndcg@{most}", "mrr", "map", MEDIAN_RANK, f"index_recall@{most}"]

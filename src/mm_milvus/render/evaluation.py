@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from html import escape
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from mm_milvus.render.style import CSS
 HARDEST = 15
 """So many of the queries that fared worst are listed."""
 
-ROW, LEFT, WIDTH, RIGHT = 26, 190, 640, 70
+ROW, LEFT, WIDTH, RIGHT = 30, 190, 800, 70
 """Of the drawing, in its own units: a row's height, the room for names, axis and figures."""
 
 TICKS = 5
@@ -26,23 +25,28 @@ LEAST_SPAN = 0.001
 MORE_CSS = """\
 section { margin-top: 36px; }
 h2 { font-size: 20px; font-weight: 650; letter-spacing: -.01em; }
-section > p { color: var(--faint); margin: 2px 0 12px; }
+section > p, .sheet + p { color: var(--faint); margin: 2px 0 12px; }
+.sheet + p { margin-top: 8px; font-size: 13px; }
 .sheet {
   background: var(--card); border: 1px solid var(--line); border-radius: 14px;
   box-shadow: var(--shade); padding: 14px 18px; margin-top: 12px; overflow-x: auto;
 }
-svg { display: block; width: 100%; max-width: 900px; height: auto; }
+svg { display: block; width: 100%; height: auto; }
 svg text { fill: var(--ink); font-size: 13px; font-variant-numeric: tabular-nums; }
-svg .tick, svg .axis { fill: var(--faint); font-size: 11.5px; }
+svg .tick { fill: var(--faint); font-size: 11.5px; }
 svg line { stroke: var(--line); }
 svg .span { stroke: var(--accent); stroke-width: 2.5; stroke-linecap: round; opacity: .45; }
-svg .dot { fill: var(--accent); }
-svg .exact { opacity: .55; }
+svg circle { fill: var(--accent); stroke: var(--accent); stroke-width: 1.5; }
+svg .exact circle { fill: var(--card); }
+svg .exact .span { opacity: .2; }
 .figures { margin: 0; font-size: 13px; font-variant-numeric: tabular-nums; }
 .figures th, .figures td {
   width: auto; padding: 5px 10px; text-align: right; white-space: nowrap; overflow-wrap: normal;
 }
 .figures th:first-child, .figures td:first-child { text-align: left; padding-left: 0; }
+.figures th:first-child, .figures td:first-child {
+  position: sticky; left: -18px; background: var(--card);
+}
 .figures tbody tr { border-top: 1px solid var(--line); }
 .figures small { display: block; color: var(--faint); font-size: 11px; }
 .figures b { color: var(--accent); }
@@ -50,7 +54,7 @@ svg .exact { opacity: .55; }
 
 
 def write_report(path: Path, evaluation: Evaluation) -> None:
-    """Write a page with a drawing and a table for each direction, and its hardest queries.
+    """Write a page with a drawing, and for each direction a table and its hardest queries.
 
     Raises `OSError` when the file cannot be written.
     """
@@ -79,8 +83,11 @@ def _page(evaluation: Evaluation) -> Iterator[str]:
         f'<h1 dir="auto">{title}</h1><p class="count">{escape(" · ".join(facts))}</p>{remarks}'
         "</div></header>\n<main>\n"
     )
-    for direction, runs in groupby(evaluation.runs, key=lambda run: run.direction):
-        yield _section(direction, list(runs), evaluation)
+    yield f'<div class="sheet">{_drawing(evaluation)}</div>\n'
+    yield "<p>Means with their 95 % intervals; dots are through the index, rings exact.</p>\n"
+    for direction in dict.fromkeys(run.direction for run in evaluation.runs):
+        runs = [run for run in evaluation.runs if run.direction == direction]
+        yield _section(direction, runs, evaluation)
     yield "</main>\n</body>\n</html>\n"
 
 
@@ -90,53 +97,54 @@ def _section(direction: str, runs: Sequence[Run], evaluation: Evaluation) -> str
     asked = "1 query" if queries == 1 else f"{queries:,} queries"
     return (
         f"<section><h2>{escape(_words(direction).capitalize())}</h2>"
-        f"<p>{asked}; means with their 95 % intervals</p>"
-        f'<div class="sheet">{_drawing(runs, metric, evaluation)}</div>'
+        f"<p>{asked}</p>"
         f'<div class="sheet">{_table(runs, evaluation)}</div>'
         f"{_hardest(_best(runs, metric), evaluation)}</section>\n"
     )
 
 
-def _drawing(runs: Sequence[Run], metric: str, evaluation: Evaluation) -> str:
-    """A dot a run on the axis of the metric, with its interval."""
-    spans = [run.intervals[metric] for run in runs]
-    low = min(float(span[0] or 0) for span in spans)
-    high = max(float(span[1] or 0) for span in spans)
-    step = _step(high - low)
-    low = step * math.floor(low / step)
-    high = max(step * math.ceil(high / step), low + step)
-    height = ROW * (len(runs) + 1)
+def _drawing(evaluation: Evaluation) -> str:
+    """On the axis of nDCG a dot for each run with its interval; a ring is the exact one."""
+    runs, metric = evaluation.runs, f"ndcg@{max(evaluation.cuts)}"
+    several = len({run.direction for run in runs}) > 1
+    rows: dict[str, list[Run]] = {}
+    for run in runs:
+        direction = _words(run.direction) if several else ""
+        name = " · ".join(filter(None, (direction, _way(run, evaluation))))
+        rows.setdefault(name, []).append(run)
+    ends = [float(end or 0) for run in runs for end in run.intervals[metric]]
+    step = _step(max(ends) - min(ends))
+    low = step * math.floor(min(ends) / step)
+    high = max(step * math.ceil(max(ends) / step), low + step)
+    height = ROW * (len(rows) + 1)
 
-    def x(value: float) -> float:
-        return LEFT + WIDTH * (value - low) / (high - low)
+    def x(value: float | None) -> str:
+        return f"{LEFT + WIDTH * (float(value or 0) - low) / (high - low):.1f}"
 
     parts = [
-        f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="4" y2="{height - ROW + 4}"/>'
-        f'<text class="tick" x="{x(tick):.1f}" y="{height - 6}" text-anchor="middle">'
-        f"{tick:.3g}</text>"
-        for tick in np.arange(low, high + step / 2, step)
+        f'<line x1="{x(tick)}" x2="{x(tick)}" y1="4" y2="{height - ROW + 4}"/>'
+        f'<text class="tick" x="{x(tick)}" y="{height - 6}" text-anchor="middle">{tick:.3g}</text>'
+        for tick in np.arange(low, high + step / 2, step).tolist()
     ]
-    for number, (run, span) in enumerate(zip(runs, spans, strict=True)):
-        y = ROW * number + ROW / 2 + 2
-        value = float(run.metrics[metric] or 0)
-        kind = "exact" if run.index == EXACT else "index"
-        parts.append(
-            f'<text x="{LEFT - 14}" y="{y + 4:.0f}" text-anchor="end">'
-            f"{escape(_name(run, evaluation))}</text>"
-            f'<g class="{kind}"><line class="span" x1="{x(float(span[0] or 0)):.1f}" '
-            f'x2="{x(float(span[1] or 0)):.1f}" y1="{y}" y2="{y}"/>'
-            f'<circle class="dot" cx="{x(value):.1f}" cy="{y}" r="5"/></g>'
-            f'<text x="{LEFT + WIDTH + 14}" y="{y + 4:.0f}">{value:.3f}</text>'
-        )
+    for number, (name, pair) in enumerate(rows.items()):
+        y = ROW * number + ROW // 2
+        parts.append(f'<text x="{LEFT - 14}" y="{y + 6}" text-anchor="end">{escape(name)}</text>')
+        for run in pair:
+            kind, at = ("exact", y + 6) if run.index == EXACT else ("index", y)
+            start, end = run.intervals[metric]
+            parts.append(
+                f'<g class="{kind}"><line class="span" x1="{x(start)}" x2="{x(end)}" y1="{at}" '
+                f'y2="{at}"/><circle cx="{x(run.metrics[metric])}" cy="{at}" r="4.5"/></g>'
+            )
+        shown = pair[0].shown(metric)
+        parts.append(f'<text x="{LEFT + WIDTH + 14}" y="{y + 6}">{shown}</text>')
     parts.append(
-        f'<text class="axis" x="{LEFT - 14}" y="{height - 6}" text-anchor="end">'
+        f'<text class="tick" x="{LEFT - 28}" y="{height - 6}" text-anchor="end">'
         f"{escape(_heading(metric))}</text>"
     )
     label = escape(f"{_heading(metric)} of {len(runs)} runs")
-    size = LEFT + WIDTH + RIGHT
-    return (
-        f'<svg role="img" aria-label="{label}" viewBox="0 0 {size} {height}">{"".join(parts)}</svg>'
-    )
+    size, drawing = LEFT + WIDTH + RIGHT, "".join(parts)
+    return f'<svg role="img" aria-label="{label}" viewBox="0 0 {size} {height}">{drawing}</svg>'
 
 
 def _step(span: float) -> float:
@@ -146,7 +154,8 @@ def _step(span: float) -> float:
 
 
 def _table(runs: Sequence[Run], evaluation: Evaluation) -> str:
-    metrics = list(dict.fromkeys(name for run in runs for name in run.metrics))
+    metrics = dict.fromkeys(evaluation.chief_metrics())
+    metrics |= dict.fromkeys(name for run in runs for name in run.metrics)
     head = "".join(f"<th>{escape(_heading(name))}</th>" for name in metrics)
     best = {name: _best_value(runs, name) for name in metrics}
     rows = []
@@ -208,8 +217,13 @@ def _rank(value: float, depth: int) -> str:
 
 def _name(run: Run, evaluation: Evaluation) -> str:
     """What tells a run from the others of its direction."""
-    parts = [run.encoder] if len(evaluation.encoders) > 1 else []
-    return " · ".join([*parts, *([run.fusion] if run.fusion else []), run.index])
+    return " · ".join(filter(None, (_way(run, evaluation), run.index)))
+
+
+def _way(run: Run, evaluation: Evaluation) -> str:
+    """A run's name but for the index."""
+    encoder = run.encoder if len(evaluation.encoders) > 1 else None
+    return " · ".join(filter(None, (encoder, run.fusion)))
 
 
 def _words(name: str) -> str:
