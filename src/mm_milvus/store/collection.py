@@ -15,7 +15,7 @@ from mm_milvus.errors import QueryError
 from mm_milvus.schema import Field, Modality
 from mm_milvus.store import rows as row_rules
 from mm_milvus.store.connection import CALL_TIMEOUT_S, Connection, first
-from mm_milvus.store.index import index_params
+from mm_milvus.store.index import index_params, load
 from mm_milvus.store.manifest import Manifest, read_manifest
 from mm_milvus.store.rows import MAX_BYTES, MAX_COLUMN_BYTES, Row
 
@@ -81,7 +81,8 @@ class Collection:
             self.create(manifest, expected_rows)
             return
         with self.connection.explained(f"cannot load collection {self.name}"):
-            self.client.load_collection(self.name)
+            rows = manifest.rows.get(self.modality, expected_rows)
+            load(self.client, self.name, manifest, rows, embedded=self.connection.embedded)
 
     def drop(self) -> None:
         """Delete the collection and all that is in it."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pymilvus import MilvusClient
+from pymilvus.exceptions import MilvusException
 from pymilvus.milvus_client import IndexParams
 
 from mm_milvus.schema import Field
@@ -95,6 +96,23 @@ def index_params(client: MilvusClient, manifest: Manifest, rows: int) -> IndexPa
         params={"params": build},
     )
     return params
+
+
+def load(client: MilvusClient, name: str, manifest: Manifest, rows: int, *, embedded: bool) -> None:
+    """Make a collection searchable, whatever became of its index when a process was killed."""
+    field, params = Field.EMBEDDING.value, index_params(client, manifest, rows)
+    if not client.list_indexes(name, field):
+        client.create_index(name, params)
+    try:
+        client.load_collection(name)
+    except MilvusException:
+        if not embedded:
+            raise
+        # Milvus Lite writes index files in place: a kill leaves half of one behind, and no load
+        # succeeds until it is gone. The vectors themselves are elsewhere.
+        client.drop_index(name, field)
+        client.create_index(name, params)
+        client.load_collection(name)
 
 
 def is_stale(built: dict[str, int], wanted: dict[str, int]) -> bool:

@@ -1,0 +1,78 @@
+"""A data set that changes, and whether a store holds exactly it."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+from PIL import Image
+
+from mm_milvus import IngestOptions, IngestReport, VerifyOptions, ingest, verify
+from mm_milvus.keys import caption_key, content_hash, image_key
+from mm_milvus.store import Connection, open_dataset
+from plain_encoder import PlainEncoder
+
+WORDS = ["red", "green", "blue", "dress", "shoe", "hat", "cat", "dog", "bird", "tree"]
+
+
+class Changing:
+    """Tiny pictures with zero to three captions each, in a folder; `change` makes it another."""
+
+    def __init__(self, folder: Path, seed: int, most: int = 200) -> None:
+        self.folder = folder / "pictures"
+        self.random = random.Random(seed)
+        self.most = most
+
+    def change(self) -> None:
+        """Other items, some of them the same; some captions more, less or other."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir()
+        rows = []
+        for number in self.random.sample(range(self.most), self.random.randint(20, self.most)):
+            name = f"{number:04}.png"
+            colour = (number, 40 * self.random.randrange(3), 99)
+            Image.new("RGB", (8, 8), colour).save(self.folder / name)
+            captions = self.random.sample(WORDS, self.random.choice((0, 1, 1, 2, 3)))
+            row = {"file_name": name, "captions": captions, "price": self.random.randrange(3)}
+            rows.append(json.dumps(row))
+        (self.folder / "metadata.jsonl").write_text("\n".join(rows))
+
+    def ingest(self, uri: str, dataset: str) -> IngestReport:
+        """A run that makes the store the same as the folder, if nothing ends it."""
+        options = IngestOptions(prune=True, batch_size=8)
+        return ingest(self.folder, uri=uri, dataset=dataset, model=PlainEncoder(), options=options)
+
+    def rows(self) -> dict[str, tuple[str, str, str | None]]:
+        """What must be stored: item, content hash and caption by primary key."""
+        rows = {}
+        for line in (self.folder / "metadata.jsonl").read_text().splitlines():
+            row = json.loads(line)
+            name = row["file_name"]
+            digest = content_hash((self.folder / name).read_bytes())
+            rows[image_key(name)] = (name, digest, None)
+            for number, caption in enumerate(row["captions"]):
+                rows[caption_key(name, number)] = (name, content_hash(caption), caption)
+        return rows
+
+    def check(self, uri: str, dataset: str) -> None:
+        """Assert that exactly these rows are stored, each once, under its own vector."""
+        expected = self.rows()
+        with Connection(uri) as connection:
+            store = open_dataset(connection, dataset)
+            stored = {}
+            for collection in store.collections:
+                keys = [key for batch in collection.scan() for key, _ in batch]
+                assert len(keys) == len({*keys}) == collection.count()
+                stored |= {
+                    row.id: (row.item_id, row.content_hash, row.caption)
+                    for row in collection.rows(keys)
+                }
+        assert stored == expected
+        options = VerifyOptions(sample=len(expected))
+        report = verify(
+            self.folder, uri=uri, dataset=dataset, encoder=PlainEncoder(), options=options
+        )
+        assert report.healthy, report.examples
+        assert report.sampled == len(expected)
