@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import random
 import struct
 import subprocess
 import sys
+import time
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -297,6 +299,18 @@ def test_a_bad_file_is_refused_with_the_reason(data, reason):
         decode(data)
 
 
+def scans(count: int) -> bytes:
+    """A progressive JPEG whose last scan is there so many times more."""
+    *head, last = saved(Image.new("L", (64, 64), 99), "JPEG", progressive=True).split(b"\xff\xda")
+    return b"\xff\xda".join([*head, *[last[:-2]] * count]) + b"\xff\xd9"
+
+
+def test_scans_without_end_are_refused():
+    assert pixel(scans(50)) == (99, 99, 99)
+    with pytest.raises(ImageError, match=r"^has 50,0\d\d scans, over the limit of 100$"):
+        decode(scans(50_000))
+
+
 def test_a_file_over_the_limit_of_bytes_is_refused(monkeypatch):
     data = saved(noise(64, 64), "BMP")
     monkeypatch.setattr(images, "MAX_BYTES", len(data))
@@ -455,6 +469,51 @@ SEEDS = [
 ]
 
 
+DECODE_S = 5
+"""Far more than any of these small files takes; a hang takes longer."""
+
+
+def check_refusal(data: bytes, exact: bool) -> None:
+    """Pixels, or an error with its reason, within the time."""
+    start = time.monotonic()
+    try:
+        pixels = load_pixels(data, SQUASH, exact=exact)
+    except ImageError as error:
+        reason = str(error)
+        assert reason
+        assert reason.isprintable()
+    else:
+        assert pixels.shape == (160, 160, 3)
+    assert time.monotonic() - start < DECODE_S
+
+
+@pytest.mark.slow
+def test_ten_thousand_mutated_files():
+    """Bytes flipped, cut out, doubled, and swapped between files of different formats."""
+    chance = random.Random(0)
+    for number in range(10_000):
+        data = bytearray(chance.choice(SEEDS))
+        for _ in range(chance.randint(1, 8)):
+            start, end = sorted(chance.randrange(len(data) + 1) for _ in range(2))
+            other = chance.choice(SEEDS)
+            match chance.randrange(6):
+                case 0 | 1:
+                    data[start : start + 1] = bytes([chance.randrange(256)])
+                case 2:
+                    data[start : start + 4] = chance.choice(
+                        (b"\xff" * 4, bytes(4), b"\x7f\xff\xff\xff")
+                    )
+                case 3:
+                    del data[start : min(end, start + 40)]
+                case 4:
+                    data[start:start] = data[start : min(end, start + 200)]
+                case 5:
+                    place = chance.randrange(len(other))
+                    data[start : start + 30] = other[place : place + 30]
+            data = data or bytearray(b"x")
+        check_refusal(bytes(data), exact=bool(number % 2))
+
+
 @settings(max_examples=500, deadline=None, derandomize=True)
 @given(
     st.sampled_from(SEEDS),
@@ -469,15 +528,7 @@ def test_only_image_errors_come_out_of_a_damaged_file(seed, anywhere, in_header,
         data[int(place * (len(data) - 1))] = value
     for place, value in in_header:
         data[place % len(data)] = value
-    try:
-        pixels = load_pixels(bytes(data), SQUASH, exact=exact)
-    except ImageError as error:
-        reason = str(error)
-    else:
-        reason = "none"
-        assert pixels.shape == (160, 160, 3)
-    assert reason
-    assert reason.isprintable()
+    check_refusal(bytes(data), exact)
 
 
 STARTS = [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"II*\0", b"RIFF0000WEBP"]

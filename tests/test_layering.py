@@ -13,6 +13,8 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 BELOW = {
     *("errors", "schema", "keys", "images", "filters"),
     *("sources", "encoders", "embeddings", "store", "zeroshot"),
+    *("errors", "schema", "keys", "images", "jpeg", "filters"),
+    *("sources", "encoders", "embeddings", "store"),
 }
 """The layers that know nothing of what is made of them."""
 

@@ -16,6 +16,7 @@ from PIL import ExifTags, Image
 from PIL.ImageFile import ImageFile
 
 from mm_milvus.errors import ImageError
+from mm_milvus.jpeg import check_scans, scale_down
 
 Resample = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
 
@@ -123,9 +124,10 @@ def _read(data: bytes, at_least: int | None) -> _Picture:
     if len(data) > MAX_BYTES:
         raise ImageError(f"has {len(data):,} bytes, over the limit of {MAX_BYTES:,}")
     try:
+        check_scans(data)
         image = _open(data)
         _check_size(image)
-        reduced = _scale_down(image, at_least)
+        reduced = scale_down(image, at_least)
         image.load()
         width, height = reduced or image.size
         return _upright(_Picture(_to_rgb(image), width, height), _orientation(image))
@@ -175,12 +177,6 @@ def _check_size(image: Image.Image) -> None:
         raise ImageError(f"has {width * height:,} pixels, over the limit of {MAX_PIXELS:,}")
     if max(width, height) > MAX_SIDE:
         raise ImageError(f"is {width:,} x {height:,}, over the limit of {MAX_SIDE:,} a side")
-
-
-def _scale_down(image: ImageFile, at_least: int | None) -> tuple[float, float] | None:
-    """Let a JPEG be decoded smaller; then, the picture's width and height in what that gives."""
-    drafted = image.draft(None, (at_least, at_least)) if at_least else None
-    return drafted[1][2:] if drafted else None
 
 
 def _orientation(image: Image.Image) -> int:
