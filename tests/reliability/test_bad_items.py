@@ -1,0 +1,221 @@
+"""Whatever lies in a folder: the good is stored, and the bad is told with its reason."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import struct
+import tempfile
+import threading
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from changing import Changing
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from killing import PROCESSES
+from PIL import Image, ImageCms
+
+from mm_milvus import SourceError, SourceOptions, ingest, verify
+from mm_milvus.sources import open_source
+from mm_milvus.store import Connection, open_dataset
+from plain_encoder import PlainEncoder
+
+pytestmark = pytest.mark.engines("lite")
+
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")
+NOBODY = 65_534
+
+
+def saved(kind: str, mode: str = "RGB", **options: object) -> bytes:
+    values = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(values).convert(mode).save(file, kind, **options)
+    return file.getvalue()
+
+
+def bomb(side: int) -> bytes:
+    """A PNG of some bytes that says it has so many pixels a side."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        check = zlib.crc32(name + body)
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", check)
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"0"))
+
+
+def good_files() -> dict[str, bytes]:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    deep = io.BytesIO()
+    Image.fromarray(np.full((9, 9), 40_000, np.uint16)).save(deep, "PNG")
+    frames = {"save_all": True, "append_images": [Image.new("RGB", (30, 40))]}
+    return {
+        "a png.jpg": saved("PNG"),
+        "exif.jpg": saved("JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff"),
+        "cmyk.jpg": saved("JPEG", "CMYK", icc_profile=profile),
+        "deep.png": deep.getvalue(),
+        "animated.gif": saved("GIF", **frames),
+        "animated.webp": saved("WEBP", **frames),
+        "with\nnewline\tand tab.png": saved("PNG"),
+        "👗🏳️‍🌈 é 日本 \u202e.png": saved("PNG"),
+        "'quo\"tes' $(x) %s {}.png": saved("PNG"),
+        "n" * 251 + ".png": saved("PNG"),
+    }
+
+
+def bad_files() -> dict[str, tuple[bytes, str]]:
+    """By name the content, and a part of the reason."""
+    *head, last = saved("JPEG", "L", progressive=True).split(b"\xff\xda")
+    endless = b"\xff\xda".join([*head, *[last[:-2]] * 5000]) + b"\xff\xd9"
+    cut = {
+        f"{kind} {tenth}.{kind.lower()}": (data[: len(data) * tenth // 10], "")
+        for kind, data in ((kind, saved(kind)) for kind in FORMATS)
+        for tenth in range(10)
+    }
+    return cut | {
+        "html.jpg": (b"<!DOCTYPE html><p>Not found", "is not an image"),
+        "zeros.png": (bytes(999), "is not an image"),
+        "text.png": ("日本".encode(), "is not an image"),
+        "bomb.png": (bomb(60_000), "over the limit"),
+        "endless.jpg": (endless, "scans, over the limit"),
+    }
+
+
+def rejects(dataset: str) -> dict[str, str]:
+    lines = Path(f"{dataset}.rejects.jsonl").read_text().splitlines()
+    told = map(json.loads, lines)
+    return {each["item_id"]: each["reason"] for each in told}
+
+
+def test_a_folder_of_all_that_can_be_wrong(tmp_path, monkeypatch, uri, dataset):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    good, bad = good_files(), bad_files()
+    for name, data in good.items():
+        (folder / name).write_bytes(data)
+    for name, (data, _) in bad.items():
+        (folder / name).write_bytes(data)
+    (folder / "around").symlink_to(folder)
+    (folder / "itself.png").symlink_to("itself.png")
+    (folder / "nowhere.png").symlink_to("nowhere")
+    os.mkfifo(folder / "fifo.png")
+    (folder / "folder.png").mkdir()
+    report = ingest(folder, uri=uri, dataset=dataset, model=PlainEncoder())
+    with Connection(uri) as connection:
+        rows = open_dataset(connection, dataset).images.scan()
+        stored = {item_id for batch in rows for _, item_id in batch}
+    told = rejects(dataset)
+    whole = {name for name in bad if name.startswith(("TIFF", "BMP", "GIF"))}
+    assert good.keys() <= stored <= good.keys() | whole
+    assert stored.isdisjoint(told)
+    assert stored | told.keys() == good.keys() | bad.keys() | {
+        "itself.png", "nowhere.png", "fifo.png",
+    }  # fmt: skip
+    for name, (_, reason) in bad.items():
+        assert name in stored or reason in told[name]
+    assert all(told.values())
+    assert report.rejected == len(told)
+    assert verify(folder, dataset=dataset, uri=uri, encoder=PlainEncoder()).healthy
+
+
+def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch, uri, dataset):
+    monkeypatch.chdir(tmp_path)
+    data = Changing(tmp_path, seed=4, most=60)
+    data.change()
+    files = sorted(data.folder.glob("*.png"))
+    over = threading.Event()
+
+    def rewrite() -> None:
+        while not over.is_set():
+            for number, path in enumerate(files):
+                Image.new("RGB", (8, 8), (number, 7, 7)).save(path)
+
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    try:
+        for _ in range(3):
+            data.ingest(uri, dataset)
+    finally:
+        over.set()
+        writer.join()
+    assert data.ingest(uri, dataset).rejected == 0
+    data.check(uri, dataset)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become nobody")
+def test_a_file_without_permission_is_rejected():
+    """Root may read all: a process that has become nobody tries it."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "pictures"
+        (folder / "closed").mkdir(parents=True)
+        for name in ("a.png", "mine.png", "closed/b.png"):
+            (folder / name).write_bytes(saved("PNG"))
+        for path, mode in ((Path(place), 0o755), (folder / "mine.png", 0), (folder / "closed", 0)):
+            path.chmod(mode)
+        receiver, sender = PROCESSES.Pipe(duplex=False)
+        process = PROCESSES.Process(target=_read_as_nobody, args=(folder, sender))
+        process.start()
+        sender.close()
+        found = receiver.recv()
+        process.join()
+    assert found == {
+        "a.png": None,
+        "mine.png": "the image cannot be read: Permission denied",
+        "closed/": "the folder cannot be read: Permission denied",
+    }
+
+
+def _read_as_nobody(folder: Path, sender: Any) -> None:
+    os.setgroups([])
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+    rows = [row for batch in open_source(folder).batches() for row in batch.to_pylist()]
+    sender.send({row["item_id"]: row["rejected"] for row in rows})
+
+
+CELLS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=20),
+    st.sampled_from(["a.png", "./a.png", "../a.png", "/etc/passwd", "b.png", "file:///etc/hosts"]),
+    st.lists(st.text(max_size=5), max_size=3),
+    st.dictionaries(st.text(max_size=5), st.integers(), max_size=2),
+)
+ROWS = st.lists(
+    st.dictionaries(st.sampled_from(["image", "text", "id", "price", "x\n"]), CELLS, max_size=5),
+    max_size=8,
+)
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(ROWS, st.sampled_from([None, "id"]), st.binary(max_size=20))
+def test_a_table_of_anything_gives_items_or_reasons(tmp_path, rows, id_column, tail):
+    """Every row is an item, or is told why not; adjacent rows of an image may be one."""
+    (tmp_path / "a.png").write_bytes(b"x")
+    lines = [json.dumps(row).encode() for row in rows]
+    (tmp_path / "t.jsonl").write_bytes(b"\n".join([*lines, tail]))
+    try:
+        source = open_source(tmp_path / "t.jsonl", SourceOptions(id_column=id_column))
+    except SourceError:
+        return
+    items = [row for batch in source.batches() for row in batch.to_pylist()]
+    kept = [row["item_id"] for row in items if row["rejected"] is None]
+    assert len(kept) == len({*kept})
+    for row in items:
+        assert row["item_id"]
+        assert (row["image"] is None) == (row["rejected"] is not None)
+        assert row["rejected"] is None or row["rejected"].strip()
+        assert row["image"] in (None, b"x")
