@@ -21,25 +21,64 @@ LOGS = ("milvus-stderr.log", "milvus-stdout.log")
 LOG_TAIL = 2000
 
 
+class Server:
+    """A server whose data lies in a folder: it can be killed, and started again on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._ports = free_ports(3)
+        self.uri = f"http://127.0.0.1:{self._ports[0]}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        proxy, etcd, peer = self._ports
+        program = Path(sys.executable).parent / "milvus-server"
+        with (self.folder / "server.log").open("a") as output:
+            self._process = subprocess.Popen(
+                [
+                    program,
+                    "--data",
+                    self.folder,
+                    "--proxy-port",
+                    f"{proxy}",
+                    "--etcd-port",
+                    f"{etcd}",
+                ],
+                env=os.environ | {"ETCD_CONFIG_PATH": str(etcd_config(self.folder, etcd, peer))},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            wait_until_ready(self.uri, self._process, self.folder / "logs")
+        except RuntimeError:
+            self.stop()
+            raise
+
+    def kill(self) -> None:
+        """Signal 9, to the wrapper and to all of the server."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        """Let the wrapper end its server; failing that, kill both."""
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
 @contextmanager
 def milvus_server(folder: Path) -> Iterator[str]:
     """The URI of a fresh server whose data lies in the folder."""
-    proxy, etcd, peer = free_ports(3)
-    program = Path(sys.executable).parent / "milvus-server"
-    with (folder / "server.log").open("w") as output:
-        process = subprocess.Popen(
-            [program, "--data", folder, "--proxy-port", str(proxy), "--etcd-port", str(etcd)],
-            env=os.environ | {"ETCD_CONFIG_PATH": str(etcd_config(folder, etcd, peer))},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            uri = f"http://127.0.0.1:{proxy}"
-            wait_until_ready(uri, process, folder / "logs")
-            yield uri
-        finally:
-            stop(process)
+    server = Server(folder)
+    server.start()
+    try:
+        yield server.uri
+    finally:
+        server.stop()
 
 
 def free_ports(count: int) -> list[int]:
@@ -83,13 +122,3 @@ def wait_until_ready(uri: str, process: subprocess.Popen[bytes], logs: Path) -> 
     raise RuntimeError(
         "\n".join([f"Milvus at {uri} did not get ready; its logs end with:", *tails])
     )
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """Lets the wrapper end its server; failing that, kills both."""
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

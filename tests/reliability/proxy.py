@@ -1,0 +1,87 @@
+"""A TCP proxy whose line can be cut, delayed and reset."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
+
+READ_BYTES = 4096
+POLL_S = 0.05
+RESET = struct.pack("ii", 1, 0)
+"""Linger for no time: closing sends a reset, and not the end of the stream."""
+
+
+class Proxy:
+    """Passes bytes on to a server, until it is told otherwise.
+
+    delay_s  how long each piece of at most 4 KiB waits
+    held     while set, nothing passes, and nobody is told: as when a cable is pulled
+    """
+
+    def __init__(self, uri: str) -> None:
+        place = urlsplit(uri)
+        self._server = (place.hostname, place.port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.uri = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.delay_s = 0.0
+        self.held = threading.Event()
+        self.passed = 0
+        self._cut_at: int | None = None
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def reset_after(self, count: int) -> None:
+        """Reset all connections once so many more bytes have passed."""
+        self._cut_at = self.passed + count
+
+    def reset(self) -> None:
+        """Reset all connections; new ones are taken."""
+        self._cut_at = None
+        for each in self._open:
+            with suppress(OSError):
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        self._open.clear()
+
+    def close(self) -> None:
+        """Take no connections, and reset those there are."""
+        self._listener.close()
+        self.reset()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(self._server)
+                self._open += [near, far]
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=self._pass, args=ends, daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(READ_BYTES):
+                while self.held.is_set():
+                    time.sleep(POLL_S)
+                time.sleep(self.delay_s)
+                target.sendall(data)
+                self.passed += len(data)
+                if self._cut_at is not None and self.passed >= self._cut_at:
+                    self.reset()
+        source.close()
+        target.close()
+
+
+@contextmanager
+def proxied(uri: str) -> Iterator[Proxy]:
+    """A proxy in front of the server at the URI."""
+    proxy = Proxy(uri)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
