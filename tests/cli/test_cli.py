@@ -110,6 +110,11 @@ def test_a_mistake_is_one_line_and_a_code(run, tmp_path, pictures, arguments, co
         (["a", "--where", "price<<5"], "at character 7"),
         (["a", "--filter", "price <"], "price <"),
         (["a", "--fusion", "best"], "pnorm, max"),
+        (["a", "--fusion-weights", "image"], "--fusion-weights has 'image'"),
+        (["a", "--rerank", "best"], "is no stage"),
+        (["a", "--encoders", "clip"], "indexed with compact, not with clip"),
+        (["a", "--queries", "nowhere.jsonl"], "give one or the other"),
+        (["--queries", "nowhere.jsonl"], "cannot read the queries in nowhere.jsonl"),
         (["a", "--dataset", "nobody"], "pictures"),
         (["--image", "nowhere.png"], "nowhere.png"),
     ],
@@ -227,3 +232,30 @@ def test_verify_tells_what_is_wrong_and_mends_it(run, pictures, tmp_path):
     mended = run("verify", other, "--repair", "--no-progress")
     assert mended.returncode == 0, mended.stderr
     assert "repaired: 1 missing, 8 stale\nhealthy\n" in mended.stdout
+
+
+def test_a_file_of_queries_is_answered_line_by_line(run, stored, tmp_path):
+    (tmp_path / "asked.jsonl").write_text(
+        '"sneakers"\n\n{"text": ["a cat"], "minus": "a dog", "weights": [2]}\n'
+    )
+    done = run("query", "--uri", stored, "--queries", "asked.jsonl", "--top-k", 1)
+    assert done.returncode == 0, done.stderr
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert first["query"] == {"text": ["sneakers"]}
+    assert second["query"] == {"text": ["a cat"], "minus": ["a dog"], "weights": [2]}
+    assert len(first["hits"]) == len(second["hits"]) == 1
+    (tmp_path / "asked.jsonl").write_text('"fine"\n{"video": "a.mp4"}\n')
+    done = run("query", "--uri", stored, "--queries", "asked.jsonl")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "asked.jsonl, line 2" in done.stderr
+
+
+def test_an_explanation_is_printed_and_is_json(run, stored):
+    done = run("query", "sneakers", "--uri", stored, "--explain", "--rerank", "mmr:0.8", "--json")
+    answer = json.loads(done.stdout)
+    assert answer["fusion"] == "pnorm"
+    assert set(answer["hits"][0]["lists"]) == {"image", "text"}
+    assert {"search", "complete", "rerank mmr"} <= set(answer["stages"])
+    table = run("query", "sneakers", "--uri", stored, "--explain").stdout
+    assert "fusion pnorm" in table
+    assert "candidates; encode" in table

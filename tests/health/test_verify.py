@@ -16,7 +16,7 @@ from mm_milvus.errors import QueryError, StoreError
 from mm_milvus.health import Kind
 from mm_milvus.health.sample import Places
 from mm_milvus.keys import caption_key, image_key
-from mm_milvus.store import Collection, Dataset, Row
+from mm_milvus.store import Collection, Dataset, Row, stored_rows
 from plain_encoder import PlainEncoder
 
 pytestmark = pytest.mark.engines("lite")
@@ -44,14 +44,14 @@ def contents(dataset: Dataset) -> dict[str, tuple]:
     rows = {}
     for collection in dataset.collections:
         ids = [key for batch in collection.scan() for key, _ in batch]
-        for row in collection.rows(ids):
+        for row in stored_rows(collection, ids):
             rows[row.id] = (row.item_id, row.caption, row.content_hash, row.detail_hash)
     return rows
 
 
 def change(collection: Collection, key: str, **fields: object) -> Row:
     """Write a row again with other fields."""
-    [row] = collection.rows([key])
+    [row] = stored_rows(collection, [key])
     changed = replace(row, **fields)
     collection.upsert([changed], {})
     return changed
@@ -78,7 +78,7 @@ def damage(store: Dataset) -> Counter[Kind]:
     # of the pizza's two captions, the second alone is there
     texts.delete([caption_key("pizza.png", 0)])
     # the helicopter's vector is too short, the saxophone's picture has changed
-    [helicopter] = images.rows([image_key("helicopter.png")])
+    [helicopter] = stored_rows(images, [image_key("helicopter.png")])
     change(images, helicopter.id, embedding=helicopter.embedding * np.float32(0.5))
     change(images, image_key("saxophone.png"), content_hash="0" * 32)
     # the penguin is also stored under another key
@@ -93,7 +93,7 @@ def subtle_damage(store: Dataset) -> Counter[Kind]:
     """What no ingest would notice."""
     images, texts = store.images, store.texts
     # the vectors of two pictures change places
-    [dog], [pizza] = (images.rows([image_key(name)]) for name in ("dog.png", "pizza.png"))
+    [dog], [pizza] = (stored_rows(images, [image_key(name)]) for name in ("dog.png", "pizza.png"))
     change(images, dog.id, embedding=pizza.embedding)
     change(images, pizza.id, embedding=dog.embedding)
     # a caption far behind the last, one too many, and one under somebody's key

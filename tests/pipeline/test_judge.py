@@ -17,7 +17,7 @@ from mm_milvus import IngestOptions, RunOptions, classify, ingest, moderate
 from mm_milvus.errors import QueryError, StoreError
 from mm_milvus.pipeline import findings
 from mm_milvus.pipeline.findings import Findings
-from mm_milvus.store import Connection, open_dataset
+from mm_milvus.store import Connection, open_dataset, stored_rows
 from mm_milvus.zeroshot.labels import PREDICTIONS
 
 LABELS = ["dress", "helicopter", "pizza", "dog", "saxophone", "penguin"]
@@ -158,7 +158,7 @@ class TestStore:
             stored = open_dataset(connection, dataset)
             for collection in stored.collections:
                 ids = [key for batch in collection.scan() for key, item in batch if "dog" in item]
-                for row in collection.rows(ids):
+                for row in stored_rows(collection, ids):
                     assert row.metadata["label"] == "dog"
                     assert row.metadata["tags"] == ["a"]
 

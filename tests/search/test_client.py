@@ -13,8 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mm_milvus import AsyncSearchClient, Condition, QueryError, SearchClient, StoreError, ingest
+from mm_milvus import (
+    AsyncSearchClient,
+    Condition,
+    IngestOptions,
+    QueryError,
+    SearchClient,
+    StoreError,
+    ingest,
+)
 from mm_milvus.encoders import load_encoder
+from mm_milvus.encoders.rerankers import load_reranker
 from mm_milvus.images import load_pixels
 from mm_milvus.search import FUSION_MODES, Query, parse_rerank
 from mm_milvus.search.fusion import Background, fuse_scores
@@ -312,3 +321,69 @@ def test_the_asynchronous_client_gives_the_same_hits(client, catalogue):
             )
 
     assert asyncio.run(ask()) == [client.search("a cat"), client.search("music", fusion="rrf")]
+
+
+def test_the_same_image_is_shown_once_and_names_its_copies(catalogue, uri, dataset, tmp_path):
+    source = tmp_path / "twins"
+    source.mkdir()
+    first, second = (row["file_name"] for row in rows(catalogue[1])[3:5])
+    for name, copy in (("a.png", first), ("b.png", first), ("other.png", second)):
+        shutil.copy(catalogue[1] / copy, source / name)
+    # The same picture, in other bytes.
+    Image.open(catalogue[1] / first).save(source / "c.png", compress_level=1)
+    ingest(source, uri=uri, dataset=dataset)
+    with SearchClient(uri, dataset) as client:
+        asked = catalogue[1] / first
+
+        def groups(dedup):
+            hits = client.search(image=asked, dedup=dedup)
+            return [{hit.item_id, *hit.duplicates} for hit in hits]
+
+        assert groups("item") == [{"a.png"}, {"b.png"}, {"c.png"}, {"other.png"}]
+        assert groups("content") == [{"a.png", "b.png"}, {"c.png"}, {"other.png"}]
+        assert groups("near") == [{"a.png", "b.png", "c.png"}, {"other.png"}]
+
+
+def test_two_encoders_are_searched_in_tandem(catalogue, uri, dataset, model_folder):
+    _, folder = catalogue
+    clip = str(model_folder("clip"))
+    ingest(folder, uri=uri, dataset=dataset)
+    with pytest.raises(StoreError, match="--add-encoder"):
+        ingest(folder, uri=uri, dataset=dataset, model=clip)
+    both = IngestOptions(add_encoder=True)
+    report = ingest(folder, uri=uri, dataset=dataset, model=clip, options=both)
+    assert report.images == COUNT
+    again = ingest(folder, uri=uri, dataset=dataset, model=clip)
+    assert (again.images, again.skipped) == (0, COUNT)
+
+    with SearchClient(uri, dataset, encoders=["compact", "clip"]) as client:
+        assert client.models == ["compact", clip]
+        explanation = client.explain("a cat", top_k=COUNT)
+        assert {hit.item_id for hit in explanation.hits} == {
+            row["file_name"] for row in rows(folder)
+        }
+        assert list(explanation.places[0]) == [
+            *("compact/image", "compact/text", "clip/image", "clip/text"),
+        ]
+    with SearchClient(uri, dataset) as alone:
+        assert alone.model == "compact"
+        for hit in alone.search("a cat", top_k=3):
+            place = next(
+                n for n, each in enumerate(explanation.hits) if each.item_id == hit.item_id
+            )
+            assert explanation.places[place]["compact/image"].score == hit.image.score
+    with pytest.raises(QueryError, match=r"indexed with compact, .*clip, not with siglip"):
+        SearchClient(uri, dataset, encoders=["siglip"])
+
+
+def test_a_reranking_model_reads_the_text_with_the_captions(client, model_folder):
+    model = model_folder("cross_encoder")
+    stage = parse_rerank(f"model:{model}")
+    plain = client.search("a cat", top_k=50)
+    hits = client.search("a cat", top_k=50, rerank=[stage])
+    scores = load_reranker(str(model)).scores("a cat", [hit.caption for hit in hits if hit.caption])
+    assert [hit.score for hit in hits if hit.caption] == pytest.approx(scores.tolist(), abs=1e-6)
+    assert {hit.item_id for hit in hits} == {hit.item_id for hit in plain}
+    assert all(hit.score == 0 for hit in hits if hit.caption is None)
+    with pytest.raises(QueryError, match="ranks by a text"):
+        client.search(like=plain[0].item_id, rerank=[stage])

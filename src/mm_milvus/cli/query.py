@@ -125,7 +125,7 @@ def query(
         list[str] | None,
         typer.Option(
             help="A stage after the fusion; repeatable: exact, mmr:LAMBDA, "
-            "boost:CONDITION:FACTOR, recency:KEY:DAYS.",
+            "boost:CONDITION:FACTOR, recency:KEY:DAYS, model:ID.",
             rich_help_panel=RANKING,
         ),
     ] = None,

@@ -7,16 +7,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_milvus.errors import QueryError
+from mm_milvus.errors import MmMilvusError, QueryError
 from mm_milvus.filters import Condition, parse_condition
 from mm_milvus.search.conditions import holds
 from mm_milvus.search.hits import Hit
 from mm_milvus.search.query import Query
+
+if TYPE_CHECKING:
+    from mm_milvus.encoders.rerankers import Reranker
 
 SECONDS_A_DAY = 86_400
 
@@ -146,6 +150,42 @@ class Recency:
         return _ranked(hits, scores)
 
 
+@dataclass(frozen=True)
+class Model:
+    """Score by a model that reads the query's text with each hit's caption or picture.
+
+    model  a cross-encoder or an image-text matching model, as `load_reranker` takes it; it is
+           loaded at the first call, and kept
+
+    The new score is the model's, 0 to 1. A hit without a caption, or whose picture cannot be
+    read, comes last with the score 0.
+    """
+
+    model: str
+    name: str = "model"
+
+    @cached_property
+    def _reranker(self) -> Reranker:
+        from mm_milvus.encoders.rerankers import load_reranker
+
+        return load_reranker(self.model)
+
+    def __call__(self, hits: Sequence[Hit], question: Question) -> list[Hit]:
+        """Rank anew."""
+        if not question.query.texts:
+            raise QueryError(f"{self.model} ranks by a text; give one, or leave it out of --rerank")
+        reranker = self._reranker
+        read = _caption if reranker.needs == "captions" else _picture
+        documents: dict[int, Any] = {
+            n: found for n, hit in enumerate(hits) if (found := read(hit)) is not None
+        }
+        scores = np.zeros(len(hits))
+        if documents:
+            text = ", ".join(question.query.texts)
+            scores[list(documents)] = reranker.scores(text, list(documents.values()))
+        return _ranked(hits, scores.tolist())
+
+
 def parse_rerank(text: str) -> Rerank:
     """A stage as the command line names it.
 
@@ -153,6 +193,7 @@ def parse_rerank(text: str) -> Rerank:
     mmr, mmr:LAMBDA         diversity
     boost:CONDITION:FACTOR  boost:color=red:1.5
     recency:KEY:DAYS        recency:added:30
+    model:ID                a cross-encoder or an image-text matching model
 
     Raises `QueryError` for anything else.
     """
@@ -168,11 +209,13 @@ def parse_rerank(text: str) -> Rerank:
         if kind == "recency":
             key, _, days = rest.rpartition(":")
             return Recency(key, float(days))
+        if kind == "model" and rest:
+            return Model(rest)
     except ValueError:
         pass
     raise QueryError(
-        f"--rerank {text!r} is no stage: write exact, mmr:LAMBDA, boost:CONDITION:FACTOR "
-        "or recency:KEY:DAYS"
+        f"--rerank {text!r} is no stage: write exact, mmr:LAMBDA, boost:CONDITION:FACTOR, "
+        "recency:KEY:DAYS or model:ID"
     )
 
 
@@ -202,3 +245,17 @@ def _seconds(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _caption(hit: Hit) -> str | None:
+    return hit.caption
+
+
+def _picture(hit: Hit) -> Any:
+    from mm_milvus.images import decode
+    from mm_milvus.sources import read_image
+
+    try:
+        return decode(read_image(hit.uri))
+    except MmMilvusError:
+        return None
