@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mm_milvus.embeddings import Embeddings, open_embeddings
     from mm_milvus.encoders import load_encoder
     from mm_milvus.encoders.exported.write import export
+    from mm_milvus.encoders.rerankers import load_reranker
     from mm_milvus.filters import Condition
     from mm_milvus.health import VerifyOptions, VerifyReport, verify
     from mm_milvus.pipeline import (
@@ -73,6 +74,7 @@ __all__ = [
     "export",
     "ingest",
     "load_encoder",
+    "load_reranker",
     "moderate",
     "open_embeddings",
     "verify",
@@ -100,6 +102,7 @@ _HOMES = {
     "export": "encoders.exported.write",
     "ingest": "pipeline",
     "load_encoder": "encoders",
+    "load_reranker": "encoders.rerankers",
     "moderate": "pipeline",
     "open_embeddings": "embeddings",
     "verify": "health",

@@ -32,6 +32,17 @@ def test_images_are_found_recursively_in_a_stable_order(tmp_path: Path) -> None:
     assert not items.rejects
 
 
+def test_one_image_is_a_data_set_with_its_own_captions(tmp_path: Path) -> None:
+    put(tmp_path, "a.png", "b.JPG")
+    (tmp_path / "b.txt").write_text("two shoes")
+    items = read_items(tmp_path / "b.JPG")
+    assert items.ids == ["b.JPG"]
+    assert items["b.JPG"]["image"] == b"b.JPG"
+    assert items["b.JPG"]["captions"] == ["two shoes"]
+    source = open_source(tmp_path / "b.JPG")
+    assert (source.name, source.size) == ("b", 1)
+
+
 def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
     put(tmp_path, "a.png", ".b.png", ".cache/c.png")
     assert read_items(tmp_path).ids == ["a.png"]

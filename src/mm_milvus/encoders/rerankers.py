@@ -133,9 +133,8 @@ class ImageReranker:
         images = [picture.convert("RGB") for picture in pictures]
         pixels = self._processor(images=images, return_tensors="pt")["pixel_values"]
         # What the model's own forward does, but for a mask that it makes on the CPU wherever it is.
-        states = model.vision_model(
-            pixel_values=pixels.to(model.device, model.dtype)
-        ).last_hidden_state
+        pixels = pixels.to(model.device, model.dtype)
+        states = model.vision_model(pixel_values=pixels).last_hidden_state
         read = model.text_encoder(
             input_ids=tokens.expand(len(images), -1),
             attention_mask=torch.ones_like(tokens).expand(len(images), -1),

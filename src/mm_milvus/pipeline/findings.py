@@ -129,12 +129,15 @@ class Findings:
 
     def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
         """Finish the file and give it its name; delete it where the block failed."""
-        with self._file:
-            self._writer.close()
-        if kind is None:
-            self._partial.replace(self.path)
-        else:
-            self._partial.unlink()
+        try:
+            with self._file:
+                self._writer.close()
+            if kind is None:
+                self._partial.replace(self.path)
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be written: {error}") from error
+        finally:
+            self._partial.unlink(missing_ok=True)
 
 
 def rows_of(batch: pa.RecordBatch) -> list[dict[str, object]]:
