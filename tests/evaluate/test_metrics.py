@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
 
+from mm_milvus.errors import MmMilvusError
 from mm_milvus.evaluate.metrics import RANK, index_recall, measure
 
 
@@ -67,3 +69,9 @@ def test_index_recall_counts_ties_whichever_was_found():
     assert values["index_recall@2"].tolist() == [1]
     assert values["index_recall@3"].tolist() == [pytest.approx(2 / 3)]
     assert index_recall([np.array([])], [np.array([])], (1,))["index_recall@1"].tolist() == [1]
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ir_measures", None)
+    with pytest.raises(MmMilvusError, match=r"pip install 'mm-milvus\[eval\]'"):
+        of_one([1], {1: 1})

@@ -113,7 +113,7 @@ def evaluate(
     no_progress: NoProgress = False,
 ) -> None:
     """Parse, evaluate, print."""
-    from mm_milvus.evaluate import EvaluateOptions, write_evaluation
+    from mm_milvus.evaluate import EvaluateOptions, make_folder, write_evaluation
     from mm_milvus.evaluate import evaluate as run
 
     if compare is not None:
@@ -131,6 +131,8 @@ def evaluate(
         progress=not (no_progress or as_json),
         **{name: value for name, value in given.items() if value},
     )
+    if output is not None:
+        make_folder(output)
     evaluation = run(dataset, uri=uri, token=token, db_name=db_name, options=options)
     if output is not None:
         from mm_milvus.render.evaluation import write_report

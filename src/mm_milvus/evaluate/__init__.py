@@ -1,7 +1,7 @@
 """How well a data set is searched, and whether one way to search it is better than another."""
 
 from mm_milvus.evaluate.compare import Comparison, Difference, compare
-from mm_milvus.evaluate.files import write_evaluation
+from mm_milvus.evaluate.files import make_folder, write_evaluation
 from mm_milvus.evaluate.options import EvaluateOptions
 from mm_milvus.evaluate.results import Evaluation, Run
 from mm_milvus.evaluate.run import evaluate
@@ -14,5 +14,6 @@ __all__ = [
     "Run",
     "compare",
     "evaluate",
+    "make_folder",
     "write_evaluation",
 ]

@@ -18,21 +18,29 @@ SUFFIX = ".jsonl"
 QUERY_ID = "query_id"
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder of an evaluation; `StoreError` when it cannot be written to."""
+    try:
+        (folder / RUNS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
     """Write `results.json`, and `runs/NAME.jsonl` with an object a query for each run.
 
     Raises `StoreError` when the folder cannot be written.
     """
+    make_folder(folder)
+    document = json.dumps(evaluation.to_dict(), ensure_ascii=False, indent=1)
     try:
-        (folder / RUNS).mkdir(parents=True, exist_ok=True)
-        document = json.dumps(evaluation.to_dict(), ensure_ascii=False, indent=1)
         (folder / RESULTS).write_text(document + "\n", encoding="utf-8")
         for run in evaluation.runs:
             lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(run))
             path = folder / RUNS / f"{evaluation.name_of(run)}{SUFFIX}"
             path.write_text("".join(lines), encoding="utf-8")
     except OSError as error:
-        raise StoreError(f"cannot write {folder}: {error.strerror}; check the path") from error
+        raise _unwritable(folder, error) from error
 
 
 def read_runs(path: Path) -> dict[str, Mapping[str, Mapping[str, float]]]:
@@ -61,6 +69,10 @@ def _rows(run: Run) -> list[dict[str, str | float | int | None]]:
         }
         for row, query_id in enumerate(run.query_ids)
     ]
+
+
+def _unwritable(folder: Path, error: OSError) -> StoreError:
+    return StoreError(f"cannot write {folder}: {error.strerror}; check the path")
 
 
 def _rank(value: float) -> int | None:

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +41,17 @@ TIE = 1.5e-6
 """Scores of two engines that differ by less are equal: each rounds to six decimals."""
 
 
+def library() -> ModuleType:
+    """ir-measures; `MmMilvusError` where the extra `eval` is not installed."""
+    try:
+        return import_module("ir_measures")
+    except ImportError as error:
+        raise MmMilvusError(
+            "ir-measures is not installed, which computes the metrics; "
+            "pip install 'mm-milvus[eval]'"
+        ) from error
+
+
 def measure(
     rankings: Sequence[NDArray[np.int64]], relevant: Sequence[Grades], cuts: Sequence[int]
 ) -> dict[str, Values]:
@@ -50,14 +63,8 @@ def measure(
 
     Raises `MmMilvusError` where the extra `eval` is not installed.
     """
+    ir_measures = library()
     wanted = _measures(cuts)
-    try:
-        import ir_measures
-    except ImportError as error:
-        raise MmMilvusError(
-            "ir-measures is not installed, which computes the metrics; "
-            "pip install 'mm-milvus[eval]'"
-        ) from error
     qrels = {
         str(query): {str(document): grade for document, grade in grades.items()}
         for query, grades in enumerate(relevant)

@@ -7,6 +7,7 @@ import time
 from tqdm import tqdm
 
 from mm_milvus.evaluate.judged_runs import Judged, judged_runs, missing_items, read_judged
+from mm_milvus.evaluate.metrics import library
 from mm_milvus.evaluate.options import EvaluateOptions
 from mm_milvus.evaluate.pair_runs import pair_runs
 from mm_milvus.evaluate.results import Evaluation
@@ -30,6 +31,7 @@ def evaluate(
     """
     options = options or EvaluateOptions()
     started = time.perf_counter()
+    library()
     require_file(uri)
     judged = None
     if options.queries is not None and options.qrels is not None:
