@@ -179,9 +179,10 @@ def print_table(evaluation: Evaluation) -> None:
         f"{evaluation.dataset}: {evaluation.items:,} items, {evaluation.captions:,} captions, "
         f"encoder {encoders}, depth {evaluation.depth}, {evaluation.seconds:.1f} s",
         highlight=False,
+        soft_wrap=True,
     )
     for remark in evaluation.remarks:
-        console.print(remark, highlight=False)
+        console.print(remark, highlight=False, soft_wrap=True)
     fused = any(run.fusion for run in evaluation.runs)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     for name in ("direction", "fusion", "index") if fused else ("direction", "index"):
@@ -195,7 +196,7 @@ def print_table(evaluation: Evaluation) -> None:
             *([run.fusion or "—"] if fused else []),
             run.index,
             f"{len(run.query_ids):,}",
-            *(run.shown(name) for name in metrics),
+            *(evaluation.shown(run, name) for name in metrics),
         )
     console.print(table)
 

@@ -44,13 +44,13 @@ class Difference:
         if self.better is None:
             return (
                 f"no significant difference on {self.metric}: A - B is "
-                f"{self.difference:+.3f} [{low:+.3f}, {high:+.3f}], p = {self.p:.2g}"
+                f"{self.difference:+.3f} [{low:+.3f}, {high:+.3f}], p = {self.p:.3g}"
             )
         if self.better == "B":
             low, high = -high, -low
         return (
             f"{self.better} is better on {self.metric} by {abs(self.difference):.3f} "
-            f"[{low:.3f}, {high:.3f}], p = {self.p:.2g}"
+            f"[{low:.3f}, {high:.3f}], p = {self.p:.3g}"
         )
 
 

@@ -44,15 +44,6 @@ class Run:
     query_ids: list[str]
     values: dict[str, Values]
 
-    def shown(self, metric: str) -> str:
-        """A metric for people; a dash where the run has none."""
-        if metric not in self.metrics:
-            return "—"
-        value = self.metrics[metric]
-        if metric == MEDIAN_RANK:
-            return "beyond" if value is None else f"{value:g}"
-        return f"{value:.3f}"
-
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
         return {
@@ -98,6 +89,18 @@ class Evaluation:
         parts = (run.direction, run.fusion, place, re.sub(r"[^A-Za-z0-9.]+", "_", encoder))
         return "-".join(filter(None, parts))
 
+    def shown(self, run: Run, metric: str) -> str:
+        """A metric for people; a dash where the run has none."""
+        if metric not in run.metrics:
+            return "—"
+        return self.figure(metric, run.metrics[metric])
+
+    def figure(self, metric: str, value: float | None) -> str:
+        """A value of a metric, or an end of its interval, for people."""
+        if value is None:
+            return f">{self.depth}"
+        return f"{value:g}" if metric == MEDIAN_RANK else f"{value:.3f}"
+
     def chief_metrics(self) -> list[str]:
         """Those that a small table has room for; not every run has the last."""
         least, most = min(self.cuts), max(self.cuts)
@@ -138,8 +141,8 @@ def summarise(
         fusion=fusion,
         index=index,
         metrics={
-            **dict(zip(names, map(_number, matrix.mean(axis=0)), strict=True)),
-            MEDIAN_RANK: _number(median(ranks)),
+            **dict(zip(names, map(finite, matrix.mean(axis=0)), strict=True)),
+            MEDIAN_RANK: finite(median(ranks)),
         },
         intervals={
             **dict(zip(names, map(_interval, bounds), strict=True)),
@@ -150,10 +153,11 @@ def summarise(
     )
 
 
-def _number(value: Any) -> float | None:
+def finite(value: Any) -> float | None:
+    """A number as it is told, to six decimals; None for infinity."""
     return round(float(value), 6) if math.isfinite(value) else None
 
 
 def _interval(bounds: NDArray[np.float64]) -> Interval:
     low, high = bounds
-    return _number(low), _number(high)
+    return finite(low), finite(high)

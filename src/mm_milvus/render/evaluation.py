@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mm_milvus.evaluate.metrics import MEDIAN_RANK, RANK
-from mm_milvus.evaluate.results import EXACT, Evaluation, Run
+from mm_milvus.evaluate.results import EXACT, Evaluation, Run, finite
 from mm_milvus.render.style import CSS
 
 HARDEST = 15
@@ -136,7 +136,7 @@ def _drawing(evaluation: Evaluation) -> str:
                 f'<g class="{kind}"><line class="span" x1="{x(start)}" x2="{x(end)}" y1="{at}" '
                 f'y2="{at}"/><circle cx="{x(run.metrics[metric])}" cy="{at}" r="4.5"/></g>'
             )
-        shown = pair[0].shown(metric)
+        shown = evaluation.shown(pair[0], metric)
         parts.append(f'<text x="{LEFT + WIDTH + 14}" y="{y + 6}">{shown}</text>')
     parts.append(
         f'<text class="tick" x="{LEFT - 28}" y="{height - 6}" text-anchor="end">'
@@ -160,7 +160,7 @@ def _table(runs: Sequence[Run], evaluation: Evaluation) -> str:
     best = {name: _best_value(runs, name) for name in metrics}
     rows = []
     for run in runs:
-        cells = "".join(_cell(run, name, best[name]) for name in metrics)
+        cells = "".join(_cell(run, name, best[name], evaluation) for name in metrics)
         rows.append(f"<tr><td>{escape(_name(run, evaluation))}</td>{cells}</tr>")
     return (
         f'<table class="figures"><thead><tr><th></th>{head}</tr></thead>'
@@ -168,15 +168,14 @@ def _table(runs: Sequence[Run], evaluation: Evaluation) -> str:
     )
 
 
-def _cell(run: Run, metric: str, best: float | None) -> str:
-    shown = escape(run.shown(metric))
+def _cell(run: Run, metric: str, best: float | None, evaluation: Evaluation) -> str:
+    shown = escape(evaluation.shown(run, metric))
     if metric not in run.metrics:
         return f"<td>{shown}</td>"
     if best is not None and run.metrics[metric] == best:
         shown = f"<b>{shown}</b>"
-    form = "g" if metric == MEDIAN_RANK else ".3f"
-    bounds = "–".join("beyond" if end is None else f"{end:{form}}" for end in run.intervals[metric])
-    return f"<td>{shown}<small>{bounds}</small></td>"
+    ends = escape("–".join(evaluation.figure(metric, end) for end in run.intervals[metric]))
+    return f"<td>{shown}<small>{ends}</small></td>"
 
 
 def _best_value(runs: Sequence[Run], metric: str) -> float | None:
@@ -197,7 +196,7 @@ def _hardest(run: Run, evaluation: Evaluation) -> str:
     order = np.lexsort((np.arange(len(ranks)), -ranks))[:HARDEST]
     rows = "".join(
         f'<tr><td dir="auto">{escape(evaluation.texts.get(run.query_ids[n], run.query_ids[n]))}'
-        f"</td><td>{_rank(ranks[n], evaluation.depth)}</td></tr>"
+        f"</td><td>{escape(evaluation.figure(MEDIAN_RANK, finite(ranks[n])))}</td></tr>"
         for n in order.tolist()
         if ranks[n] > 1
     )
@@ -209,10 +208,6 @@ def _hardest(run: Run, evaluation: Evaluation) -> str:
         '<table class="figures"><thead><tr><th>query</th><th>rank of the first right answer</th>'
         f"</tr></thead><tbody>{rows}</tbody></table></details></div>"
     )
-
-
-def _rank(value: float, depth: int) -> str:
-    return f"{value:.0f}" if np.isfinite(value) else f"beyond {depth}"
 
 
 def _name(run: Run, evaluation: Evaluation) -> str:
