@@ -19,7 +19,7 @@ from mm_milvus.evaluate.stored import read_stored
 from mm_milvus.keys import caption_key, content_hash, image_key
 from mm_milvus.search import FUSION_MODES
 from mm_milvus.search.space import Space
-from mm_milvus.store import Connection, Manifest, Row, create_dataset, open_dataset
+from mm_milvus.store import Connection, Manifest, Row, beside, create_dataset, open_dataset
 
 pytestmark = pytest.mark.engines("lite", "server")
 
@@ -57,22 +57,26 @@ def captions(item_id: str, label: str) -> list[str]:
 def wardrobe(server, tmp_path_factory) -> tuple[str, str]:
     """The store and the name of the five images with their captions."""
     uri = server or str(tmp_path_factory.mktemp("wardrobe") / "store.db")
-    manifest = Manifest("wardrobe", "test", "0" * 16, dim=4)
     with Connection(uri) as connection:
-        opened = create_dataset(connection, manifest, expected_rows=10)
-        opened.images.upsert(
-            [row(name, vector, None, 0, label) for name, (vector, label) in IMAGES.items()], {}
-        )
-        opened.texts.upsert(
-            [
-                row(name, VECTORS[caption], caption, number, label)
-                for name, (_, label) in IMAGES.items()
-                for number, caption in enumerate(captions(name, label))
-            ],
-            {},
-        )
-        opened.finish()
+        fill(connection, Manifest("wardrobe", "test", "0" * 16, dim=4))
     return uri, "wardrobe"
+
+
+def fill(connection: Connection, manifest: Manifest, mixed_up: int = 0) -> None:
+    """Store the five images with their captions, whose vectors may be those of others."""
+    opened = create_dataset(connection, manifest, expected_rows=10)
+    opened.images.upsert(
+        [row(name, vector, None, 0, label) for name, (vector, label) in IMAGES.items()], {}
+    )
+    opened.texts.upsert(
+        [
+            row(name, np.roll(VECTORS[caption], mixed_up), caption, number, label)
+            for name, (_, label) in IMAGES.items()
+            for number, caption in enumerate(captions(name, label))
+        ],
+        {},
+    )
+    opened.finish()
 
 
 def figures(evaluation) -> dict[tuple[str, str], dict[str, float | None]]:
@@ -114,6 +118,25 @@ def test_every_direction_has_the_figures_computed_by_hand(wardrobe):
         through = dict(found[direction, "IVF_FLAT"])
         assert [through.pop(f"index_recall@{k}") for k in (1, 2)] == [1, 1]
         assert through == found[direction, "exact"]
+
+
+def test_each_encoder_of_a_data_set_has_its_runs(uri, dataset):
+    with Connection(uri) as connection:
+        fill(connection, Manifest(dataset, "hub/good", "0" * 16, dim=4))
+        other = beside("hub/bad", "1" * 16)
+        fill(connection, Manifest(dataset, "hub/bad", "1" * 16, dim=4, beside=other), mixed_up=1)
+    found = evaluate(dataset, uri=uri)
+    assert found.encoders == ["hub/good", "hub/bad"]
+    first = {run.encoder: run for run in found.runs if run.direction == "image_to_text"}
+    assert first["hub/good"].metrics["success@1"] > first["hub/bad"].metrics["success@1"]
+    names = [found.name_of(run) for run in found.runs]
+    assert names[0] == "text_to_image-index-hub_good"
+    assert len(set(names)) == len(names) == 12
+
+    options = EvaluateOptions(encoders=("bad",))
+    alone = evaluate(dataset, uri=uri, options=options)
+    assert [run.metrics for run in alone.runs] == [run.metrics for run in found.runs[6:]]
+    assert alone.name_of(alone.runs[0]) == "text_to_image-index"
 
 
 def test_judgements_between_items_are_evaluated(wardrobe, tmp_path):

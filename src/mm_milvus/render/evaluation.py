@@ -31,7 +31,7 @@ section > p, .sheet + p { color: var(--faint); margin: 2px 0 12px; }
   background: var(--card); border: 1px solid var(--line); border-radius: 14px;
   box-shadow: var(--shade); padding: 14px 18px; margin-top: 12px; overflow-x: auto;
 }
-svg { display: block; width: 100%; height: auto; }
+svg { display: block; width: 100%; min-width: 640px; height: auto; }
 svg text { fill: var(--ink); font-size: 13px; font-variant-numeric: tabular-nums; }
 svg .tick { fill: var(--faint); font-size: 11.5px; }
 svg line { stroke: var(--line); }
