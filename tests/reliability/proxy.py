@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -23,11 +24,13 @@ class Proxy:
     held     while set, nothing passes, and nobody is told: as when a cable is pulled
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, tls: ssl.SSLContext | None) -> None:
         place = urlsplit(uri)
         self._server = (place.hostname, place.port)
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.uri = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        scheme = "https" if tls else "http"
+        self.uri = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
         self.delay_s = 0.0
         self.held = threading.Event()
         self.passed = 0
@@ -58,10 +61,18 @@ class Proxy:
         with suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                far = socket.create_connection(self._server)
-                self._open += [near, far]
-                for ends in ((near, far), (far, near)):
-                    threading.Thread(target=self._pass, args=ends, daemon=True).start()
+                self._connect(near)
+
+    def _connect(self, near: socket.socket) -> None:
+        if self._tls is not None:
+            try:
+                near = self._tls.wrap_socket(near, server_side=True)
+            except OSError:  # the client refused our certificate, or we refused its
+                return
+        far = socket.create_connection(self._server)
+        self._open += [near, far]
+        for ends in ((near, far), (far, near)):
+            threading.Thread(target=self._pass, args=ends, daemon=True).start()
 
     def _pass(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
@@ -78,9 +89,9 @@ class Proxy:
 
 
 @contextmanager
-def proxied(uri: str) -> Iterator[Proxy]:
-    """A proxy in front of the server at the URI."""
-    proxy = Proxy(uri)
+def proxied(uri: str, tls: ssl.SSLContext | None = None) -> Iterator[Proxy]:
+    """A proxy in front of the server at the URI; with a context, one that speaks TLS."""
+    proxy = Proxy(uri, tls)
     try:
         yield proxy
     finally:

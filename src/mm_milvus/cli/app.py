@@ -21,6 +21,7 @@ from mm_milvus.cli.ingest import ingest
 from mm_milvus.cli.moderate import moderate
 from mm_milvus.cli.options import EXIT_INTERRUPTED
 from mm_milvus.cli.query import query
+from mm_milvus.cli.secrets import hide_token
 from mm_milvus.cli.train import train
 from mm_milvus.cli.tune import tune
 from mm_milvus.cli.verify import verify
@@ -79,6 +80,7 @@ def main() -> NoReturn:
     0 done, 1 failed, 2 the command line is wrong, 3 done but items were rejected,
     130 interrupted.
     """
+    hide_token()
     arguments = sys.argv[1:] or ["--help"]
     debug = DEBUG in arguments
     if not debug:

@@ -1,6 +1,7 @@
 """Where vectors live: the only package that imports pymilvus.
 
 connection   one engine, told apart by its URI alone; its errors in our words
+tls          certificates for https:// addresses
 manifest     what a data set was built with, kept in the collections' properties
 rows         what a row is; limits checked by us, so that every engine behaves alike
 index        the index types

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 from collections import Counter
@@ -21,6 +22,7 @@ from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
 from mm_milvus.errors import StoreError
+from mm_milvus.store.tls import tls_options
 
 CONNECT_TIMEOUT_S = 10.0
 CALL_TIMEOUT_S = 60.0
@@ -35,7 +37,8 @@ for _name in ("milvus_lite", "grpc._server"):
 class Connection:
     """A connection to Milvus Lite (a local `.db` file), a server or a cluster.
 
-    uri      a path that ends in `.db`, or `http(s)://host:port`
+    uri      a path that ends in `.db`, or `http(s)://host:port`; `tls_options` tells where the
+             certificates come from
     token    `user:password` or an API key; never shown in a message
     db_name  the database inside a server
 
@@ -54,6 +57,7 @@ class Connection:
                 token=token or "",
                 db_name=db_name or "",
                 timeout=CONNECT_TIMEOUT_S,
+                **tls_options(uri, os.environ),
             )
         if self._local:
             _retain(self._local)
