@@ -31,6 +31,19 @@ def test_a_path_out_of_the_tables_folder_is_rejected(tmp_path: Path, path: str) 
     assert list(items.rejects) == [path]
 
 
+def test_images_elsewhere_are_read_when_that_is_allowed(tmp_path: Path) -> None:
+    put(tmp_path, "out.png")
+    (tmp_path / "set").mkdir()
+    images = ["../out.png", str(tmp_path / "out.png"), "zip://a.png::/x.zip", "../none.png"]
+    write_table(tmp_path / "set/set.jsonl", [{"image": image} for image in images])
+    told = read_items(tmp_path / "set/set.jsonl").rejects
+    assert "with --allow-outside" in told["../out.png"]
+    items = read_items(tmp_path / "set/set.jsonl", allow_outside=True)
+    assert items.ids == images[:2]
+    assert items["../out.png"]["uri"] == str(tmp_path / "out.png")
+    assert list(items.rejects) == images[2:]
+
+
 def test_an_absolute_path_within_the_folder_is_read(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
     image = str(tmp_path / "a.png")

@@ -9,6 +9,7 @@ import typer
 
 from mm_milvus.cli.options import (
     DEFAULT_MODEL,
+    AllowOutside,
     BatchSize,
     CaptionColumn,
     CaptionFromFolder,
@@ -57,6 +58,7 @@ def encode(
     id_column: IdColumn = None,
     delimiter: Delimiter = None,
     caption_from_folder: CaptionFromFolder = None,
+    allow_outside: AllowOutside = False,
     prune: Prune = False,
     limit: Limit = None,
     no_progress: NoProgress = False,
@@ -71,7 +73,7 @@ def encode(
         output,
         model=model,
         source_options=source_options(
-            image_column, caption_column, id_column, delimiter, caption_from_folder
+            image_column, caption_column, id_column, delimiter, caption_from_folder, allow_outside
         ),
         options=EncodeOptions(
             document=parse_document(document) if document else None,

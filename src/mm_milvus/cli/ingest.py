@@ -13,6 +13,7 @@ from mm_milvus.cli.options import (
     ENCODER,
     RUN,
     SOURCE,
+    AllowOutside,
     BatchSize,
     CaptionColumn,
     CaptionFromFolder,
@@ -45,6 +46,7 @@ OF_THE_ENCODING = (
     "id_column",
     "delimiter",
     "caption_from_folder",
+    "allow_outside",
 )
 """The options that have no meaning where everything is encoded already."""
 
@@ -116,6 +118,7 @@ def ingest(
     id_column: IdColumn = None,
     delimiter: Delimiter = None,
     caption_from_folder: CaptionFromFolder = None,
+    allow_outside: AllowOutside = False,
     prune: Prune = False,
     limit: Limit = None,
     dry_run: Annotated[
@@ -142,7 +145,7 @@ def ingest(
         db_name=db_name,
         model=model,
         source_options=source_options(
-            image_column, caption_column, id_column, delimiter, caption_from_folder
+            image_column, caption_column, id_column, delimiter, caption_from_folder, allow_outside
         ),
         options=IngestOptions(
             document=parse_document(document) if document else None,

@@ -74,6 +74,14 @@ CaptionFromFolder = Annotated[
     str | None,
     typer.Option(help='Caption images by their folder: "a photo of a {}".', rich_help_panel=SOURCE),
 ]
+AllowOutside = Annotated[
+    bool,
+    typer.Option(
+        "--allow-outside",
+        help="Read also the images of a table that lie outside its folder.",
+        rich_help_panel=SOURCE,
+    ),
+]
 Prune = Annotated[
     bool, typer.Option("--prune", help="Delete what left the data set.", rich_help_panel=RUN)
 ]
@@ -98,6 +106,7 @@ def source_options(
     id_column: str | None,
     delimiter: str | None,
     caption_from_folder: str | None,
+    allow_outside: bool,
 ) -> SourceOptions:
     """How to read a data set, from the options of its panel."""
     from mm_milvus.sources import SourceOptions
@@ -108,6 +117,7 @@ def source_options(
         id_column=id_column,
         delimiter=delimiter,
         caption_from_folder=caption_from_folder,
+        allow_outside=allow_outside,
     )
 
 

@@ -9,6 +9,7 @@ import typer
 
 from mm_milvus.cli.options import (
     RUN,
+    AllowOutside,
     CaptionColumn,
     CaptionFromFolder,
     Delimiter,
@@ -134,6 +135,7 @@ def train(
     id_column: IdColumn = None,
     delimiter: Delimiter = None,
     caption_from_folder: CaptionFromFolder = None,
+    allow_outside: AllowOutside = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where it stopped.", rich_help_panel=RUN)
     ] = False,
@@ -149,7 +151,7 @@ def train(
         output,
         validation=validation,
         source_options=source_options(
-            image_column, caption_column, id_column, delimiter, caption_from_folder
+            image_column, caption_column, id_column, delimiter, caption_from_folder, allow_outside
         ),
         options=TrainOptions(
             text_model=text_model,

@@ -11,6 +11,7 @@ from mm_milvus.cli.options import (
     DEFAULT_URI,
     RUN,
     SOURCE,
+    AllowOutside,
     CaptionColumn,
     CaptionFromFolder,
     DbName,
@@ -70,6 +71,7 @@ def verify(
     id_column: IdColumn = None,
     delimiter: Delimiter = None,
     caption_from_folder: CaptionFromFolder = None,
+    allow_outside: AllowOutside = False,
     sample: Annotated[
         int, typer.Option(help="Encode so many items again; 0: none.", rich_help_panel=RUN)
     ] = 32,
@@ -104,7 +106,7 @@ def verify(
         token=token,
         db_name=db_name,
         source_options=source_options(
-            image_column, caption_column, id_column, delimiter, caption_from_folder
+            image_column, caption_column, id_column, delimiter, caption_from_folder, allow_outside
         ),
         options=VerifyOptions(sample=sample, repair=repair, prune=prune, progress=not no_progress),
     )

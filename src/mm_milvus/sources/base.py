@@ -37,6 +37,7 @@ class SourceOptions:
     delimiter            of a CSV file, one character; None: a comma, and a tab for `.tsv`
     caption_from_folder  a caption for each image of a folder, `a photo of a {}`, filled with the
                          name of the folder that the image lies in
+    allow_outside        read also the images of a table that lie outside its folder
     """
 
     image_column: str | None = None
@@ -44,6 +45,7 @@ class SourceOptions:
     id_column: str | None = None
     delimiter: str | None = None
     caption_from_folder: str | None = None
+    allow_outside: bool = False
 
 
 class Source(Protocol):

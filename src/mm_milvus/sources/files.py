@@ -177,10 +177,10 @@ def locate(path: str | os.PathLike[str]) -> Place:
     return Place(inner) if isinstance(fs, LocalFileSystem) else Place(inner, fs)
 
 
-def resolve(written: str, folder: Place) -> Place:
+def resolve(written: str, folder: Place, *, allow_outside: bool = False) -> Place:
     """The image that a table in `folder` names, by a path or a URI.
 
-    Raises ValueError, with the reason, when the path leads out of the folder.
+    Raises ValueError, with the reason, when the path leads out of the folder and may not.
     """
     if is_uri(written):
         if "::" in written:
@@ -199,8 +199,12 @@ def resolve(written: str, folder: Place) -> Place:
         raise ValueError("the image path contains a NUL character")
     base = folder.path.rstrip("/") + "/"
     path = posixpath.normpath(posixpath.join(folder.path, written))
-    if not path.startswith(base) or (folder.fs is not None and written.startswith("/")):
-        raise ValueError(f"the image path {written} leads out of the table's folder")
+    outside = not path.startswith(base) or (folder.fs is not None and written.startswith("/"))
+    if outside and not allow_outside:
+        raise ValueError(
+            f"the image path {written} leads out of the table's folder: give the table itself, "
+            "with --allow-outside, to read it"
+        )
     return Place(path, folder.fs)
 
 

@@ -230,6 +230,7 @@ class TableSource:
     place: Place
     table: Table
     roles: Roles
+    allow_outside: bool = False
 
     @property
     def name(self) -> str:
@@ -262,7 +263,7 @@ class TableSource:
         if entry.fault is not None or entry.data is not None or entry.path is None:
             return draft_of(entry, self.place, None, row_uri)
         try:
-            image = resolve(entry.path, self.place.parent)
+            image = resolve(entry.path, self.place.parent, allow_outside=self.allow_outside)
         except ValueError as error:
             return reject(entry.item_id, row_uri, f"row {entry.number}: {error}")
         # A URI is kept as it is written: some filesystems would not give all of it back.
@@ -275,4 +276,5 @@ class TableSource:
 def open_table_source(place: Place, options: SourceOptions) -> TableSource:
     """Open a table. Raises `SourceError` when it, or a named column, is not there."""
     table = open_table(place, options.delimiter)
-    return TableSource(place, table, find_roles(place, table.columns, options))
+    roles = find_roles(place, table.columns, options)
+    return TableSource(place, table, roles, options.allow_outside)
