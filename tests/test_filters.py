@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from contextlib import suppress
 
@@ -220,6 +221,29 @@ def test_every_value_finds_its_own_row_alone(filled, values):
         assert find(Condition("v", "!=", value)) == everything - {number}
 
 
+SIGNS = "\"\\'`\n\t\r\0 {}[]()<>=!%_$&|*/.,:;#@~^?-+aé日👗\u202e"
+WORDS = ["and", "or", "not", "in", "like", "json_contains", "metadata", "null", "true", "id", "=="]
+
+
+@pytest.mark.slow
+@pytest.mark.engines("lite", "server")
+def test_ten_thousand_values_find_their_own_rows_alone(filled):
+    chance = random.Random(0)
+    values = dict.fromkeys(NASTY)
+    while len(values) < 10_000:
+        pieces = [
+            chance.choice(WORDS) if chance.random() < 0.2 else chance.choice(SIGNS)
+            for _ in range(chance.randint(1, 12))
+        ]
+        values.setdefault("".join(pieces))
+    values = list(values)
+    find = filled([{"v": value, "list": [value]} for value in values])
+    for number, value in enumerate(values):
+        assert find(Condition("v", "=", value)) == {number}
+        if number % 10 == 0:
+            assert find(Condition("list", "has", value)) == {number}
+
+
 def test_every_key_finds_its_own_row_alone_or_is_refused(filled, values):
     keys = []
     for value in values:
@@ -345,7 +369,8 @@ def filled(uri, dataset):
             | {name: column_value(name, kind, row.get(name)) for name, kind in columns.items()}
             for number, row in enumerate(rows)
         ]
-        client.upsert(dataset, data)
+        for start in range(0, len(data), 1000):
+            client.upsert(dataset, data[start : start + 1000])
         client.query(dataset, filter="", output_fields=["count(*)"], consistency_level="Strong")
 
         def find(condition, columns={}):  # noqa: B006 - read only

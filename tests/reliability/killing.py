@@ -29,9 +29,19 @@ CALLS = (
 """The methods of pymilvus' connection that change what is stored."""
 
 
+def start(data: Changing, uri: str, dataset: str) -> Any:
+    """An ingest that has just begun, in a process of its own."""
+    receiver, sender = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=_ingest, args=(data, uri, dataset, sender))
+    process.start()
+    sender.close()
+    assert receiver.recv() == "ready"
+    return process
+
+
 def kill_during(data: Changing, uri: str, dataset: str, after_s: float) -> bool:
     """Kill an ingest so long after its start; whether it was still at work."""
-    process = _started(data, uri, dataset)
+    process = start(data, uri, dataset)
     time.sleep(after_s)
     process.kill()
     process.join()
@@ -41,11 +51,11 @@ def kill_during(data: Changing, uri: str, dataset: str, after_s: float) -> bool:
 
 def duration(data: Changing, uri: str, dataset: str) -> float:
     """How long a whole ingest takes in such a process, in seconds."""
-    process = _started(data, uri, dataset)
-    start = time.monotonic()
+    process = start(data, uri, dataset)
+    begun = time.monotonic()
     process.join()
     assert process.exitcode == 0
-    return time.monotonic() - start
+    return time.monotonic() - begun
 
 
 def kill_at_call(data: Changing, uri: str, dataset: str, number: int) -> str | None:
@@ -57,15 +67,6 @@ def kill_at_call(data: Changing, uri: str, dataset: str, number: int) -> str | N
     process.join()
     assert process.exitcode in (0, -signal.SIGKILL)
     return receiver.recv() if process.exitcode else None
-
-
-def _started(data: Changing, uri: str, dataset: str) -> Any:
-    receiver, sender = PROCESSES.Pipe(duplex=False)
-    process = PROCESSES.Process(target=_ingest, args=(data, uri, dataset, sender))
-    process.start()
-    sender.close()
-    assert receiver.recv() == "ready"
-    return process
 
 
 def _ingest(data: Changing, uri: str, dataset: str, sender: Any) -> None:

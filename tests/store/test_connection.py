@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -96,3 +97,14 @@ def test_connections_of_one_process_share_a_file(tmp_path):
     with Connection(path) as first:
         Connection(path).close()
         assert first.client.list_collections() == []
+
+
+def test_threads_open_and_close_one_file_at_the_same_time(tmp_path):
+    path = str(tmp_path / "store.db")
+
+    def use(_):
+        with Connection(path) as connection:
+            return connection.client.list_collections()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(use, range(40))) == [[]] * 40

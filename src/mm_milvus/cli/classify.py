@@ -13,6 +13,7 @@ from mm_milvus.cli.options import (
     DEFAULT_MODEL,
     DEFAULT_URI,
     STORE,
+    AllowOutside,
     BatchSize,
     DbName,
     Delimiter,
@@ -86,6 +87,7 @@ def classify(
     image_column: ImageColumn = None,
     id_column: IdColumn = None,
     delimiter: Delimiter = None,
+    allow_outside: AllowOutside = False,
     batch_size: BatchSize = None,
     limit: Limit = None,
     no_progress: NoProgress = False,
@@ -108,7 +110,9 @@ def classify(
         uri=uri,
         token=token,
         db_name=db_name,
-        source_options=source_options(image_column, None, id_column, delimiter, None),
+        source_options=source_options(
+            image_column, None, id_column, delimiter, None, allow_outside
+        ),
         options=RunOptions(limit=limit, batch_size=batch_size, progress=not no_progress),
     )
     if as_json:

@@ -10,6 +10,7 @@ import typer
 
 from mm_milvus.cli.options import (
     DEFAULT_MODEL,
+    AllowOutside,
     BatchSize,
     Delimiter,
     IdColumn,
@@ -60,6 +61,7 @@ def moderate(
     image_column: ImageColumn = None,
     id_column: IdColumn = None,
     delimiter: Delimiter = None,
+    allow_outside: AllowOutside = False,
     batch_size: BatchSize = None,
     limit: Limit = None,
     no_progress: NoProgress = False,
@@ -76,7 +78,9 @@ def moderate(
         output=output or shown.receive,
         threshold=threshold,
         model=model,
-        source_options=source_options(image_column, None, id_column, delimiter, None),
+        source_options=source_options(
+            image_column, None, id_column, delimiter, None, allow_outside
+        ),
         options=RunOptions(limit=limit, batch_size=batch_size, progress=not no_progress),
     )
     if as_json:

@@ -5,6 +5,8 @@ tls          certificates for https:// addresses
 manifest     what a data set was built with, kept in the collections' properties
 rows         what a row is; limits checked by us, so that every engine behaves alike
 index        the index types
+patience     reads that wait while an index is made
+match        what a search finds
 collection   one collection: upsert, lookup, delete, search
 read         whole rows out of a collection: by id, a fair sample, all vectors
 finish       flush, and an index that fits the row count
@@ -15,7 +17,7 @@ dataset      the two collections of a data set: create, open, finish, list, drop
 """
 
 from mm_milvus.store.annotate import annotate
-from mm_milvus.store.collection import MAX_LIMIT, Collection, Match
+from mm_milvus.store.collection import MAX_LIMIT, Collection
 from mm_milvus.store.connection import Connection, is_missing_file, public_uri, require_file
 from mm_milvus.store.dataset import (
     Dataset,
@@ -30,6 +32,7 @@ from mm_milvus.store.dataset import (
 )
 from mm_milvus.store.index import INDEX_TYPES
 from mm_milvus.store.manifest import Manifest
+from mm_milvus.store.match import Match
 from mm_milvus.store.read import sample, sample_embeddings, scan_embeddings, stored_rows
 from mm_milvus.store.rows import COLUMN_TYPES, Row
 from mm_milvus.store.tune import Point, Recall, Tuner, Tuning

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,8 @@ from mm_milvus.store import rows as row_rules
 from mm_milvus.store.connection import CALL_TIMEOUT_S, Connection, first
 from mm_milvus.store.index import index_params, load
 from mm_milvus.store.manifest import Manifest, read_manifest
+from mm_milvus.store.match import Match, match_of
+from mm_milvus.store.patience import patiently
 from mm_milvus.store.rows import MAX_BYTES, MAX_COLUMN_BYTES, Row
 
 LOOKUP_ROWS = 1000
@@ -24,17 +25,6 @@ SCAN_ROWS = 5000
 """How many rows are read at once: with vectors, a message of theirs stays far below 64 MB."""
 MAX_LIMIT = 16_384
 """The most hits that one search may ask for (a bound of the Milvus server)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A row that a search found; score is the inner product of unit vectors, -1 to 1."""
-
-    item_id: str
-    uri: str
-    score: float
-    metadata: dict[str, Any]
-    caption: str | None
 
 
 class Collection:
@@ -119,7 +109,8 @@ class Collection:
         caught up with the present.
         """
         with self.connection.explained(f"cannot count collection {self.name}"):
-            answer = self.client.query(
+            answer = patiently(
+                self.client.query,
                 self.name,
                 filter="",
                 output_fields=["count(*)"],
@@ -215,7 +206,7 @@ class Collection:
         if self.modality is Modality.TEXT:
             fields.append(Field.CAPTION.value)
         answer = self.raw_search(embeddings, limit, fields, expression, params)
-        return [[_match(hit) for hit in hits] for hits in answer]
+        return [[match_of(hit) for hit in hits] for hits in answer]
 
     def raw_search(
         self,
@@ -232,7 +223,8 @@ class Collection:
             params["ef"] = max(params["ef"], limit)
         with self.connection.explained(f"cannot search collection {self.name}"):
             try:
-                return self.client.search(
+                return patiently(
+                    self.client.search,
                     self.name,
                     data=list(embeddings),
                     limit=limit,
@@ -255,7 +247,8 @@ class Collection:
         """The id and the named fields of those ids that are stored, in no order."""
         for chunk in _chunks(ids, LOOKUP_ROWS):
             with self.connection.explained(f"cannot read collection {self.name}"):
-                yield from self.client.query(
+                yield from patiently(
+                    self.client.query,
                     self.name,
                     ids=chunk,
                     output_fields=[Field.ID.value, *(field.value for field in fields)],
@@ -282,17 +275,6 @@ class Collection:
 
 def _blames_expression(message: str) -> bool:
     return any(word in message for word in ("expression", "unknown field", "column ", "parse"))
-
-
-def _match(hit: Any) -> Match:
-    entity = hit["entity"]
-    return Match(
-        item_id=entity[Field.ITEM_ID],
-        uri=entity[Field.URI],
-        score=float(hit["distance"]),
-        metadata=entity[Field.METADATA],
-        caption=entity.get(Field.CAPTION),
-    )
 
 
 def _chunks(ids: Sequence[str], size: int) -> Iterator[list[str]]:

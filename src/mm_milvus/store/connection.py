@@ -8,7 +8,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -34,6 +34,12 @@ for _name in ("milvus_lite", "grpc._server"):
     logging.getLogger(_name).addHandler(logging.NullHandler())
 
 
+_users: Counter[Path] = Counter()
+_users_lock = threading.Lock()
+"""How many connections of this process use each local file: they share one embedded engine, which
+is not started by one thread while another ends it."""
+
+
 class Connection:
     """A connection to Milvus Lite (a local `.db` file), a server or a cluster.
 
@@ -51,7 +57,7 @@ class Connection:
         self.uri = public_uri(uri)
         self._secrets = [secret for secret in (token, urlsplit(uri).password) if secret]
         self._local = _local_path(uri)
-        with self.explained(f"cannot open {self.uri}", remedy=self._open_remedy()):
+        with self.explained(f"cannot open {self.uri}", remedy=self._open_remedy()), self._alone():
             self.client = MilvusClient(
                 uri=str(self._local) if self._local else uri,
                 token=token or "",
@@ -59,8 +65,8 @@ class Connection:
                 timeout=CONNECT_TIMEOUT_S,
                 **tls_options(uri, os.environ),
             )
-        if self._local:
-            _retain(self._local)
+            if self._local:
+                _users[self._local] += 1
 
     @property
     def embedded(self) -> bool:
@@ -69,9 +75,12 @@ class Connection:
 
     def close(self) -> None:
         """Let go of the engine; a local file can be opened by another process from now on."""
-        self.client.close()
-        if self._local:
-            _release(self._local)
+        with self._alone():
+            self.client.close()
+            if self._local:
+                _users[self._local] -= 1
+                if _users[self._local] == 0:
+                    server_manager_instance.release_server(str(self._local))
 
     def __enter__(self) -> Self:
         """Enter a block that ends with `close`."""
@@ -104,27 +113,14 @@ class Connection:
             text = text.replace(secret, "***")
         return re.sub(r"\s+", " ", text).strip() or type(error).__name__
 
+    def _alone(self) -> AbstractContextManager[object]:
+        """No other thread opens or closes a local file inside the block."""
+        return _users_lock if self._local else nullcontext()
+
     def _open_remedy(self) -> str:
         if self._local:
             return "close the other process, or name another file with --uri"
         return "check that the server runs, and --uri, --token and --db-name"
-
-
-_users: Counter[Path] = Counter()
-_users_lock = threading.Lock()
-"""How many connections of this process use each local file: they share one embedded engine."""
-
-
-def _retain(path: Path) -> None:
-    with _users_lock:
-        _users[path] += 1
-
-
-def _release(path: Path) -> None:
-    with _users_lock:
-        _users[path] -= 1
-        if _users[path] == 0:
-            server_manager_instance.release_server(str(path))
 
 
 def public_uri(uri: str) -> str:

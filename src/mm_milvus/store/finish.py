@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pymilvus.exceptions import MilvusException
+
 from mm_milvus.schema import Field
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.index import INDEX_TYPES, index_params, is_stale
 from mm_milvus.store.manifest import Manifest
+
+REINDEX_TRIES = 3
 
 
 def settle(collection: Collection, manifest: Manifest) -> int:
@@ -23,7 +27,15 @@ def _reindex_if_stale(collection: Collection, manifest: Manifest, count: int) ->
         return
     client, name, field = collection.client, collection.name, Field.EMBEDDING.value
     with collection.connection.explained(f"cannot index collection {name}"):
-        client.release_collection(name)
-        client.drop_index(name, field)
-        client.create_index(name, index_params(client, manifest, count))
-        client.load_collection(name)
+        for left in reversed(range(REINDEX_TRIES)):
+            try:
+                client.release_collection(name)
+                client.drop_index(name, field)
+                client.create_index(name, index_params(client, manifest, count))
+                client.load_collection(name)
+            except MilvusException:
+                # A process that opens the data set just now loads it in between.
+                if not left:
+                    raise
+            else:
+                return

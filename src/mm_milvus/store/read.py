@@ -13,6 +13,7 @@ from mm_milvus.keys import ID_DIGITS
 from mm_milvus.schema import Field
 from mm_milvus.store.collection import SCAN_ROWS, Collection
 from mm_milvus.store.connection import CALL_TIMEOUT_S
+from mm_milvus.store.patience import patiently
 from mm_milvus.store.rows import Row
 
 BATCH_ROWS = 500
@@ -42,7 +43,8 @@ def sample_embeddings(collection: Collection, size: int, of: int) -> NDArray[np.
     Written moments ago may be missing: it does not ask for what other clients wrote.
     """
     with collection.connection.explained(f"cannot read collection {collection.name}"):
-        rows = collection.client.query(
+        rows = patiently(
+            collection.client.query,
             collection.name,
             filter=_least_ids(size, of),
             output_fields=[Field.ID.value, Field.EMBEDDING.value],
