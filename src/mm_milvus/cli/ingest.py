@@ -120,6 +120,15 @@ def ingest(
     caption_from_folder: CaptionFromFolder = None,
     allow_outside: AllowOutside = False,
     prune: Prune = False,
+    rebuild: Annotated[
+        bool,
+        typer.Option(
+            "--rebuild",
+            help="Fill new collections, which replace the former at the end; "
+            "until then these answer queries.",
+            rich_help_panel=RUN,
+        ),
+    ] = False,
     limit: Limit = None,
     dry_run: Annotated[
         bool,
@@ -153,6 +162,7 @@ def ingest(
             index_type=index,
             add_encoder=add_encoder,
             prune=prune,
+            rebuild=rebuild,
             limit=limit,
             dry_run=dry_run,
             batch_size=batch_size,

@@ -13,6 +13,7 @@ from functools import partial
 
 from mm_milvus.embeddings import Embeddings
 from mm_milvus.encoders import Encoder, load_encoder
+from mm_milvus.errors import StoreError
 from mm_milvus.pipeline.accept import accept_embeddings, accept_items
 from mm_milvus.pipeline.flow import Flow
 from mm_milvus.pipeline.interrupt import halt_on_signal
@@ -25,7 +26,7 @@ from mm_milvus.pipeline.stages import count, decode, encode, read
 from mm_milvus.pipeline.target import Target, open_target
 from mm_milvus.rejects import RejectsFile, rejects_path
 from mm_milvus.sources import Source, SourceOptions, open_source
-from mm_milvus.store import Connection, Dataset, is_missing_file, public_uri
+from mm_milvus.store import Connection, Dataset, is_missing_file, public_uri, publish
 
 DEFAULT_URI = "./mm_milvus.db"
 DEFAULT_MODEL = "compact"
@@ -86,7 +87,7 @@ def _fill(
     report: IngestReport,
     rejects: RejectsFile,
 ) -> None:
-    seen = Seen() if options.prune else None
+    seen = Seen() if options.prune or options.rebuild else None
     written = 0
     with halt_on_signal() as halt, ThreadPoolExecutor(2, "mm-milvus-write") as writers:
 
@@ -113,6 +114,17 @@ def _fill(
     changed = written or report.pruned or target.dataset.manifest.rows != target.counts
     if changed and not options.dry_run:
         target.dataset.finish()
+    if target.live is not None and not report.interrupted:
+        _publish(target.live, target.dataset)
+
+
+def _publish(live: Dataset, rebuilt: Dataset) -> None:
+    if not rebuilt.images.count():
+        raise StoreError(
+            f"none of the items could be ingested, so data set {live.name!r} stays as it was; "
+            "see the rejects"
+        )
+    publish(live, rebuilt)
 
 
 def _flows(

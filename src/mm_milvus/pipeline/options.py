@@ -61,12 +61,14 @@ class IngestOptions(EncodeOptions):
     promote     metadata keys that become typed columns: `{"price": "double"}`; of `COLUMN_TYPES`
     index_type  one of `INDEX_TYPES`; None: what the data set has, IVF_FLAT for a new one
     add_encoder where the data set was built with another encoder, index it with this one as well
+    rebuild     fill new collections while the former ones are searched, and switch at the end
     dry_run     read, compare and decode, but neither encode nor write
     """
 
     promote: Mapping[str, str] | None = None
     index_type: str | None = None
     add_encoder: bool = False
+    rebuild: bool = False
     dry_run: bool = False
 
     def __post_init__(self) -> None:
@@ -77,6 +79,8 @@ class IngestOptions(EncodeOptions):
                 raise QueryError(
                     f"cannot promote {name} to {kind!r}: the types are {', '.join(COLUMN_TYPES)}"
                 )
+        if self.rebuild and (self.limit is not None or self.dry_run):
+            raise QueryError("rebuild takes the whole data set: leave out limit and dry_run")
         if self.index_type is not None and self.index_type not in INDEX_TYPES:
             raise QueryError(
                 f"unknown index {self.index_type!r}: the types are {', '.join(INDEX_TYPES)}"

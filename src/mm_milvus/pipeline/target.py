@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mm_milvus.encoders import EncoderIdentity
 from mm_milvus.errors import StoreError
@@ -15,6 +15,7 @@ from mm_milvus.store import (
     create_dataset,
     find_dataset,
     find_indexes,
+    rebuild_dataset,
 )
 
 DEFAULT_INDEX = "IVF_FLAT"
@@ -22,10 +23,15 @@ DEFAULT_INDEX = "IVF_FLAT"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the rows go; counts are those before the run, empty for a new data set."""
+    """Where the rows go.
+
+    counts  of what is there before the run; empty for a new data set
+    live    what is searched meanwhile, and gives way to the data set once it is complete
+    """
 
     dataset: Dataset
     counts: dict[str, int]
+    live: Dataset | None = None
 
 
 def open_target(
@@ -42,6 +48,8 @@ def open_target(
     first = find_dataset(connection, name)
     found = first and (_with_encoder(connection, first, encoder) or first)
     if found and not (options.add_encoder and _is_foreign(found, encoder)):
+        if options.rebuild:
+            return _rebuild(found, encoder, expected_rows, options)
         _check_same(found.manifest, encoder, options)
         return Target(found, found.counts())
     if options.dry_run:
@@ -57,6 +65,22 @@ def open_target(
         document=dict(options.document or {}),
     )
     return Target(create_dataset(connection, manifest, expected_rows), {})
+
+
+def _rebuild(
+    live: Dataset, encoder: EncoderIdentity, expected_rows: int, options: IngestOptions
+) -> Target:
+    _check_encoder(live.manifest, encoder)
+    manifest = replace(
+        live.manifest,
+        index_type=options.index_type or live.manifest.index_type,
+        columns=dict(live.manifest.columns if options.promote is None else options.promote),
+        document=dict(options.document or {}),
+        search_params={},
+        rows={},
+    )
+    rebuilt = rebuild_dataset(live, manifest, expected_rows)
+    return Target(rebuilt, rebuilt.counts(), live)
 
 
 def _with_encoder(
@@ -77,14 +101,8 @@ def _is_foreign(dataset: Dataset, encoder: EncoderIdentity) -> bool:
 
 def _check_same(manifest: Manifest, encoder: EncoderIdentity, options: IngestOptions) -> None:
     name = manifest.dataset
-    remedy = f"drop it first (mm-milvus datasets drop {name}), or give another --dataset name"
-    if manifest.encoder_fingerprint != encoder.fingerprint:
-        raise StoreError(
-            f"data set {name!r} was built with {manifest.encoder} "
-            f"(fingerprint {manifest.encoder_fingerprint}), and this is {encoder.id} "
-            f"(fingerprint {encoder.fingerprint}): their vectors cannot be compared; {remedy}, "
-            "or index it with both (--add-encoder)"
-        )
+    remedy = f"{_OTHERWISE.format(name)}, or build it anew (--rebuild)"
+    _check_encoder(manifest, encoder)
     if manifest.dim != encoder.dim:
         raise StoreError(
             f"data set {name!r} holds vectors of {manifest.dim} numbers, and these have "
@@ -105,3 +123,17 @@ def _check_same(manifest: Manifest, encoder: EncoderIdentity, options: IngestOpt
             f"data set {name!r} has the index {manifest.index_type}, "
             f"not {options.index_type}; {remedy}"
         )
+
+
+def _check_encoder(manifest: Manifest, encoder: EncoderIdentity) -> None:
+    name = manifest.dataset
+    if manifest.encoder_fingerprint != encoder.fingerprint:
+        raise StoreError(
+            f"data set {name!r} was built with {manifest.encoder} "
+            f"(fingerprint {manifest.encoder_fingerprint}), and this is {encoder.id} "
+            f"(fingerprint {encoder.fingerprint}): their vectors cannot be compared; "
+            f"{_OTHERWISE.format(name)}, or index it with both (--add-encoder)"
+        )
+
+
+_OTHERWISE = "drop it first (mm-milvus datasets drop {0}), or give another --dataset name"

@@ -12,6 +12,7 @@ read         whole rows out of a collection: by id, a fair sample, all vectors
 finish       flush, and an index that fits the row count
 serve        waiting until a server searches the index that it built
 tune         the measured choice of nprobe or ef
+generations  a data set built anew beside the one that is searched, and the switch
 annotate     facts found later, into the metadata
 dataset      the two collections of a data set: create, open, finish, list, drop
 """
@@ -29,6 +30,8 @@ from mm_milvus.store.dataset import (
     list_datasets,
     open_dataset,
     open_indexes,
+    publish,
+    rebuild_dataset,
 )
 from mm_milvus.store.index import INDEX_TYPES
 from mm_milvus.store.manifest import Manifest
@@ -62,6 +65,8 @@ __all__ = [
     "open_dataset",
     "open_indexes",
     "public_uri",
+    "publish",
+    "rebuild_dataset",
     "require_file",
     "sample",
     "sample_embeddings",

@@ -76,14 +76,19 @@ class Collection:
 
     def drop(self) -> None:
         """Delete the collection and all that is in it."""
+        physical = self.physical_name()
         with self.connection.explained(f"cannot drop collection {self.name}"):
-            self.client.drop_collection(self.name, timeout=CALL_TIMEOUT_S)
+            if physical != self.name:
+                self.client.drop_alias(self.name, timeout=CALL_TIMEOUT_S)
+            self.client.drop_collection(physical, timeout=CALL_TIMEOUT_S)
+
+    def physical_name(self) -> str:
+        """What the engine calls it, where its name is an alias (see `generations`)."""
+        return str(self._description()["collection_name"])
 
     def manifest(self) -> Manifest:
         """The manifest in the collection's properties."""
-        with self.connection.explained(f"cannot describe collection {self.name}"):
-            description = self.client.describe_collection(self.name, timeout=CALL_TIMEOUT_S)
-        return read_manifest(description.get("properties", {}), self.name)
+        return read_manifest(self._description().get("properties", {}), self.name)
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Replace the manifest in the collection's properties."""
@@ -91,6 +96,10 @@ class Collection:
             self.client.alter_collection_properties(
                 self.name, properties=manifest.to_properties(), timeout=CALL_TIMEOUT_S
             )
+
+    def _description(self) -> dict[str, Any]:
+        with self.connection.explained(f"cannot describe collection {self.name}"):
+            return dict(self.client.describe_collection(self.name, timeout=CALL_TIMEOUT_S))
 
     def built_with(self) -> dict[str, int]:
         """The parameter of the index that depends on the row count: nlist, where there is one."""

@@ -14,6 +14,14 @@ from mm_milvus.schema import Modality
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.connection import Connection
 from mm_milvus.store.finish import settle
+from mm_milvus.store.generations import (
+    drop_unfinished,
+    fits,
+    next_generation,
+    public_name,
+    recover,
+    switch,
+)
 from mm_milvus.store.manifest import Manifest
 from mm_milvus.store.tune import Tuner
 
@@ -94,7 +102,7 @@ def find_dataset(connection: Connection, name: str) -> Dataset | None:
     Of one with several encoders it is the collections of the first.
     """
     images = Collection(connection, collection_name(name, Modality.IMAGE), Modality.IMAGE)
-    if not images.exists():
+    if not (images.exists() or recover(images)):
         return None
     manifest = images.manifest()
     if manifest.dataset != name:
@@ -157,10 +165,32 @@ def open_indexes(
     return found
 
 
+def rebuild_dataset(live: Dataset, manifest: Manifest, expected_rows: int) -> Dataset:
+    """The collections of a rebuild, to be filled while the live ones are searched.
+
+    They may hold rows of an earlier one that was killed, if it was to be built alike.
+    """
+    rebuilt = Dataset(manifest, *next_generation(live.collections))
+    if not all(each.exists() and fits(each, manifest) for each in rebuilt.collections):
+        for each in live.collections:
+            drop_unfinished(each.connection, each.name, live=each.physical_name())
+    rebuilt.on_both(lambda collection: collection.ensure(manifest, expected_rows))
+    return rebuilt
+
+
+def publish(live: Dataset, rebuilt: Dataset) -> None:
+    """Let the data set's name lead to what a rebuild filled and finished, and drop the former."""
+    for former, new in zip(live.collections, rebuilt.collections, strict=True):
+        switch(former, new)
+
+
 def drop_dataset(connection: Connection, name: str) -> None:
     """Delete the collections of all of a data set's encoders, the first one's last."""
     for manifest in reversed(find_indexes(connection, name)):
-        _named(connection, manifest).drop()
+        dataset = _named(connection, manifest)
+        dataset.drop()
+        for collection in dataset.collections:
+            drop_unfinished(connection, collection.name, live=None)
 
 
 def list_datasets(connection: Connection) -> list[Manifest]:
@@ -169,7 +199,7 @@ def list_datasets(connection: Connection) -> list[Manifest]:
         names = connection.client.list_collections()
     suffix = SUFFIXES[Modality.IMAGE]
     manifests = []
-    for name in names:
+    for name in sorted({public_name(name) for name in names}):
         if not name.endswith(suffix):
             continue
         try:
