@@ -57,6 +57,11 @@ def test_a_module_imports_only_what_its_layer_may(path):
     if own in BELOW:
         above = tuple(f"mm_milvus.{name}" for name in ("pipeline", "search", "render", "evaluate"))
         above = ("mm_milvus.pipeline", "mm_milvus.search", "mm_milvus.render", "mm_milvus.health")
+    if own == "inspect":
+        beside = ("mm_milvus.pipeline", "mm_milvus.search", "mm_milvus.encoders")
+        assert not [name for name in used if name.startswith(beside)]
+    if own in BELOW:
+        above = ("mm_milvus.pipeline", "mm_milvus.search", "mm_milvus.render", "mm_milvus.inspect")
         assert not [name for name in used if name.startswith(above)]
     if own in {"pipeline", "search"}:
         assert not [name for name in used if name.startswith("mm_milvus.health")]

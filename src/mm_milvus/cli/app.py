@@ -18,6 +18,7 @@ from mm_milvus.cli.encode import encode
 from mm_milvus.cli.evaluate import evaluate
 from mm_milvus.cli.export import export
 from mm_milvus.cli.ingest import ingest
+from mm_milvus.cli.inspect import inspect
 from mm_milvus.cli.moderate import moderate
 from mm_milvus.cli.options import EXIT_INTERRUPTED
 from mm_milvus.cli.query import query
@@ -43,6 +44,7 @@ app.command()(ingest)
 app.command()(query)
 app.add_typer(datasets.app, name="datasets")
 app.command()(tune)
+app.command()(inspect)
 app.command()(encode)
 app.command()(classify)
 app.command()(moderate)

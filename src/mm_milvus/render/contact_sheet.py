@@ -37,7 +37,7 @@ def contact_sheet(rows: Sequence[tuple[str, Sequence[tuple[Image.Image, str]]]])
     title_font = ImageFont.load_default(TITLE_SIZE)
     for number, (title, pictures) in enumerate(rows):
         top = MARGIN + number * (ROW_HEIGHT + GAP)
-        _write(sheet, (MARGIN, top), title, title_font, INK, across)
+        write_line(sheet, (MARGIN, top), title, title_font, INK, across)
         _draw_row(sheet, top + TITLE_HEIGHT, pictures)
     return sheet
 
@@ -46,19 +46,21 @@ def _draw_row(sheet: Image.Image, top: int, pictures: Sequence[tuple[Image.Image
     font = ImageFont.load_default(LABEL_SIZE)
     for column, (picture, label) in enumerate(pictures):
         left = MARGIN + column * (THUMBNAIL + GAP)
-        sheet.paste(_thumbnail(picture), (left, top))
-        _write(sheet, (left, top + THUMBNAIL + 4), label, font, FAINT, THUMBNAIL)
+        sheet.paste(thumbnail(picture), (left, top))
+        write_line(sheet, (left, top + THUMBNAIL + 4), label, font, FAINT, THUMBNAIL)
 
 
-def _thumbnail(picture: Image.Image) -> Image.Image:
+def thumbnail(picture: Image.Image) -> Image.Image:
+    """The picture whole on a framed white tile of 128 x 128 pixels."""
     tile = ImageOps.pad(on_white(picture), (THUMBNAIL, THUMBNAIL), color="white")
     ImageDraw.Draw(tile).rectangle((0, 0, THUMBNAIL - 1, THUMBNAIL - 1), outline=FRAME)
     return tile
 
 
-def _write(
+def write_line(
     sheet: Image.Image, at: tuple[int, int], text: str, font: Font, colour: str, width: int
 ) -> None:
+    """Write one line, cut to the width in pixels with an ellipsis."""
     line = "".join(_drawable(sign) for sign in " ".join(text.split()))
     ImageDraw.Draw(sheet).text(at, _fitted(line, font, width), colour, font)
 

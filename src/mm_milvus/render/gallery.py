@@ -106,14 +106,14 @@ def _picture(hit: Hit, load_image: ImageLoader) -> str:
 
 
 def _img(image: Image.Image, alt: str) -> str:
-    return f'<img src="{_data_uri(image)}" alt="{escape(alt)}">'
+    return f'<img src="{data_uri(image)}" alt="{escape(alt)}">'
 
 
-def _data_uri(image: Image.Image) -> str:
-    """The picture as a `data:` URI, at most `THUMBNAIL` pixels a side; small ones lose nothing."""
+def data_uri(image: Image.Image, longest: int = THUMBNAIL) -> str:
+    """The picture as a `data:` URI, at most `longest` pixels a side; small ones lose nothing."""
     lossless = max(image.size) <= SMALL
     thumbnail = on_white(image)
-    thumbnail.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    thumbnail.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     thumbnail.save(buffer, "WEBP", quality=QUALITY, lossless=lossless)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,0 +1,150 @@
+"""mm-milvus inspect."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mm_milvus.cli.options import DEFAULT_URI, DbName, Json, Token, Uri
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from mm_milvus.inspect import HealthReport
+
+LISTED = 5
+"""How many of a list are printed; the report has all."""
+
+
+def inspect(
+    dataset: Annotated[
+        str | None, typer.Argument(help="Which data set; default: the only one there is.")
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="The metadata key that groups the images; default: k-means clusters."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="A folder for the report, the maps, and pictures of pairs and captions."),
+    ] = None,
+    sample: Annotated[
+        int, typer.Option(min=2, help="At most this many images, drawn at random, are looked at.")
+    ] = 10_000,
+    pairs: Annotated[int, typer.Option(min=1, help="How many pairs are pictured.")] = 20,
+    uri: Uri = DEFAULT_URI,
+    token: Token = None,
+    db_name: DbName = None,
+    as_json: Json = False,
+) -> None:
+    """Show how the vectors of a data set lie: gap, groups, near duplicates, outliers, a map.
+
+    **Examples**
+
+        mm-milvus inspect photos
+
+        mm-milvus inspect photos --by category --output photos-health
+    """
+    from mm_milvus.inspect import check_drawing, examine, group, read_sample, write_pictures
+    from mm_milvus.store import Connection, open_dataset, require_file
+
+    if output is not None:
+        check_drawing()
+    require_file(uri)
+    with Connection(uri, token=token, db_name=db_name) as connection:
+        opened = open_dataset(connection, dataset)
+        drawn = read_sample(opened, sample)
+        manifest, stored = opened.manifest, opened.images.count()
+    key, names = group(drawn, by)
+    report = examine(manifest.dataset, manifest.encoder, stored, drawn, key, names)
+    if as_json:
+        print(json.dumps(report.to_dict(), ensure_ascii=False))
+    else:
+        print_report(report)
+    if output is not None:
+        files = write_pictures(output, report, drawn, names, pairs)
+        print(f"wrote {', '.join(map(str, files))}", file=sys.stderr)
+
+
+def print_report(report: HealthReport) -> None:
+    """The numbers as a table, and the heads of the two lists."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    images = f"{report.images.count:,} images"
+    if report.images.count < report.stored_images:
+        images = f"a sample of {report.images.count:,} of {report.stored_images:,} images"
+    console.print(
+        f"{report.dataset}: {images} and their {report.captions.count:,} distinct captions, "
+        f"by {report.model}",
+        markup=False,
+    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("what")
+    table.add_column("value", justify="right")
+    table.add_column("what it tells")
+    for what, value, meaning in _lines(report):
+        table.add_row(Text(what), _number(value), Text(meaning, style="dim"))
+    console.print(table)
+    _list(
+        console,
+        f"near duplicates (cosine above {report.duplicate_cosine})",
+        [
+            " = ".join(ids[:3]) + ("" if len(ids) <= 3 else f" and {len(ids) - 3} more")
+            for ids in report.near_duplicates
+        ],
+        "clusters",
+    )
+    _list(
+        console,
+        "outliers (mean cosine to the five nearest)",
+        [f"{each.nearness:.3f}  {each.item_id}" for each in report.outliers],
+        "images",
+    )
+
+
+def _lines(report: HealthReport) -> Iterator[tuple[str, float | None, str]]:
+    yield "modality gap", report.modality_gap, "distance of the two centroids; 0 to 2"
+    yield "similarity of true pairs", report.true_pairs, "an image and a caption of its own"
+    yield "similarity of other pairs", report.other_pairs, "an image and another's caption"
+    yield (
+        "anisotropy, images",
+        report.images.mean_similarity,
+        "mean cosine of two; 0 even, 1 one direction",
+    )
+    yield "anisotropy, captions", report.captions.mean_similarity, ""
+    yield (
+        "effective dimensions, images",
+        report.images.effective_dimensions,
+        "directions of variance (participation ratio)",
+    )
+    yield "effective dimensions, captions", report.captions.effective_dimensions, ""
+    yield (
+        f"silhouette, {report.groups} groups by {report.by}",
+        report.silhouette,
+        "1 apart, 0 mixed, -1 in the wrong group",
+    )
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def _list(console: Console, title: str, lines: list[str], unit: str) -> None:
+    console.print(f"{title}: {f'{len(lines):,} {unit}' if lines else 'none'}")
+    for line in lines[:LISTED]:
+        console.print(f"  {line}", markup=False)
+    if len(lines) > LISTED:
+        console.print(f"  and {len(lines) - LISTED:,} more, in --json and report.json")
+    console.print()
