@@ -102,13 +102,13 @@ def print_report(report: HealthReport) -> None:
             " = ".join(ids[:3]) + ("" if len(ids) <= 3 else f" and {len(ids) - 3} more")
             for ids in report.near_duplicates
         ],
-        "clusters",
+        "cluster",
     )
     _list(
         console,
         "outliers (mean cosine to the five nearest)",
         [f"{each.nearness:.3f}  {each.item_id}" for each in report.outliers],
-        "images",
+        "image",
     )
 
 
@@ -142,7 +142,8 @@ def _number(value: float | None) -> str:
 
 
 def _list(console: Console, title: str, lines: list[str], unit: str) -> None:
-    console.print(f"{title}: {f'{len(lines):,} {unit}' if lines else 'none'}")
+    count = "1 " + unit if len(lines) == 1 else f"{len(lines):,} {unit}s"
+    console.print(f"{title}: {count if lines else 'none'}")
     for line in lines[:LISTED]:
         console.print(f"  {line}", markup=False)
     if len(lines) > LISTED:
