@@ -231,7 +231,7 @@ def test_verify_tells_what_is_wrong_and_mends_it(run, pictures, tmp_path):
     assert report["examples"][0]["where"] == "cat.png"
     mended = run("verify", other, "--repair", "--no-progress")
     assert mended.returncode == 0, mended.stderr
-    assert "repaired: 1 missing, 8 stale\nhealthy\n" in mended.stdout
+    assert "mend: 1 missing, 8 stale\nhealthy\n" in mended.stdout
 
 
 def test_a_file_of_queries_is_answered_line_by_line(run, stored, tmp_path):
