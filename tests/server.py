@@ -26,13 +26,17 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._ports = free_ports(3)
-        self.uri = f"http://127.0.0.1:{self._ports[0]}"
+        self.uri = ""
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
-        proxy, etcd, peer = self._ports
+        """Start it, and wait until it answers.
+
+        Its ports are others each time: the wrapper takes the next one where connections to the
+        former one have just been cut.
+        """
+        proxy, etcd, peer = free_ports(3)
+        self.uri = f"http://127.0.0.1:{proxy}"
         program = Path(sys.executable).parent / "milvus-server"
         with (self.folder / "server.log").open("a") as output:
             self._process = subprocess.Popen(

@@ -69,7 +69,12 @@ class Changing:
                     row.id: (row.item_id, row.content_hash, row.caption)
                     for row in collection.rows(keys)
                 }
-        assert stored == expected
+        differing = {
+            key: (expected.get(key), stored.get(key))
+            for key in expected.keys() | stored.keys()
+            if expected.get(key) != stored.get(key)
+        }
+        assert differing == {}
         options = VerifyOptions(sample=len(expected))
         report = verify(
             self.folder, uri=uri, dataset=dataset, encoder=PlainEncoder(), options=options

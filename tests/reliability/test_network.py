@@ -22,6 +22,7 @@ def data(tmp_path, monkeypatch) -> Changing:
     return data
 
 
+@pytest.mark.slow
 def test_a_slow_line_and_one_that_is_dead_for_a_while_lose_nothing(data, uri, dataset):
     with proxied(uri) as proxy:
         proxy.delay_s = 0.01
