@@ -90,3 +90,15 @@ def test_half_an_index_file_of_milvus_lite_is_built_anew(tmp_path, uri, dataset)
     data.check(uri, dataset)
     with SearchClient(uri, dataset, encoder=PlainEncoder()) as client:
         assert len(client.search("red dress")) == 10
+
+
+@pytest.mark.engines("lite")
+def test_half_a_collection_of_milvus_lite_is_made_anew(tmp_path, uri, dataset):
+    """Killed between making its folder and its schema."""
+    half = tmp_path / "store.db" / "collections" / f"{dataset}_images"
+    half.mkdir(parents=True)
+    (half / "schema.json.tmp").touch()
+    data = Changing(tmp_path, SEED)
+    data.change()
+    data.ingest(uri, dataset)
+    data.check(uri, dataset)

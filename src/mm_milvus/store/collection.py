@@ -57,13 +57,18 @@ class Collection:
         for name, kind in manifest.columns.items():
             limit = {"max_length": MAX_COLUMN_BYTES} if kind == "varchar" else {}
             schema.add_field(name, DataType[kind.upper()], **limit)
+        options = {
+            "schema": schema,
+            "index_params": index_params(self.client, manifest, expected_rows),
+            "properties": manifest.to_properties(),
+        }
         with self.connection.explained(f"cannot create collection {self.name}"):
-            self.client.create_collection(
-                self.name,
-                schema=schema,
-                index_params=index_params(self.client, manifest, expected_rows),
-                properties=manifest.to_properties(),
-            )
+            try:
+                self.client.create_collection(self.name, **options)
+            except MilvusException:
+                if not self.connection.remove_half_made(self.name):
+                    raise
+                self.client.create_collection(self.name, **options)
 
     def ensure(self, manifest: Manifest, expected_rows: int) -> None:
         """Create the collection if need be, and make it searchable; returns when it is."""

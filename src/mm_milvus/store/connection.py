@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -72,6 +73,24 @@ class Connection:
     def embedded(self) -> bool:
         """Whether the engine is Milvus Lite, inside this process."""
         return self._local is not None
+
+    def remove_half_made(self, collection: str) -> bool:
+        """Remove what Milvus Lite left of a collection; whether there was something.
+
+        It makes a collection's folder first and its schema last, and drops them in any order: a
+        process that was killed in between leaves a folder which is no collection, and in the way
+        of one. A server leaves nothing.
+        """
+        if self._local is None:
+            return False
+        left = [
+            folder
+            for folder in self._local.glob(f"**/collections/{collection}")
+            if not (folder / "schema.json").exists()
+        ]
+        for folder in left:
+            shutil.rmtree(folder)
+        return bool(left)
 
     def close(self) -> None:
         """Let go of the engine; a local file can be opened by another process from now on."""
