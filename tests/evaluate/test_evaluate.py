@@ -120,6 +120,7 @@ def test_every_direction_has_the_figures_computed_by_hand(wardrobe):
         assert through == found[direction, "exact"]
 
 
+@pytest.mark.engines("lite")
 def test_each_encoder_of_a_data_set_has_its_runs(uri, dataset):
     with Connection(uri) as connection:
         fill(connection, Manifest(dataset, "hub/good", "0" * 16, dim=4))

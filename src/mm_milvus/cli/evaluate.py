@@ -184,7 +184,7 @@ def print_table(evaluation: Evaluation) -> None:
     for remark in evaluation.remarks:
         console.print(remark, highlight=False, soft_wrap=True)
     fused = any(run.fusion for run in evaluation.runs)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=0)
     for name in ("direction", "fusion", "index") if fused else ("direction", "index"):
         table.add_column(name, no_wrap=True)
     metrics = evaluation.chief_metrics()
