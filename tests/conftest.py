@@ -13,6 +13,8 @@ from container import milvus_container, unavailable
 from server import milvus_server
 
 ENGINES = ("lite", "server", "container")
+USUAL = ("lite", "server")
+"""The container runs the same server: of it, ingest and search are asked, which mark themselves."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,9 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" in metafunc.fixturenames:
-        engines = metafunc.config.getoption("--engine") or ENGINES
-        if marker := metafunc.definition.get_closest_marker("engines"):
-            engines = [engine for engine in engines if engine in marker.args]
+        asked = metafunc.config.getoption("--engine") or ENGINES
+        marker = metafunc.definition.get_closest_marker("engines")
+        engines = [engine for engine in asked if engine in (marker.args if marker else USUAL)]
         metafunc.parametrize("engine", engines, scope="session")
 
 

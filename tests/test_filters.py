@@ -226,7 +226,6 @@ WORDS = ["and", "or", "not", "in", "like", "json_contains", "metadata", "null", 
 
 
 @pytest.mark.slow
-@pytest.mark.engines("lite", "server")
 def test_ten_thousand_values_find_their_own_rows_alone(filled):
     chance = random.Random(0)
     values = dict.fromkeys(NASTY)

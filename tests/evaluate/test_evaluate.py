@@ -21,8 +21,6 @@ from mm_milvus.search import FUSION_MODES
 from mm_milvus.search.space import Space
 from mm_milvus.store import Connection, Manifest, Row, beside, create_dataset, open_dataset
 
-pytestmark = pytest.mark.engines("lite", "server")
-
 SHIRT, DRESS, HAT = np.eye(4, dtype=np.float32)[:3]
 IMAGES = {
     "shirt-1": (SHIRT, "shirt"),

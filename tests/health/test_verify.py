@@ -104,7 +104,6 @@ def subtle_damage(store: Dataset) -> Counter[Kind]:
     return Counter({Kind.MANIFEST: 2, Kind.ENCODING: 2, Kind.GAP: 1, Kind.STALE: 2, Kind.KEY: 1})
 
 
-@pytest.mark.engines("lite", "server")
 def test_every_kind_of_damage_is_found_and_mended(verify, stored, folder):
     before = contents(stored())
     for spoil in (damage, subtle_damage):

@@ -22,8 +22,6 @@ from mm_milvus.pipeline.document import combine
 from mm_milvus.store import Connection, open_dataset
 
 # Their way to the store is that of an ingest, which runs on every engine.
-pytestmark = pytest.mark.engines("lite", "server")
-
 DOCUMENT = {"image": 0.6, "title": 0.4}
 
 

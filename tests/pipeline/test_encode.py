@@ -22,8 +22,6 @@ from mm_milvus.schema import Field, Modality, embeddings_schema
 from mm_milvus.store import Connection, open_dataset
 
 # Their way to the store is that of an ingest, which runs on every engine.
-pytestmark = pytest.mark.engines("lite", "server")
-
 QUESTIONS = ("an aircraft with rotors", "food", "a bird that swims", "music")
 
 

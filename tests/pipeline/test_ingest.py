@@ -14,6 +14,8 @@ from mm_milvus.encoders import load_encoder
 from mm_milvus.errors import QueryError, SourceError, StoreError
 from mm_milvus.store import Connection, open_dataset
 
+pytestmark = pytest.mark.engines("lite", "server", "container")
+
 
 @pytest.fixture
 def run(uri, dataset, folder):

@@ -139,7 +139,6 @@ def test_moderation_flags_what_reaches_its_threshold(folder, tmp_path):
     assert moderate(folder, policy, threshold=0.0).categories == {"food": 6, "dogs": 6}
 
 
-@pytest.mark.engines("lite", "server")
 def test_labels_can_be_filtered_by_and_outlive_an_ingest(folder, uri, dataset):
     caption(folder, "dog", "dog", "dog emoji", age=3, tags=["a"])
     options = IngestOptions(promote={"label": "varchar"}, limit=5)

@@ -40,13 +40,11 @@ def kill_many(tmp_path, uri, dataset, kills: int) -> None:
     print(f"killed {done} of {tried} ingests of {whole:.2f} s, whole after {checked} more")
 
 
-@pytest.mark.engines("lite", "server")
 def test_some_kills_at_random_moments(tmp_path, uri, dataset):
     kill_many(tmp_path, uri, dataset, 3)
 
 
 @pytest.mark.slow
-@pytest.mark.engines("lite", "server")
 def test_fifty_kills_at_random_moments(tmp_path, uri, dataset):
     kill_many(tmp_path, uri, dataset, 50)
 
@@ -72,7 +70,6 @@ def kill_at_every_call(tmp_path, uri, dataset) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.engines("lite", "server")
 def test_a_kill_after_every_call_that_changes_the_store(tmp_path, uri, dataset):
     calls = kill_at_every_call(tmp_path, uri, dataset)
     print(f"killed after each of {len(calls)} calls: {' '.join(dict.fromkeys(calls))}")

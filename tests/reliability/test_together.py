@@ -24,7 +24,6 @@ def data(tmp_path, monkeypatch) -> Changing:
     return data
 
 
-@pytest.mark.engines("lite", "server")
 def test_sixty_four_threads_on_one_client_find_what_one_finds(data, uri, dataset):
     data.ingest(uri, dataset)
     with SearchClient(uri, dataset, encoder=PlainEncoder()) as client:
@@ -49,7 +48,6 @@ def test_two_ingests_of_one_data_set_at_once_store_it_once(data, uri, dataset):
     data.check(uri, dataset)
 
 
-@pytest.mark.engines("lite", "server")
 def test_queries_are_answered_while_the_data_set_fills(data, uri, dataset):
     data.ingest(uri, dataset)
     data.change()

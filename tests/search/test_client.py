@@ -28,6 +28,8 @@ from mm_milvus.images import load_pixels
 from mm_milvus.search import FUSION_MODES, Query, parse_rerank
 from mm_milvus.search.fusion import Background, fuse_scores
 
+pytestmark = pytest.mark.engines("lite", "server", "container")
+
 COUNT = 60
 
 

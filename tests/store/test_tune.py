@@ -63,7 +63,6 @@ def build(connection, dataset):
         each.drop()
 
 
-@pytest.mark.engines("lite", "server")
 def test_the_choice_holds_for_the_built_index_and_queries_of_both_modalities(build, monkeypatch):
     monkeypatch.setattr(tune, "EXACT_ROWS", 0)
     images, texts = clustered(1500, 0), clustered(300, 1, shift=2.0)
@@ -142,7 +141,6 @@ def test_an_index_without_settings_and_a_collection_without_rows_have_nothing_to
     assert opened.tuner(opened.texts).tune().curve == []
 
 
-@pytest.mark.engines("lite", "server")
 def test_a_sample_is_the_same_every_time_and_holds_whole_rows(build):
     vectors = clustered(600, 0)
     opened = build(vectors[:3], vectors)

@@ -149,9 +149,9 @@ def _spanned(scores: Scores, _background: Background | None) -> Scores:
 
 
 def _excess(scores: Scores, background: Background | None) -> Scores:
-    """max(0, (s_i - mean_i) / std_i) ** p over the whole collection."""
+    """max(0, (s_i - mean_i) / std_i) over the whole collection, and 0 for nothing there."""
     z = _z(scores, background or _of_candidates(scores))
-    return np.where(np.isnan(z), 0.0, np.maximum(z, 0.0)) ** P
+    return np.where(np.isnan(z), 0.0, np.maximum(z, 0.0))
 
 
 def _of_candidates(scores: Scores) -> Background:
@@ -186,8 +186,8 @@ def _sum(terms: Scores) -> NDArray[np.float64]:
     return total
 
 
-def _root(terms: Scores) -> NDArray[np.float64]:
-    return np.asarray(_sum(terms) ** (1 / P))
+def _norm(terms: Scores) -> NDArray[np.float64]:
+    return np.asarray(_sum(terms**P) ** (1 / P))
 
 
 def _shares(weights: Sequence[float] | None, lists: int) -> NDArray[np.float64]:
@@ -207,7 +207,7 @@ def _shares(weights: Sequence[float] | None, lists: int) -> NDArray[np.float64]:
 
 
 FUSION_MODES: Mapping[str, Fusion] = {
-    "pnorm": Fusion(_excess, _root),
+    "pnorm": Fusion(_excess, _norm),
     "max": Fusion(_raw, _best),
     "weighted": Fusion(_raw_filled, _sum),
     "rrf": Fusion(_reciprocal_ranks, _sum),
@@ -216,7 +216,7 @@ FUSION_MODES: Mapping[str, Fusion] = {
 }
 """With s_i the score in list i, rank_i from 1, w_i the weight:
 
-pnorm     (sum_i w_i max(0, z_i)^4)^(1/4), z_i = (s_i - mean_i) / std_i, mean and deviation of the
+pnorm     (sum_i (w_i max(0, z_i))^4)^(1/4), z_i = (s_i - mean_i) / std_i, mean and deviation of the
           whole collection's scores for the query, from a sample of its rows. How far above the
           noise of its list an item stands: lists of any scale can be compared, one that knows
           nothing has no say, and a missing caption costs nothing. The p-norm is that of the
