@@ -21,8 +21,8 @@ from mm_milvus.search.space import Space
 from mm_milvus.search.timing import Stages
 from mm_milvus.store import MAX_LIMIT, Connection, open_indexes, require_file
 
-CANDIDATES_PER_HIT = 4
-MIN_CANDIDATES = 50
+CANDIDATES_PER_HIT = 3
+MIN_CANDIDATES = 30
 """Several captions of one item, and items of one list only, take places from others: each list
 is read deeper than the answer is long. On emoji and clothing nDCG@10 was the same to three
 decimals from 30 on (docs/fusion.md)."""
