@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -38,16 +37,14 @@ def accept_items(
             continue
         image = PendingRow("", record["image"], content_hash(record["image"]))
         captions = [PendingRow("", text, content_hash(text)) for text in record["captions"]]
-        fields = document_texts(json.loads(record["metadata"]), document)
-        if document and not fields and IMAGE_FIELD not in document:
-            reason = f"it has none of the document's fields: {', '.join(document)}"
-            flow.rejects.append(Reject(record["item_id"], "read", reason))
+        try:
+            item = _item(record, image, captions, columns)
+            if document:
+                _make_document(item, image, document)
+        except StoreError as error:
+            flow.rejects.append(Reject(record["item_id"], "read", str(error)))
             continue
-        if document:
-            image.content_hash = document_hash(image.content_hash, fields, document)
-        item = _add(flow, record, image, captions, columns)
-        if item is not None:
-            item.fields = fields
+        _add(flow, item)
     return flow
 
 
@@ -60,10 +57,11 @@ def accept_embeddings(batch: pa.RecordBatch, columns: Mapping[str, str], dim: in
     for record, image, vectors in zip(records, images, captions, strict=True):
         try:
             rows = _encoded_rows(record, image, vectors, dim)
+            item = _item(record, rows[0], rows[1:], columns)
         except StoreError as error:
             flow.rejects.append(Reject(record["item_id"] or "(no name)", "read", str(error)))
             continue
-        _add(flow, record, rows[0], rows[1:], columns)
+        _add(flow, item)
     return flow
 
 
@@ -94,27 +92,31 @@ def _encoded_rows(
     return rows
 
 
-def _add(
-    flow: Flow,
+def _item(
     record: Mapping[str, Any],
     image: PendingRow,
     captions: list[PendingRow],
     columns: Mapping[str, str],
-) -> Item | None:
-    """Make an item of its rows where the store would take it, else a reject and None."""
+) -> Item:
+    """Make an item of its rows, or raise `StoreError` where the store would not take it."""
     item_id, uri, text = (record[key] for key in ("item_id", "uri", "metadata"))
-    try:
-        check_text(Field.ITEM_ID, item_id)
-        check_text(Field.URI, uri)
-        metadata = parse_metadata(text, columns)
-    except StoreError as error:
-        flow.rejects.append(Reject(item_id, "read", str(error)))
-        return None
+    check_text(Field.ITEM_ID, item_id)
+    check_text(Field.URI, uri)
+    metadata = parse_metadata(text, columns)
     image.id = image_key(item_id)
-    item = Item(item_id, uri, metadata, text, content_hash(f"{uri}\0{text}"), image, captions)
+    return Item(item_id, uri, metadata, text, content_hash(f"{uri}\0{text}"), image, captions)
+
+
+def _make_document(item: Item, image: PendingRow, document: Mapping[str, float]) -> None:
+    item.fields = document_texts(item.metadata, document)
+    if not item.fields and IMAGE_FIELD not in document:
+        raise StoreError(f"it has none of the document's fields: {', '.join(document)}")
+    image.content_hash = document_hash(image.content_hash, item.fields, document)
+
+
+def _add(flow: Flow, item: Item) -> None:
     flow.items.append(item)
     flow.rejects += _check_captions(item)
-    return item
 
 
 def _check_captions(item: Item) -> Iterator[Reject]:
