@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_milvus.keys import DIGEST_BYTES, image_key
-
-DIGEST = np.dtype((np.void, DIGEST_BYTES))
+from mm_milvus.digests import array, find, pack
+from mm_milvus.keys import image_key
 
 
 class Index:
@@ -20,7 +19,7 @@ class Index:
         digests = bytearray()
         for item_id in item_ids:
             digests += bytes.fromhex(image_key(item_id))
-        of_rows = np.frombuffer(bytes(digests), DIGEST)
+        of_rows = array(digests)
         order = np.argsort(of_rows, kind="stable")
         ordered = of_rows[order]
         last = np.ones(len(ordered), bool)
@@ -37,10 +36,8 @@ class Index:
 
     def find(self, item_ids: Sequence[str]) -> list[int | None]:
         """For each item the number of its last row; None where it has none."""
-        if not len(self._digests):
-            return [None] * len(item_ids)
-        wanted = np.frombuffer(bytes.fromhex("".join(map(image_key, item_ids))), DIGEST)
-        places = np.minimum(np.searchsorted(self._digests, wanted), len(self._digests) - 1)
-        found = self._digests[places] == wanted
-        rows = self._rows[places].tolist()
-        return [row if is_there else None for row, is_there in zip(rows, found, strict=True)]
+        places, found = find(array(pack(map(image_key, item_ids))), self._digests)
+        return [
+            int(self._rows[place]) if is_there else None
+            for place, is_there in zip(places, found, strict=True)
+        ]

@@ -1,7 +1,6 @@
 """Whether the store holds what it should: every row, once, under its key, with its vector.
 
 report   the kinds of problems, and the account of a check
-digests  sets of primary keys, 16 bytes each
 store    what the two collections tell by themselves
 source   what the data set says should be there
 sample   some rows encoded again

@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from mm_milvus.digests import Digests, array, is_in, pack
 from mm_milvus.embeddings import Embeddings
 from mm_milvus.errors import ImageError
-from mm_milvus.health.digests import Digests, array, is_in, pack
 from mm_milvus.health.report import Kind, VerifyReport
 from mm_milvus.health.sample import Places
 from mm_milvus.images import decode

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from mm_milvus.digests import Digests, array, is_in, pack, unpack
 from mm_milvus.errors import StoreError
-from mm_milvus.health.digests import Digests, array, is_in, pack, unpack
 from mm_milvus.health.report import MAX_EXAMPLES, Kind, VerifyReport
 from mm_milvus.health.sample import Places
 from mm_milvus.health.source import Expected

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from mm_milvus.embeddings import Embeddings, rewrite_part
-from mm_milvus.keys import DIGEST_BYTES, image_key
+from mm_milvus.digests import array, is_in, pack
+from mm_milvus.embeddings import Embeddings, Part, rewrite_part
+from mm_milvus.keys import image_key
 from mm_milvus.pipeline.flow import Flow
 from mm_milvus.store import Dataset
 
@@ -32,15 +33,13 @@ class Seen:
 
     def gone(self, batches: Iterable[list[tuple[str, str]]]) -> Iterator[list[tuple[str, str]]]:
         """Of each list of (id, item_id) those that were not seen."""
-        digest = np.dtype((np.void, DIGEST_BYTES))
-        known = np.sort(np.frombuffer(bytes(self._digests), dtype=digest))
+        known = np.sort(array(self._digests))
         for batch in batches:
-            ids = np.frombuffer(bytes.fromhex("".join(key for key, _ in batch)), dtype=digest)
-            absent = ~np.isin(ids, known)
+            found = is_in(array(pack(key for key, _ in batch)), known)
             yield [
                 row
-                for row, is_absent in zip(batch, absent, strict=True)
-                if is_absent and row[1] not in self._rejected
+                for row, is_there in zip(batch, found, strict=True)
+                if not is_there and row[1] not in self._rejected
             ]
 
 
@@ -64,18 +63,24 @@ def prune_parts(embeddings: Embeddings, seen: Seen) -> int:
     """
     pruned, start = 0, 0
     latest = embeddings.index().latest()
-    for part in embeddings.parts:
-        rows = [(image_key(item_id), item_id) for ids in part.column("item_id") for item_id in ids]
+    for part, gone in zip(embeddings.parts, seen.gone(map(_rows, embeddings.parts)), strict=True):
+        item_ids = [item_id for ids in part.column("item_id") for item_id in ids]
         counts = [len(captions) for lists in part.column("captions") for captions in lists]
-        [gone] = seen.gone([rows])
-        absent = {key for key, _ in gone}
+        absent = {item_id for _, item_id in gone}
         current = latest[start : start + part.rows].tolist()
         start += part.rows
-        keep = [each and key not in absent for each, (key, _) in zip(current, rows, strict=True)]
+        keep = [
+            each and item_id not in absent for each, item_id in zip(current, item_ids, strict=True)
+        ]
         pruned += sum(
             1 + captions
-            for captions, (key, _), each in zip(counts, rows, current, strict=True)
-            if each and key in absent
+            for captions, item_id, each in zip(counts, item_ids, current, strict=True)
+            if each and item_id in absent
         )
         rewrite_part(part, keep)
     return pruned
+
+
+def _rows(part: Part) -> list[tuple[str, str]]:
+    """The (id, item_id) of a part's rows."""
+    return [(image_key(item_id), item_id) for ids in part.column("item_id") for item_id in ids]

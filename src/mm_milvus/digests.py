@@ -7,7 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_milvus.embeddings.index import DIGEST
+from mm_milvus.keys import DIGEST_BYTES
+
+DIGEST = np.dtype((np.void, DIGEST_BYTES))
 
 Digests = NDArray[np.void]
 
@@ -27,10 +29,18 @@ def array(data: bytes | bytearray) -> Digests:
     return np.frombuffer(bytes(data), DIGEST)
 
 
+def find(digests: Digests, ordered: Digests) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """For each digest its place in a sorted array, and whether it is there.
+
+    The place of one that is not there means nothing.
+    """
+    if not len(ordered):
+        return np.zeros(len(digests), np.intp), np.zeros(len(digests), bool)
+    places = np.minimum(np.searchsorted(ordered, digests), len(ordered) - 1)
+    return places, np.asarray(ordered[places] == digests)
+
+
 def is_in(digests: Digests, ordered: Digests) -> NDArray[np.bool_]:
     """For each digest whether it is in a sorted array."""
-    if not len(ordered):
-        return np.zeros(len(digests), bool)
-    places = np.minimum(np.searchsorted(ordered, digests), len(ordered) - 1)
-    found: NDArray[np.bool_] = ordered[places] == digests
+    _, found = find(digests, ordered)
     return found
