@@ -6,7 +6,10 @@ import asyncio
 import json
 import os
 import shutil
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +142,23 @@ def test_a_picture_finds_itself_by_path_bytes_or_image(client, catalogue):
         assert hit.item_id == path.name
         assert hit.image.rank == 1
         assert hit.image.score == pytest.approx(1, abs=1e-3)
+
+
+def test_a_picture_is_fetched_by_its_url(client, catalogue):
+    name = rows(catalogue[1])[5]["file_name"]
+    handler = partial(QuietHandler, directory=str(catalogue[1]))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        assert client.search(image=f"{address}/{name}", top_k=1)[0].item_id == name
+        with pytest.raises(QueryError, match=r"cannot read the image: .*/nothing\.png"):
+            client.search(image=f"{address}/nothing.png")
+        server.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_arguments: object) -> None:
+        return
 
 
 def test_an_array_of_pixels_is_an_image(client, catalogue):

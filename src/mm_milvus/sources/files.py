@@ -30,8 +30,6 @@ _PACKAGES = {
     "s3a": "s3fs",
     "gs": "gcsfs",
     "gcs": "gcsfs",
-    "http": "aiohttp",
-    "https": "aiohttp",
     "az": "adlfs",
     "abfs": "adlfs",
     "hf": "huggingface_hub",
