@@ -15,7 +15,7 @@ POLL_S = 0.1
 
 _RELOADING = re.compile(
     r"not (?:fully )?loaded|is in state '(?:released|loading)'|collection not found\[collection=\d"
-    r"|channel .*not (?:found|available)|no available shard",
+    r"|(?:channel|segment|replica|shard)s? (?:not|lack)|no available shard|service not ready",
     re.IGNORECASE,
 )
 """What the engines say of a collection that is released, being loaded, or half of either."""

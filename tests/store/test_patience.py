@@ -1,0 +1,48 @@
+"""What the engines say while an index is made anew is waited for; all else is told at once."""
+
+from __future__ import annotations
+
+import pytest
+from pymilvus.exceptions import MilvusException
+
+from mm_milvus.store.patience import patiently
+
+SEARCH = "failed to search/query delegator 1 for channel dml_4: fail to Search, QueryNode ID=1, "
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        SEARCH + "reason=collection not found[collection=470617785986849776]",
+        SEARCH + "reason=service not ready[standalone=1]: Stopped",
+        "collection not loaded[collection=470617785986849776]",
+        "Collection 't_images' is in state 'released'; call load() before search/get/query",
+    ],
+)
+def test_a_collection_that_is_being_loaded_is_waited_for(said):
+    answers = [MilvusException(message=said), MilvusException(message=said), "hits"]
+
+    def call(name, limit):
+        assert (name, limit) == ("t_images", 3)
+        answer = answers.pop(0)
+        if isinstance(answer, MilvusException):
+            raise answer
+        return answer
+
+    assert patiently(call, "t_images", limit=3) == "hits"
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["collection not found[database=default][collection=t_images]", "cannot parse expression"],
+)
+def test_another_failure_is_told_at_once(said):
+    calls = []
+
+    def call():
+        calls.append(1)
+        raise MilvusException(message=said)
+
+    with pytest.raises(MilvusException):
+        patiently(call)
+    assert calls == [1]
