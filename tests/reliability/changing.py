@@ -11,7 +11,7 @@ from PIL import Image
 
 from mm_milvus import IngestOptions, IngestReport, VerifyOptions, ingest, verify
 from mm_milvus.keys import caption_key, content_hash, image_key
-from mm_milvus.store import Connection, open_dataset
+from mm_milvus.store import Connection, open_dataset, stored_rows
 from plain_encoder import PlainEncoder
 
 WORDS = ["red", "green", "blue", "dress", "shoe", "hat", "cat", "dog", "bird", "tree"]
@@ -67,7 +67,7 @@ class Changing:
                 assert len(keys) == len({*keys}) == collection.count()
                 stored |= {
                     row.id: (row.item_id, row.content_hash, row.caption)
-                    for row in collection.rows(keys)
+                    for row in stored_rows(collection, keys)
                 }
         differing = {
             key: (expected.get(key), stored.get(key))
