@@ -51,6 +51,11 @@ class TextInput:
         return {field: padded[field] for field in table}
 
 
+def token_count(tokens: dict[str, list[int]]) -> int:
+    """How many tokens one text of `TextInput.tokens` has."""
+    return len(tokens["input_ids"])
+
+
 def max_tokens_of(model: Any, tokenizer: Any) -> int:
     """The longest text the model can read: the tokenizer's limit, within the position table."""
     config = model.config.get_text_config()

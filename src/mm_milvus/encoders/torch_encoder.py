@@ -12,8 +12,9 @@ from torch.nn.functional import normalize
 
 from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE, EncoderSpec, Pixels, Vectors
 from mm_milvus.encoders.batching import FittingBatches
+from mm_milvus.encoders.distinct import encode_distinct
 from mm_milvus.encoders.snapshot import first_line
-from mm_milvus.encoders.text import TextInput
+from mm_milvus.encoders.text import TextInput, token_count
 from mm_milvus.errors import EncoderError
 from mm_milvus.images import Preprocessing
 
@@ -160,17 +161,14 @@ class TorchEncoder:
 
         Each distinct text is encoded once, in batches of texts of like length.
         """
-        places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-        vectors = np.empty((len(places), self._spec.dim), np.float32)
-        if places:
-            tokens = self.towers.text_input.tokens(list(places))
-            order = sorted(range(len(tokens)), key=lambda place: -_length(tokens[place]))
-            batches = self._text_batches.run(
-                lambda rows: self._texts([tokens[place] for place in order[rows]]), len(order)
-            )
-            for rows, result in batches:
-                vectors[order[rows]] = result
-        return vectors[[places[text] for text in texts]]
+        return encode_distinct(texts, self.towers.text_input.tokens, token_count, self._all_texts)
+
+    def _all_texts(self, tokens: Sequence[dict[str, list[int]]]) -> Vectors:
+        vectors = np.empty((len(tokens), self._spec.dim), np.float32)
+        batches = self._text_batches.run(lambda rows: self._texts(tokens[rows]), len(tokens))
+        for rows, result in batches:
+            vectors[rows] = result
+        return vectors
 
     @torch.inference_mode()
     def _texts(self, tokens: Sequence[dict[str, list[int]]]) -> Vectors:
@@ -216,7 +214,3 @@ def best_dtype(device: torch.device) -> torch.dtype:
 
 def _dtype_of(module: nn.Module) -> torch.dtype:
     return next(module.parameters()).dtype
-
-
-def _length(tokens: dict[str, list[int]]) -> int:
-    return len(tokens["input_ids"])

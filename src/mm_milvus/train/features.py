@@ -14,7 +14,9 @@ import torch
 from tqdm import tqdm
 
 from mm_milvus.encoders.batching import FittingBatches
+from mm_milvus.encoders.distinct import encode_distinct
 from mm_milvus.encoders.pair import Pair
+from mm_milvus.encoders.text import token_count
 from mm_milvus.encoders.torch_encoder import CPU_BATCH, GPU_BATCH, ImageTower
 from mm_milvus.errors import ImageError
 from mm_milvus.images import Preprocessing
@@ -70,17 +72,11 @@ class FrozenTowers:
     @torch.inference_mode()
     def texts(self, texts: Sequence[str]) -> Rows:
         """Features (n, text dim) of texts."""
-        tokens = self._pair.text_input.tokens(texts)
-        order = sorted(range(len(tokens)), key=lambda row: -len(tokens[row]["input_ids"]))
-        parts = []
-        for _, result in self._text_batches.run(
-            lambda rows: self._texts([tokens[row] for row in order[rows]]), len(order)
-        ):
-            parts.append(result)
-        features = np.concatenate(parts)
-        rows = np.empty_like(features)
-        rows[order] = features
-        return rows
+        return encode_distinct(texts, self._pair.text_input.tokens, token_count, self._all_texts)
+
+    def _all_texts(self, tokens: Sequence[dict[str, list[int]]]) -> Rows:
+        batches = self._text_batches.run(lambda rows: self._texts(tokens[rows]), len(tokens))
+        return np.concatenate([result for _, result in batches])
 
     def _texts(self, tokens: Sequence[dict[str, list[int]]]) -> Rows:
         batch = self._pair.text_input.pad(tokens)

@@ -8,10 +8,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from mm_milvus.encoders.base import EncoderSpec, Pixels, Vectors
 from mm_milvus.encoders.compact.spelling import Spelling
+from mm_milvus.encoders.distinct import encode_distinct
 from mm_milvus.encoders.exported.config import (
     GRAPH_SUFFIX,
     TOKENIZER,
@@ -89,14 +90,15 @@ class ExportedEncoder:
         """
         with self._opening:
             tokens, graph = self._tokens, self._text
-        places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-        encodings = tokens.of(list(places))
-        order = sorted(range(len(encodings)), key=lambda place: -len(encodings[place]))
-        vectors = np.empty((len(encodings), self._spec.dim), np.float32)
-        for start in range(0, len(order), self._batch_size):
-            batch = order[start : start + self._batch_size]
-            vectors[batch] = graph(tokens.pad([encodings[place] for place in batch]))
-        return vectors[[places[text] for text in texts]]
+
+        def encode(encodings: list[Encoding]) -> Vectors:
+            vectors = np.empty((len(encodings), self._spec.dim), np.float32)
+            for start in range(0, len(encodings), self._batch_size):
+                batch = slice(start, start + self._batch_size)
+                vectors[batch] = graph(tokens.pad(encodings[batch]))
+            return vectors
+
+        return encode_distinct(texts, tokens.of, len, encode)
 
     @cached_property
     def _image(self) -> Graph:
