@@ -48,7 +48,7 @@ def test_two_ingests_of_one_data_set_at_once_store_it_once(data, uri, dataset):
     data.check(uri, dataset)
 
 
-def test_queries_are_answered_while_the_data_set_fills(data, uri, dataset):
+def ask_while_it_fills(data, uri, dataset) -> None:
     data.ingest(uri, dataset)
     data.change()
     over = threading.Event()
@@ -68,6 +68,17 @@ def test_queries_are_answered_while_the_data_set_fills(data, uri, dataset):
         asking.result()
     assert {*answers} == {10}
     data.check(uri, dataset)
+
+
+@pytest.mark.engines("lite")
+def test_queries_are_answered_while_the_data_set_fills(data, uri, dataset):
+    ask_while_it_fills(data, uri, dataset)
+
+
+@pytest.mark.slow
+@pytest.mark.engines("server")
+def test_queries_are_answered_while_a_server_fills(data, uri, dataset):
+    ask_while_it_fills(data, uri, dataset)
 
 
 @pytest.mark.engines("lite")

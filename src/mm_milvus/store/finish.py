@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 from pymilvus.exceptions import MilvusException
 
 from mm_milvus.schema import Field
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.index import INDEX_TYPES, index_params, is_stale
 from mm_milvus.store.manifest import Manifest
+from mm_milvus.store.patience import POLL_S
 
 REINDEX_TRIES = 3
+SETTLE_TIMEOUT_S = 10.0
 
 
 def settle(collection: Collection, manifest: Manifest) -> int:
@@ -38,4 +42,16 @@ def _reindex_if_stale(collection: Collection, manifest: Manifest, count: int) ->
                 if not left:
                     raise
             else:
+                _wait_for_rows(collection, count)
                 return
+
+
+def _wait_for_rows(collection: Collection, count: int) -> None:
+    """Wait until the rows are those from before the reload.
+
+    Milvus 2.3.5, when it was busy, has shown rows for a while that were deleted before. Another
+    ingest that writes meanwhile changes the count for good: so there is an end to it.
+    """
+    deadline = time.monotonic() + SETTLE_TIMEOUT_S
+    while collection.count() != count and time.monotonic() < deadline:
+        time.sleep(POLL_S)
