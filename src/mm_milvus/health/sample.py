@@ -89,7 +89,7 @@ def encode_again(
     """
     flows: Iterator[Flow] = iter([Flow(items)])
     if encoder is not None:
-        flows = decode(flows, encoder.spec.preprocessing)
+        flows = decode(flows, encoder.spec.preprocessing, encoder.batch_size)
         document = dataset.manifest.document
         flows = encode(flows, encoder, document, encoder.batch_size, threading.Event())
     wrong = []

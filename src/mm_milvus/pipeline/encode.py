@@ -110,7 +110,7 @@ def _fill(
             read(source.batches(), accept, options.limit, halt),
             [
                 partial(plan, compare=compare, seen=seen),
-                partial(decode, preprocessing=spec.preprocessing),
+                partial(decode, preprocessing=spec.preprocessing, batch_size=size),
                 partial(
                     encode_flows, encoder=encoder, document=document, batch_size=size, halt=halt
                 ),

@@ -122,3 +122,19 @@ def regroup(flows: Iterable[Flow], size: int) -> Iterator[Flow]:
             pending = Flow(rest)
     if pending.items or pending.rejects or pending.read:
         yield pending
+
+
+def gather(flows: Iterable[Flow], items: int, size: int) -> Iterator[Flow]:
+    """The same flows, joined until they have so many items, or files of so many bytes.
+
+    No flow is cut: the last that is joined may exceed either bound.
+    """
+    pending, weight = Flow(), 0
+    for flow in flows:
+        pending.absorb(flow)
+        weight += sum(len(item.image.content) for item in flow.items if item.image is not None)
+        if len(pending.items) >= items or weight >= size:
+            yield pending
+            pending, weight = Flow(), 0
+    if pending.items or pending.rejects or pending.read:
+        yield pending

@@ -153,9 +153,9 @@ def _stages(
     compare = partial(compare_with_store, dataset=stored) if stored else None
     stages: list[Stage] = [partial(plan, compare=compare, seen=seen)]
     if encoder is not None:
-        stages.append(partial(decode, preprocessing=encoder.spec.preprocessing))
+        size = options.batch_size or encoder.batch_size
+        stages.append(partial(decode, preprocessing=encoder.spec.preprocessing, batch_size=size))
         if not options.dry_run:
-            size = options.batch_size or encoder.batch_size
             document = options.document or {}
             stages.append(
                 partial(encode, encoder=encoder, document=document, batch_size=size, halt=halt)

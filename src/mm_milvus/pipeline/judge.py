@@ -210,7 +210,7 @@ def _run(
             note(findings, flow)
 
         stages: list[Stage] = [
-            partial(decode, preprocessing=encoder.spec.preprocessing),
+            partial(decode, preprocessing=encoder.spec.preprocessing, batch_size=size),
             partial(encode, encoder=encoder, document={}, batch_size=size, halt=halt),
             count,
         ]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from mm_milvus.embeddings import Former, Known, signature
 from mm_milvus.keys import caption_key
-from mm_milvus.pipeline.flow import Flow, Item, PendingRow
+from mm_milvus.pipeline.flow import Flow, Item, PendingRow, gather
 from mm_milvus.pipeline.prune import Seen
 from mm_milvus.store import Collection, Dataset
+
+COMPARED_ITEMS = 1000
+COMPARED_BYTES = 16 * 2**20
 
 Compare = Callable[[Flow], None]
 """Leaves of a flow only what must be written, with the vectors that are there already."""
@@ -18,7 +22,10 @@ def plan(flows: Iterator[Flow], compare: Compare | None, seen: Seen | None) -> I
     """Leave of each flow what is not there as it is.
 
     `compare` is None where nothing is there yet; `seen` takes note of all ids, for pruning.
+    What is there is asked for many items at once: a call of the store has a cost of its own.
     """
+    if compare is not None:
+        flows = gather(flows, COMPARED_ITEMS, COMPARED_BYTES)
     for flow in flows:
         if seen is not None:
             seen.note(flow)
@@ -32,16 +39,19 @@ def compare_with_store(flow: Flow, dataset: Dataset) -> None:
 
     A row whose content is unchanged and whose details are not keeps its stored vector.
     """
-    kept_images = _changed(
-        dataset.images, [(item, item.image) for item in flow.items if item.image is not None]
-    )
+    images = [(item, item.image) for item in flow.items if item.image is not None]
+    captions = [(item, row) for item in flow.items for row in item.captions]
+    # Captions are numbered without gaps: the number after the last is stored only if stale.
+    ends = {caption_key(item.item_id, len(item.captions)): item for item in flow.items}
+    with ThreadPoolExecutor(1) as other:
+        of_images = other.submit(dataset.images.hashes, [row.id for _, row in images])
+        of_texts = dataset.texts.hashes([*(row.id for _, row in captions), *ends])
+        kept_images = _changed(dataset.images, images, of_images.result())
     for item in flow.items:
         if item.image is not None and item.image.id not in kept_images:
             item.image = None
-    kept_captions = _changed(
-        dataset.texts, [(item, row) for item in flow.items for row in item.captions]
-    )
-    _find_stale(flow.items, dataset.texts)
+    kept_captions = _changed(dataset.texts, captions, of_texts)
+    _find_stale({key: ends[key] for key in ends.keys() & of_texts.keys()}, dataset.texts)
     changed = []
     for item in flow.items:
         item.captions = [row for row in item.captions if row.id in kept_captions]
@@ -53,9 +63,15 @@ def compare_with_store(flow: Flow, dataset: Dataset) -> None:
     flow.items = changed
 
 
-def _changed(collection: Collection, rows: list[tuple[Item, PendingRow]]) -> set[str]:
-    """The ids of the rows to write; a row whose details alone changed gets its stored vector."""
-    stored = collection.hashes([row.id for _, row in rows])
+def _changed(
+    collection: Collection,
+    rows: list[tuple[Item, PendingRow]],
+    stored: Mapping[str, tuple[str, str]],
+) -> set[str]:
+    """The ids of the rows to write; a row whose details alone changed gets its stored vector.
+
+    stored  of the ids that the collection has: their content hash and detail hash
+    """
     changed, moved = set(), []
     for item, row in rows:
         if stored.get(row.id) == (row.content_hash, item.detail_hash):
@@ -71,19 +87,17 @@ def _changed(collection: Collection, rows: list[tuple[Item, PendingRow]]) -> set
     return changed
 
 
-def _find_stale(items: list[Item], texts: Collection) -> None:
-    """Captions are numbered without gaps: the number after the last is stored only if stale."""
-    probes = {caption_key(item.item_id, len(item.captions)): item for item in items}
-    counts = {item.item_id: len(item.captions) for item in items}
-    while probes:
-        found = texts.hashes(list(probes))
+def _find_stale(found: Mapping[str, Item], texts: Collection) -> None:
+    """Give each item the ids of the stored captions that follow its last; `found` has the first."""
+    counts = {item.item_id: len(item.captions) for item in found.values()}
+    while found:
         following = {}
-        for key in found:
-            item = probes[key]
+        for key, item in found.items():
             item.stale.append(key)
             counts[item.item_id] += 1
             following[caption_key(item.item_id, counts[item.item_id])] = item
-        probes = following
+        there = texts.hashes(list(following))
+        found = {key: following[key] for key in there}
 
 
 def compare_with_parts(flow: Flow, known: Known) -> None:

@@ -38,10 +38,13 @@ def read(
         yield accept(records)
 
 
-def decode(flows: Iterator[Flow], preprocessing: Preprocessing) -> Iterator[Flow]:
-    """Turn the files of changed images into pixels; an item whose image is bad is rejected."""
+def decode(flows: Iterator[Flow], preprocessing: Preprocessing, batch_size: int) -> Iterator[Flow]:
+    """Turn the files of changed images into pixels; an item whose image is bad is rejected.
+
+    Pixels are larger than files: so few are made at a time that only some batches wait.
+    """
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="mm-milvus-decode") as pool:
-        for flow in flows:
+        for flow in regroup(flows, batch_size):
             loaded = pool.map(lambda item: _load(item, preprocessing), flow.items)
             good = []
             for item, reason in zip(flow.items, loaded, strict=True):
