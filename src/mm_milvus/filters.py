@@ -38,7 +38,7 @@ _COMPARABLE = {
     "bool": "true or false",
 }
 
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -46,6 +46,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+"""What two values of a kind are held to each other by; `has` looks into a list."""
 
 _OPERATOR = re.compile(r"\s*(<=|>=|!=|==|=|<|>|(?<=\s)has(?=\s|$))\s*")
 _QUOTED = re.compile(r"\"((?:[^\"\\]|\\.)*)\"|'((?:[^'\\]|\\.)*)'", re.DOTALL)
@@ -160,7 +161,7 @@ def _is_column(condition: Condition, kind: str | None) -> bool:
         return False
     if kind not in MISSING:
         return True
-    return _COMPARE[condition.op](MISSING[kind], condition.value) == (condition.op == "!=")
+    return COMPARE[condition.op](MISSING[kind], condition.value) == (condition.op == "!=")
 
 
 def _comparison(left: str, condition: Condition) -> str:

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from mm_milvus.filters import Condition
-
-_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
+from mm_milvus.filters import COMPARE, Condition
 
 
 def holds(condition: Condition, metadata: Mapping[str, Any]) -> bool:
@@ -30,7 +20,7 @@ def holds(condition: Condition, metadata: Mapping[str, Any]) -> bool:
         )
     if not _alike(found, value):
         return condition.op == "!="
-    return _COMPARE[condition.op](found, value)
+    return COMPARE[condition.op](found, value)
 
 
 def _alike(found: Any, value: Any) -> bool:

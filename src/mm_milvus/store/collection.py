@@ -269,23 +269,6 @@ class Collection:
                     timeout=CALL_TIMEOUT_S,
                 )
 
-    def _scan(self, fields: list[Field], size: int) -> Iterator[list[dict[str, Any]]]:
-        # A server before 2.5 gives the iterator no timestamp to read at: catch up first.
-        self.count()
-        with self.connection.explained(f"cannot read collection {self.name}"):
-            iterator = self.client.query_iterator(
-                self.name,
-                batch_size=size,
-                filter="",
-                output_fields=[field.value for field in fields],
-                consistency_level="Strong",
-            )
-            try:
-                while batch := iterator.next():
-                    yield batch
-            finally:
-                iterator.close()
-
 
 def _blames_expression(message: str) -> bool:
     return any(word in message for word in ("expression", "unknown field", "column ", "parse"))
