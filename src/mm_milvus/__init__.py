@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         ingest,
         moderate,
     )
-    from mm_milvus.search import AsyncSearchClient, Hit, SearchClient
+    from mm_milvus.search import AsyncSearchClient, Explanation, Hit, Query, SearchClient
     from mm_milvus.sources import SourceOptions
 
 __version__ = "0.1.0"
@@ -55,12 +55,14 @@ __all__ = [
     "EncodeOptions",
     "EncodeReport",
     "EncoderError",
+    "Explanation",
     "Hit",
     "ImageError",
     "IngestOptions",
     "IngestReport",
     "MmMilvusError",
     "ModerateReport",
+    "Query",
     "QueryError",
     "RunOptions",
     "SearchClient",
@@ -88,16 +90,18 @@ _HOMES = {
     "Embeddings": "embeddings",
     "EncodeOptions": "pipeline",
     "EncodeReport": "pipeline",
+    "Explanation": "search",
     "Hit": "search",
     "IngestOptions": "pipeline",
     "IngestReport": "pipeline",
     "ModerateReport": "pipeline",
+    "Query": "search",
     "RunOptions": "pipeline",
     "SearchClient": "search",
     "SourceOptions": "sources",
-    "classify": "pipeline",
     "VerifyOptions": "health",
     "VerifyReport": "health",
+    "classify": "pipeline",
     "encode": "pipeline",
     "export": "encoders.exported.write",
     "ingest": "pipeline",
