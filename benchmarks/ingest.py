@@ -1,0 +1,201 @@
+"""Ingest, beside the loop of the tutorials and beside the encoder alone.
+
+    python -m benchmarks.ingest [--items 512] [--rounds 3] [--device cpu] [--int8] [--uri URI]
+
+A CLIP ViT-B/32 with random weights, which run at the speed of trained ones, takes photos of
+400 x 533 from a folder into a fresh data set. In turns, round after round:
+
+tutorial  one image at a time: Pillow, the model's processor, the model as transformers loads it
+          (fp32), and an insert; an eighth of the photos
+encoder   the same model on pixels that are ready, as `load_encoder` gives it: nothing can be faster
+          with --int8 as `mm-milvus export --int8` wrote it
+ingest    the whole of `mm_milvus.ingest`, from an empty store to a searchable data set; the model
+          is loaded already
+
+Others may be at work on the machine: the rates are those of the best round, and each ratio is the
+median of the rounds' own ratios. It ends with an error where a photo was not stored, or where the
+cosine of a vector to that of fp32 is below 0.995.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from pymilvus import MilvusClient
+
+from benchmarks.encoders import build_clip
+from benchmarks.memory import peak_mb
+from benchmarks.photos import write_photos
+from mm_milvus import ingest
+from mm_milvus.encoders import Encoder, load_encoder
+from mm_milvus.encoders.exported import write
+from mm_milvus.images import load_pixels
+from mm_milvus.sources import SourceOptions, open_source
+from mm_milvus.store import Connection, drop_dataset
+
+LEAST_COSINE = 0.995
+DATASET = "mm_milvus_benchmark_ingest"
+TUTORIAL_SHARE = 8
+
+
+class Tutorial:
+    """What most tutorials show: everything for one image, then for the next."""
+
+    def __init__(self, model: str, uri: str, device: str) -> None:
+        """Load the model as they do, and make a collection."""
+        from transformers import AutoModel, AutoProcessor
+
+        self._model = AutoModel.from_pretrained(model).to(device).eval()
+        self._processor = AutoProcessor.from_pretrained(model)
+        self._device = device
+        self._client = MilvusClient(uri)
+        if self._client.has_collection(f"{DATASET}_tutorial"):
+            self._client.drop_collection(f"{DATASET}_tutorial")
+        self._client.create_collection(f"{DATASET}_tutorial", dimension=512, auto_id=True)
+
+    def vector(self, path: Path) -> np.ndarray:
+        """The unit vector (dim,) of an image file."""
+        image = Image.open(path).convert("RGB")
+        inputs = self._processor(images=image, return_tensors="pt").to(self._device)
+        with torch.no_grad():
+            features = self._model.get_image_features(**inputs)
+        features = getattr(features, "pooler_output", features)[0]
+        vector: np.ndarray = (features / features.norm()).cpu().numpy()
+        return vector
+
+    def run(self, paths: list[Path]) -> None:
+        """The loop."""
+        for path in paths:
+            row = {"vector": self.vector(path).tolist(), "path": str(path)}
+            self._client.insert(f"{DATASET}_tutorial", [row])
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._client.drop_collection(f"{DATASET}_tutorial")
+        self._client.close()
+
+
+def measure(
+    folder: Path, items: int, rounds: int, device: str, uri: str | None, *, int8: bool = False
+) -> dict[str, Any]:
+    """The rates, their ratios, the peak of memory and the least cosine; `folder` is empty."""
+    photos = write_photos(folder / "photos", items)
+    paths = sorted(photos.iterdir())
+    model = build_clip(folder / "clip")
+    ours = str(write.export(model, folder / "int8", int8=True).folder) if int8 else model
+    encoder = load_encoder(ours, device=device)
+    pixels = np.stack(
+        [load_pixels(path.read_bytes(), encoder.spec.preprocessing) for path in paths]
+    )
+    tutorial = Tutorial(model, uri or str(folder / "tutorial.db"), device)
+    few = paths[: max(1, items // TUTORIAL_SHARE)]
+    cosine = least_cosine(tutorial, encoder, few[:32], pixels)
+    if cosine < LEAST_COSINE:
+        raise SystemExit(f"the least cosine to fp32 is {cosine:.4f}, below {LEAST_COSINE}")
+    times: dict[str, list[float]] = {"tutorial": [], "encoder": [], "ingest": []}
+    peaks = []
+    for turn in range(rounds):
+        store = uri or str(folder / f"store-{turn}.db")
+        times["tutorial"].append(seconds(lambda: tutorial.run(few)) / len(few))
+        times["encoder"].append(seconds(lambda: by_batch(encoder, pixels)) / items)
+        started = time.perf_counter()
+        peaks.append(peak_mb(lambda store=store: ingest_all(photos, encoder, store, items)))
+        times["ingest"].append((time.perf_counter() - started) / items)
+        if uri:
+            with Connection(uri) as connection:
+                drop_dataset(connection, DATASET)
+    tutorial.close()
+    return report(times, peaks, cosine)
+
+
+def ingest_all(photos: Path, encoder: Encoder, uri: str, items: int) -> None:
+    """Ingest, and see that all is there."""
+    done = ingest(
+        open_source(str(photos), SourceOptions()), dataset=DATASET, uri=uri, model=encoder
+    )
+    if done.images != items or done.rejected:
+        raise SystemExit(f"{done.images} of {items} images are stored, {done.rejected} rejected")
+
+
+def by_batch(encoder: Encoder, pixels: np.ndarray) -> None:
+    """Encode ready pixels as the pipeline does, a batch a call."""
+    for start in range(0, len(pixels), encoder.batch_size):
+        encoder.encode_images(pixels[start : start + encoder.batch_size])
+
+
+def least_cosine(
+    tutorial: Tutorial, encoder: Encoder, paths: list[Path], pixels: np.ndarray
+) -> float:
+    """Of the same photos by the tutorial's fp32 model, and by ours."""
+    theirs = np.stack([tutorial.vector(path) for path in paths])
+    return float((theirs * encoder.encode_images(pixels[: len(paths)])).sum(1).min())
+
+
+def report(times: dict[str, list[float]], peaks: list[float], cosine: float) -> dict[str, Any]:
+    """What `--json` prints."""
+    rates = {name: 1 / min(each) for name, each in times.items()}
+
+    def ratio(baseline: str) -> float:
+        pairs = zip(times[baseline], times["ingest"], strict=True)
+        return statistics.median(base / ours for base, ours in pairs)
+
+    return {
+        "images_per_second": round(rates["ingest"], 2),
+        "ratio_to_encoder_bound": round(ratio("encoder"), 3),
+        "ratio_to_tutorial_loop": round(ratio("tutorial"), 2),
+        "peak_memory_mb": round(max(peaks), 1),
+        "encoder_images_per_second": round(rates["encoder"], 2),
+        "tutorial_images_per_second": round(rates["tutorial"], 2),
+        "least_cosine": round(cosine, 5),
+    }
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """What one call takes."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Read the command line, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--items", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--int8", action="store_true", help="export the model to ONNX, int8")
+    parser.add_argument("--uri", help="a server's address; default: fresh local files")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as temporary, chdir(temporary):
+        found = measure(
+            Path(temporary),
+            options.items,
+            options.rounds,
+            options.device,
+            options.uri,
+            int8=options.int8,
+        )
+    if options.json:
+        print(json.dumps(found))
+        return
+    print("| what | figure |\n|---|---|")
+    for name, value in found.items():
+        print(f"| {name.replace('_', ' ')} | {value:,} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""How fast an ingest passes over what is stored already.
+
+    python -m benchmarks.unchanged --uri http://localhost:19530 [--items 10000] [--json]
+
+The items are JPEG files of 16 x 16 that are in memory, a caption each, so that a row is to be
+compared, hashed and looked up, and reading disks is not part of it. An item is two rows. In turns:
+
+ingest   the whole of `mm_milvus.ingest` on the data set as it is stored
+lookups  only asking the store for the hashes of the same rows, 1,000 ids a call, one call after
+         the other
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from contextlib import chdir
+
+from benchmarks.memory import Made, Repeated
+from mm_milvus import ingest
+from mm_milvus.keys import caption_key, image_key
+from mm_milvus.store import Connection, drop_dataset, open_dataset
+
+DATASET, SIDE = "mm_milvus_benchmark_unchanged", 16
+
+
+def measure(uri: str, items: int, rounds: int) -> dict[str, float]:
+    """Rows a second of the best round, and the median ratio to the lookups alone."""
+    source, encoder = Repeated(items, SIDE), Made()
+    first = ingest(source, dataset=DATASET, uri=uri, model=encoder)
+    if first.images + first.skipped != items or first.rejected:
+        raise SystemExit(f"{first.images + first.skipped} of {items} images are stored")
+    names = [f"{number:08d}.jpg" for number in range(items)]
+    whole, alone = [], []
+    with Connection(uri) as connection:
+        dataset = open_dataset(connection, DATASET)
+        for _ in range(rounds):
+            again = ingest(source, dataset=DATASET, uri=uri, model=encoder)
+            if again.skipped != items:
+                raise SystemExit(f"{again.skipped} of {items} images were left as they are")
+            whole.append(again.seconds)
+            started = time.perf_counter()
+            dataset.images.hashes([image_key(name) for name in names])
+            dataset.texts.hashes([caption_key(name, 0) for name in names])
+            alone.append(time.perf_counter() - started)
+        drop_dataset(connection, DATASET)
+    return {
+        "items": items,
+        "rows_per_second": round(2 * items / min(whole)),
+        "lookup_rows_per_second": round(2 * items / min(alone)),
+        "ratio_to_lookups": round(
+            statistics.median(a / w for a, w in zip(alone, whole, strict=True)), 2
+        ),
+        "first_items_per_second": round(items / first.seconds),
+    }
+
+
+def main() -> None:
+    """Read the command line, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--uri", help="a server's address; default: a fresh local file")
+    parser.add_argument("--items", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        found = measure(options.uri or f"{folder}/store.db", options.items, options.rounds)
+    if options.json:
+        print(json.dumps(found))
+        return
+    print("| what | figure |\n|---|---|")
+    for name, value in found.items():
+        print(f"| {name.replace('_', ' ')} | {value:,} |")
+
+
+if __name__ == "__main__":
+    main()
