@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_milvus.pipeline.flow import Flow, Item, regroup
+from mm_milvus.pipeline.flow import Flow, Item, PendingRow, gather, regroup
 from mm_milvus.rejects import Reject
 
 
@@ -53,3 +53,24 @@ def test_regroup_keeps_items_order_and_account(given_flows, size):
 def test_an_account_without_items_does_not_wait_for_some():
     stream = regroup(iter([Flow(read=64, skipped=64), Flow(read=64, skipped=64)]), 8)
     assert next(stream).skipped == 64
+
+
+@given(flows(), st.integers(1, 8))
+def test_gather_joins_whole_flows_and_keeps_the_account(given_flows, items):
+    ids = [each.item_id for flow in given_flows for each in flow.items]
+    read, rejected = sum(f.read for f in given_flows), sum(len(f.rejects) for f in given_flows)
+    found = list(gather(given_flows, items, size=1))
+    assert [each.item_id for flow in found for each in flow.items] == ids
+    assert sum(f.read for f in found) == read
+    assert sum(len(f.rejects) for f in found) == rejected
+    assert all(len(flow.items) >= items for flow in found[:-1])
+
+
+def test_gather_goes_on_once_the_files_are_large():
+    def one(size: int) -> Flow:
+        each = item(size)
+        each.image = PendingRow("", bytes(size), "")
+        return Flow([each], read=1)
+
+    found = gather([one(6), one(6), one(1)], items=100, size=10)
+    assert [len(flow.items) for flow in found] == [2, 1]
