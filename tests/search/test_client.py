@@ -135,6 +135,23 @@ def test_every_hit_is_scored_in_both_lists(client, exact):
             assert hit.text.score == pytest.approx(text, abs=2e-3)
 
 
+@pytest.mark.parametrize("fusion", ["pnorm", "max"])
+@pytest.mark.parametrize("weights", [None, {"image": 0.2, "text": 0.8}])
+def test_what_cannot_reach_the_hits_is_not_completed_and_not_missed(client, fusion, weights):
+    def all_completed(hits, question):
+        del question
+        return list(hits)
+
+    for text in ("a cat", "food", "something red", "a person who sings", "2:00"):
+        asked = {"top_k": 3, "fusion": fusion, "fusion_weights": weights}
+        some = client.search(text, **asked)
+        every = client.search(text, **asked, rerank=[all_completed])
+        for one, other in zip(some, every, strict=True):
+            assert (one.item_id, one.score) == (other.item_id, pytest.approx(other.score))
+            assert one.image.score == pytest.approx(other.image.score)
+            assert (one.text is None) == (other.text is None)
+
+
 def test_a_picture_finds_itself_by_path_bytes_or_image(client, catalogue):
     path = catalogue[1] / rows(catalogue[1])[5]["file_name"]
     for image in (path, str(path), path.read_bytes(), Image.open(path)):
@@ -236,7 +253,7 @@ def test_an_explanation_adds_up(client):
         if set(places) == {"image", "text"}:
             assert hit.score == pytest.approx(sum(place.term for place in places.values()))
     assert list(explanation.stages) == [
-        *("encode", "search", "complete", "background", "fuse", "dedup"),
+        *("encode", "search", "background", "complete", "fuse", "dedup"),
     ]
     assert all(took >= 0 for took in explanation.stages.values())
     assert json.loads(json.dumps(explanation.to_dict()))["hits"][0]["lists"]["image"]["rank"]

@@ -1,4 +1,4 @@
-"""What may become a hit: the union of all lists, each item scored in every one of them."""
+"""What may become a hit: the union of all lists, completed: each scored in every one of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_milvus.search.fusion import Background, Scores
+from mm_milvus.search.fusion import SCORE_DECIMALS, Background, Scores
 from mm_milvus.search.lists import Best, ScoredList, best_first
 from mm_milvus.search.timing import Stages
 from mm_milvus.store import Match
@@ -27,7 +27,7 @@ class Candidates:
 
     rows        for each, a row of it: what there is to show
     captions    for each, the caption that matches best; None for an item without any
-    scores      float64 (lists, n); NaN where an item has nothing to be scored
+    scores      float64 (lists, n); NaN where an item has nothing to be scored, or need not be
     background  how all rows of each list's collection score, if it was asked for
     """
 
@@ -42,6 +42,18 @@ class Candidates:
         return [row.item_id for row in self.rows]
 
 
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """What is at stake between candidates, where a fused score is theirs alone.
+
+    places  how many of the best will be hits
+    fuse    (scores, background) to fused scores, by a `local` mode
+    """
+
+    places: int
+    fuse: Callable[[Scores, Background | None], NDArray[np.float64]]
+
+
 def find_candidates(
     lists: Sequence[ScoredList],
     vectors: Sequence[NDArray[np.float32]],
@@ -49,6 +61,7 @@ def find_candidates(
     expression: str,
     *,
     background: bool,
+    contest: Contest | None = None,
     pool: ThreadPoolExecutor,
     stages: Stages,
 ) -> list[Candidates]:
@@ -58,6 +71,7 @@ def find_candidates(
     limit       how deep each list is read
     expression  what a row must meet, as Milvus has it
     background  whether the fusion asks for it
+    contest     what a candidate must be able to reach, to be completed; None: all are
     """
     with stages.time("search"):
         found = _at_once(
@@ -70,13 +84,16 @@ def find_candidates(
     queries = range(len(vectors[0]))
     rows = [{row.item_id: row for each in found for row in each[query]} for query in queries]
     scored = [[_best(matches) for matches in each] for each in found]
-    with stages.time("complete"):
-        _complete(lists, vectors, rows, scored, pool)
     with stages.time("background"):
         known = _background(lists, vectors) if background else [None] * len(queries)
-    return [
-        _table(rows[query], [best[query] for best in scored], known[query]) for query in queries
-    ]
+    with stages.time("complete"):
+        lowest = [[_lowest(matches) for matches in each] for each in found]
+        missing = [
+            _missing(rows[query], _of(scored, query), _of(lowest, query), known[query], contest)
+            for query in queries
+        ]
+        _complete(lists, vectors, [_of(missing, n) for n in range(len(lists))], scored, pool)
+    return [_table(rows[query], _of(scored, query), known[query]) for query in queries]
 
 
 def rescore(
@@ -95,24 +112,43 @@ def rescore(
     return _table(rows, scored, candidates.background)
 
 
+def _missing(
+    rows: dict[str, Match],
+    scored: Sequence[Scored],
+    lowest: Sequence[float],
+    background: Background | None,
+    contest: Contest | None,
+) -> list[list[str]]:
+    """For each list the items to be scored in it, which only other lists found.
+
+    What a list did not find scores no more there than the last that it found. So there is a bound
+    to what each candidate can reach, and those that cannot reach the hits need not be looked at:
+    the threshold of Fagin, Lotem and Naor (2001), "Optimal aggregation algorithms for middleware".
+    """
+    item_ids = sorted(rows)
+    if contest is not None and len(item_ids) > contest.places:
+        scores = _table(rows, scored, background).scores
+        least = contest.fuse(scores, background)
+        most = contest.fuse(
+            np.where(np.isnan(scores), np.array(lowest)[:, None], scores), background
+        )
+        threshold = np.partition(least, -contest.places)[-contest.places]
+        reaches = np.round(most, SCORE_DECIMALS) >= np.round(threshold, SCORE_DECIMALS)
+        item_ids = [item_ids[n] for n in np.flatnonzero(reaches)]
+    return [[item_id for item_id in item_ids if item_id not in found] for found in scored]
+
+
 def _complete(
     lists: Sequence[ScoredList],
     vectors: Sequence[NDArray[np.float32]],
-    rows: Sequence[Collection[str]],
+    missing: Sequence[Sequence[Sequence[str]]],
     scored: Sequence[Sequence[Scored]],
     pool: ThreadPoolExecutor,
 ) -> None:
-    """Add to each list's scores those of the items that only other lists found."""
+    """Add to each list's scores, for each query, those of the items that are missing there."""
     calls = [
-        partial(
-            one.score,
-            asked,
-            [
-                [item_id for item_id in items if item_id not in found]
-                for items, found in zip(rows, best, strict=True)
-            ],
-        )
-        for one, asked, best in zip(lists, vectors, scored, strict=True)
+        partial(one.score, asked, items)
+        for one, asked, items in zip(lists, vectors, missing, strict=True)
     ]
     for best, completed in zip(scored, _at_once(pool, calls), strict=True):
         for found, more in zip(best, completed, strict=True):
@@ -140,6 +176,14 @@ def _table(
     ]
     scores = np.array([[score for score, _ in own] for own in places], dtype=np.float64)
     return Candidates([rows[item_id] for item_id in item_ids], captions, scores, background)
+
+
+def _of(table: Sequence[Sequence[T]], query: int) -> list[T]:
+    return [row[query] for row in table]
+
+
+def _lowest(matches: Sequence[Match]) -> float:
+    return min((match.score for match in matches), default=-1.0)
 
 
 def _best(matches: Sequence[Match]) -> Scored:

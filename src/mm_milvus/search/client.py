@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from mm_milvus.encoders import Encoder
 from mm_milvus.filters import Condition, parse_condition, render
-from mm_milvus.search.candidates import Candidates, find_candidates
+from mm_milvus.search.candidates import Candidates, Contest, find_candidates
+from mm_milvus.search.fusion import fuse_scores, fusion_mode
 from mm_milvus.search.hits import Explanation, Hit
 from mm_milvus.search.options import SearchOptions, checked
 from mm_milvus.search.query import ImageQuery, Query
-from mm_milvus.search.ranking import Ranking
+from mm_milvus.search.ranking import Ranking, list_weights
 from mm_milvus.search.space import Space
 from mm_milvus.search.timing import Stages
 from mm_milvus.store import MAX_LIMIT, Connection, open_indexes, require_file
@@ -166,6 +167,7 @@ class SearchClient:
             min(MAX_LIMIT, max(MIN_CANDIDATES, CANDIDATES_PER_HIT * wanted)),
             expression,
             background=options["fusion"] == "pnorm",
+            contest=self._contest(options, wanted),
             pool=self._pool,
             stages=stages,
         )
@@ -176,6 +178,19 @@ class SearchClient:
             )
             for n, (query, candidates) in enumerate(zip(queries, found, strict=True))
         ]
+
+    def _contest(self, options: SearchOptions, wanted: int) -> Contest | None:
+        """Which candidates matter; None, where others than the first may become hits."""
+        later = options["dedup"] != "item" or options["rerank"]
+        if later or not fusion_mode(options["fusion"]).local:
+            return None
+        weights = list_weights(options, len(self._spaces))
+        return Contest(
+            wanted,
+            lambda scores, known: fuse_scores(
+                scores, options["fusion"], weights=weights, background=known
+            ),
+        )
 
     def _expression(self, where: Sequence[Condition | str], expression: str) -> str:
         conditions = [parse_condition(each) if isinstance(each, str) else each for each in where]

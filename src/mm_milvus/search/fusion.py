@@ -51,10 +51,13 @@ class Fusion:
 
     terms    (scores, background) to what each place is worth, (lists, n), without NaN
     combine  terms, weighted, to the fused scores (n,)
+    local    whether a candidate's fused score does not depend on the other candidates, given the
+             background
     """
 
     terms: Callable[[Scores, Background | None], Scores]
     combine: Callable[[Scores], NDArray[np.float64]]
+    local: bool = False
 
 
 def fuse_scores(
@@ -207,8 +210,8 @@ def _shares(weights: Sequence[float] | None, lists: int) -> NDArray[np.float64]:
 
 
 FUSION_MODES: Mapping[str, Fusion] = {
-    "pnorm": Fusion(_excess, _norm),
-    "max": Fusion(_raw, _best),
+    "pnorm": Fusion(_excess, _norm, local=True),
+    "max": Fusion(_raw, _best, local=True),
     "weighted": Fusion(_raw_filled, _sum),
     "rrf": Fusion(_reciprocal_ranks, _sum),
     "zscore": Fusion(_standardised, _sum),

@@ -60,7 +60,7 @@ class Explanation:
     """How a search came to its hits.
 
     places      for each hit, its place in each list that has one, by the list's name
-    candidates  how many items were scored in every list
+    candidates  how many items the lists found together
     stages      milliseconds of each stage, in the order that they ran
     """
 

@@ -42,7 +42,7 @@ class Ranking:
         self._vectors = vectors
         self._options = options
         self._pool = pool
-        self._weights = _weights(options, len(spaces))
+        self._weights = list_weights(options, len(spaces))
 
     def hits(self, candidates: Candidates, stages: Stages) -> list[Hit]:
         """The hits that were asked for, best first."""
@@ -146,7 +146,8 @@ def list_names(spaces: Sequence[Space]) -> list[str]:
     ]
 
 
-def _weights(options: SearchOptions, spaces: int) -> list[float] | None:
+def list_weights(options: SearchOptions, spaces: int) -> list[float] | None:
+    """The weight of each list, of so many spaces; None for all alike."""
     given = options["fusion_weights"]
     if given is None:
         return None
