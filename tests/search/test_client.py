@@ -59,8 +59,9 @@ def catalogue(server, emoji, tmp_path_factory):
     return uri, folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def client(catalogue):
+    """One for all tests, as services have it: to open a data set takes a server a second."""
     with SearchClient(catalogue[0], "catalogue") as client:
         yield client
 
