@@ -8,9 +8,14 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.installed
 	$(BIN)/mm-milvus demo
 
-# Most of the time the tests of the servers wait for them: the others run beside them.
+# The tests of the servers wait for them most of the time: the others run beside them.
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 3 --dist loadgroup
+	@$(BIN)/pytest --engine server --engine container -k "server or container" \
+		>$(VENV)/servers.log 2>&1 & servers=$$!; \
+	$(BIN)/pytest --engine lite; failed=$$?; \
+	wait $$servers || failed=1; \
+	cat $(VENV)/servers.log; \
+	exit $$failed
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -31,15 +31,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("engine", engines, scope="session")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `-n`, all tests of a server run in one process, which starts it; the rest anywhere."""
-    for item in items:
-        engine = item.callspec.params.get("engine") if hasattr(item, "callspec") else None
-        if engine not in (None, "lite"):
-            item.add_marker(pytest.mark.xdist_group(engine))
-
-
 @pytest.fixture(scope="session")
 def server(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
     """The URI of the running server; None for Milvus Lite, which is a file a test."""
