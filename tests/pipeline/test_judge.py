@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import tarfile
+import threading
 
 import pyarrow as pa
 import pyarrow.csv
@@ -103,7 +103,7 @@ class Failing(OtherEncoder):
 
 
 def test_ctrl_c_keeps_what_is_judged(folder, tmp_path):
-    encoder = Failing(lambda: os.kill(os.getpid(), signal.SIGINT))
+    encoder = Failing(lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
     report = classify(folder, LABELS, model=encoder, output=tmp_path / "labels.csv")
     assert report.interrupted
     assert 0 < len(read(tmp_path / "labels.csv")) == report.images < 6
