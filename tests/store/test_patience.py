@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pymilvus.exceptions import MilvusException
 
+from mm_milvus.store import patience
 from mm_milvus.store.patience import patiently
 
 SEARCH = "failed to search/query delegator 1 for channel dml_4: fail to Search, QueryNode ID=1, "
@@ -32,16 +33,37 @@ def test_a_collection_that_is_being_loaded_is_waited_for(said):
     assert patiently(call, "t_images", limit=3) == "hits"
 
 
-@pytest.mark.parametrize(
-    "said",
-    ["collection not found[database=default][collection=t_images]", "cannot parse expression"],
-)
-def test_another_failure_is_told_at_once(said):
+GONE = "collection not found[database=default][collection=t_images]"
+
+
+def test_a_name_that_a_rebuild_is_moving_is_waited_for_a_moment():
+    answers = [MilvusException(message=GONE), "hits"]
+
+    def call():
+        answer = answers.pop(0)
+        if isinstance(answer, MilvusException):
+            raise answer
+        return answer
+
+    assert patiently(call) == "hits"
+
+
+def test_a_collection_that_is_no_more_is_told_after_that_moment(monkeypatch):
+    monkeypatch.setattr(patience, "SWITCH_TIMEOUT_S", 0.15)
+
+    def call():
+        raise MilvusException(message=GONE)
+
+    with pytest.raises(MilvusException, match="collection not found"):
+        patiently(call)
+
+
+def test_another_failure_is_told_at_once():
     calls = []
 
     def call():
         calls.append(1)
-        raise MilvusException(message=said)
+        raise MilvusException(message="cannot parse expression")
 
     with pytest.raises(MilvusException):
         patiently(call)
