@@ -46,7 +46,7 @@ def png(picture: Image.Image) -> bytes:
 
 @pytest.mark.parametrize(
     ("name", "scale", "bias"),
-    [("clip", 2.1, None), ("chinese_clip", 3.0, None), ("siglip", 2.1, -3.5)],
+    [("clip", 2.1, None), ("chinese_clip", 3.0, None), ("siglip", 3.0, -3.5)],
 )
 def test_probabilities_are_those_of_the_model_itself(
     model_folder: Folder, tmp_path: Path, name: str, scale: float, bias: float | None
@@ -73,9 +73,9 @@ def test_probabilities_are_those_of_the_model_itself(
     judge = LabelJudge(encoder, LABELS, templates=["{}"])
     ours = judge.probabilities(encoder.encode_images(pixels))
     assert ours.dtype == np.float32
-    np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-3)
+    np.testing.assert_allclose(ours, theirs.numpy(), atol=(tolerance := 1e-3))
     # The labels differ enough for the comparison to mean something.
-    assert ours.std(axis=1).min() > 1e-2
+    assert ours.std(axis=1).min() > 5 * tolerance
 
 
 def test_the_vector_of_a_label_is_the_middle_of_its_templates(compact) -> None:
