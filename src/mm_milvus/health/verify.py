@@ -17,7 +17,7 @@ from mm_milvus.health.source import compare
 from mm_milvus.health.store import Scan, Spoiled, check_manifests
 from mm_milvus.pipeline import IngestOptions, ingest
 from mm_milvus.schema import Modality
-from mm_milvus.sources import Source, SourceOptions, open_source
+from mm_milvus.sources import Source, SourceOptions, as_source
 from mm_milvus.store import Connection, Dataset, Manifest, open_dataset, require_file
 
 DEFAULT_SAMPLE = 32
@@ -68,8 +68,7 @@ def verify(
     """
     require_file(uri)
     options = options or VerifyOptions()
-    if isinstance(source, str | os.PathLike):
-        source = open_source(source, source_options or SourceOptions())
+    source = as_source(source, source_options)
     if options.prune and source is None:
         raise QueryError("without the source, nothing can be pruned: name it")
     name = dataset or (source.name if source is not None else None)

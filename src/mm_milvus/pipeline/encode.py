@@ -25,7 +25,7 @@ from mm_milvus.pipeline.run import run
 from mm_milvus.pipeline.stages import count, decode, read
 from mm_milvus.pipeline.stages import encode as encode_flows
 from mm_milvus.rejects import RejectsFile
-from mm_milvus.sources import Source, SourceOptions, open_source
+from mm_milvus.sources import Source, SourceOptions, as_source
 from mm_milvus.sources.files import is_uri
 
 REJECTS = "rejects.jsonl"
@@ -58,8 +58,7 @@ def encode(
     if is_uri(os.fspath(output)):
         raise QueryError(f"{output} is not a local folder: encode into one, then copy it there")
     folder = Path(output)
-    if isinstance(source, str | os.PathLike):
-        source = open_source(source, source_options or SourceOptions())
+    source = as_source(source, source_options)
     encoder = load_encoder(model) if isinstance(model, str) else model
     there = find_parts(folder)
     if there is not None:

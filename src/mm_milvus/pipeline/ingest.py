@@ -25,7 +25,7 @@ from mm_milvus.pipeline.run import Stage, run
 from mm_milvus.pipeline.stages import count, decode, encode, read
 from mm_milvus.pipeline.target import Target, open_target
 from mm_milvus.rejects import RejectsFile, rejects_path
-from mm_milvus.sources import Source, SourceOptions, open_source
+from mm_milvus.sources import Source, SourceOptions, as_source
 from mm_milvus.store import Connection, Dataset, is_missing_file, public_uri, publish
 
 DEFAULT_URI = "./mm_milvus.db"
@@ -58,8 +58,7 @@ def ingest(
     """
     started = time.perf_counter()
     options = options or IngestOptions()
-    if isinstance(source, str | os.PathLike):
-        source = open_source(source, source_options or SourceOptions())
+    source = as_source(source, source_options)
     if isinstance(source, Embeddings):
         encoder, identity = None, source.header.encoder
         options = replace(options, document=source.header.document)

@@ -24,7 +24,7 @@ from mm_milvus.pipeline.report import ClassifyReport, JudgeReport, ModerateRepor
 from mm_milvus.pipeline.run import Stage, run
 from mm_milvus.pipeline.stages import count, decode, encode, read
 from mm_milvus.rejects import Reject, RejectsFile, rejects_path
-from mm_milvus.sources import Source, SourceOptions, open_source
+from mm_milvus.sources import Source, SourceOptions, as_source
 from mm_milvus.store import Connection, Dataset, annotate, open_dataset, require_file
 from mm_milvus.zeroshot import TEMPLATES, LabelJudge, Policy, PolicyJudge, load_policy
 
@@ -83,7 +83,7 @@ def classify(
     `EncoderError`, `StoreError` or `QueryError` when it cannot run at all.
     """
     started = time.perf_counter()
-    source = _opened(source, source_options)
+    source = as_source(source, source_options)
     encoder = load_encoder(model) if isinstance(model, str) else model
     judge = LabelJudge(encoder, labels, templates=templates, top_k=top_k)
     report = ClassifyReport(dataset=source.name, model=encoder.spec.id, labelled=dataset)
@@ -137,7 +137,7 @@ def moderate(
     All else is as for `classify`; the rejects are in `<source>.moderate.rejects.jsonl`.
     """
     started = time.perf_counter()
-    source = _opened(source, source_options)
+    source = as_source(source, source_options)
     if not isinstance(policy, Policy):
         policy = load_policy(None if policy is None else Path(policy))
     if threshold is not None:
@@ -164,12 +164,6 @@ def moderate(
     )
     report.seconds = time.perf_counter() - started
     return report
-
-
-def _opened(source: str | os.PathLike[str] | Source, options: SourceOptions | None) -> Source:
-    if isinstance(source, str | os.PathLike):
-        return open_source(source, options or SourceOptions())
-    return source
 
 
 def _run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import PurePosixPath
+from typing import TypeVar
 
 from mm_milvus.errors import SourceError
 from mm_milvus.sources.base import Source, SourceOptions
@@ -19,9 +20,20 @@ from mm_milvus.sources.webdataset import (
     shard_name,
 )
 
-__all__ = ["Source", "SourceOptions", "open_source", "read_image"]
+__all__ = ["Source", "SourceOptions", "as_source", "open_source", "read_image"]
+
+T = TypeVar("T")
 
 _DEFAULTS = SourceOptions()
+
+
+def as_source(
+    source: str | os.PathLike[str] | T, options: SourceOptions | None = None
+) -> Source | T:
+    """Open what is a path or URI, by `open_source`; anything else is what it is."""
+    if isinstance(source, str | os.PathLike):
+        return open_source(source, options or _DEFAULTS)
+    return source
 
 
 def open_source(path: str | os.PathLike[str], options: SourceOptions = _DEFAULTS) -> Source:

@@ -11,7 +11,7 @@ from pathlib import Path
 from mm_milvus.encoders.torch_encoder import torch_device
 from mm_milvus.errors import MmMilvusError
 from mm_milvus.rejects import RejectsFile, rejects_path
-from mm_milvus.sources import Source, SourceOptions, open_source
+from mm_milvus.sources import Source, SourceOptions, as_source
 from mm_milvus.train.curves import check_drawing, write_curves
 from mm_milvus.train.features import Gathered
 from mm_milvus.train.loop import LAST, Fitted, Loop
@@ -56,8 +56,8 @@ def train(
     started = time.perf_counter()
     options = options or TrainOptions()
     check_drawing()
-    learned = _opened(source, source_options)
-    judged = None if validation is None else _opened(validation, source_options)
+    learned = as_source(source, source_options)
+    judged = None if validation is None else as_source(validation, source_options)
     folder = Path(output)
     _prepare(folder, resume=resume)
     make = FullRecipe if options.unfreeze else FrozenRecipe
@@ -93,12 +93,6 @@ def recalls_of(fitted: Fitted) -> dict[str, float]:
     """The validation recalls of the best epoch."""
     line = fitted.history[fitted.best - 1]
     return {name: value for name, value in line.items() if "recall" in name}
-
-
-def _opened(source: str | os.PathLike[str] | Source, options: SourceOptions | None) -> Source:
-    if isinstance(source, str | os.PathLike):
-        return open_source(source, options or SourceOptions())
-    return source
 
 
 def _prepare(folder: Path, *, resume: bool) -> None:
