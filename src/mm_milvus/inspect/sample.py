@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from itertools import count
 
 import numpy as np
 
 from mm_milvus.errors import QueryError
 from mm_milvus.inspect.geometry import Groups, Vectors
-from mm_milvus.keys import caption_key
-from mm_milvus.store import Dataset, Row, sample, stored_rows
+from mm_milvus.store import Dataset, Row, sample, stored_captions
 
 NO_VALUE = "(none)"
 
@@ -54,30 +52,22 @@ def read_sample(dataset: Dataset, size: int) -> Sample:
     items = sample(dataset.images, size)
     if len(items) < 2:
         raise QueryError(f"data set {dataset.name!r} has {len(items)} images: nothing to compare")
+    stored = stored_captions(dataset.texts, [item.item_id for item in items])
     numbers: dict[str, int] = {}
     texts: list[Vectors] = []
-    pairs: list[tuple[int, int]] = []
-    owners = list(enumerate(items))
-    # Captions are numbered without gaps: an item without this one has none of the later ones.
-    for number in count():
-        keys = {row: caption_key(item.item_id, number) for row, item in owners}
-        rows = stored_rows(dataset.texts, list(keys.values()))
-        found = {row.id: row for row in rows}
-        owners = [(row, item) for row, item in owners if keys[row] in found]
-        if not owners:
-            break
-        for row, _ in owners:
-            text = found[keys[row]]
+    pairs: set[tuple[int, int]] = set()
+    for row, item in enumerate(items):
+        for text in stored.get(item.item_id, []):
             caption = numbers.setdefault(text.caption or "", len(numbers))
             if caption == len(texts):
                 texts.append(text.embedding)
-            pairs.append((row, caption))
+            pairs.add((row, caption))
     return Sample(
         items=items,
         images=np.stack([item.embedding for item in items]),
         captions=list(numbers),
         texts=np.stack(texts) if texts else np.empty((0, dataset.manifest.dim), np.float32),
-        pairs=np.asarray(sorted(set(pairs)), dtype=np.int64).reshape(-1, 2),
+        pairs=np.asarray(sorted(pairs), dtype=np.int64).reshape(-1, 2),
     )
 
 

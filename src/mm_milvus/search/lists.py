@@ -8,10 +8,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_milvus.keys import caption_key, image_key
+from mm_milvus.keys import image_key
 from mm_milvus.schema import Modality
 from mm_milvus.search.fusion import SCORE_DECIMALS
-from mm_milvus.store import Collection, Dataset, Match, sample_embeddings
+from mm_milvus.store import Collection, Dataset, Match, by_number, sample_embeddings
 
 Vectors = NDArray[np.float32]
 
@@ -90,15 +90,4 @@ def _images(collection: Collection, item_ids: Sequence[str]) -> Stored:
 
 
 def _captions(collection: Collection, item_ids: Sequence[str]) -> Stored:
-    found: Stored = {}
-    first = 0
-    while item_ids:
-        numbers = range(first, first + CAPTIONS_AT_ONCE)
-        keys = {(item, n): caption_key(item, n) for item in item_ids for n in numbers}
-        stored = collection.captions(list(keys.values()))
-        for (item_id, _), key in keys.items():
-            if key in stored:
-                found.setdefault(item_id, []).append(stored[key])
-        item_ids = [item for item in item_ids if keys[item, numbers[-1]] in stored]
-        first += CAPTIONS_AT_ONCE
-    return found
+    return by_number(item_ids, collection.captions, CAPTIONS_AT_ONCE)

@@ -36,7 +36,14 @@ from mm_milvus.store.dataset import (
 from mm_milvus.store.index import INDEX_TYPES
 from mm_milvus.store.manifest import Manifest
 from mm_milvus.store.match import Match
-from mm_milvus.store.read import sample, sample_embeddings, scan_embeddings, stored_rows
+from mm_milvus.store.read import (
+    by_number,
+    sample,
+    sample_embeddings,
+    scan_embeddings,
+    stored_captions,
+    stored_rows,
+)
 from mm_milvus.store.rows import COLUMN_TYPES, Row
 from mm_milvus.store.tune import Point, Recall, Tuner, Tuning
 
@@ -56,6 +63,7 @@ __all__ = [
     "Tuning",
     "annotate",
     "beside",
+    "by_number",
     "create_dataset",
     "drop_dataset",
     "find_dataset",
@@ -71,5 +79,6 @@ __all__ = [
     "sample",
     "sample_embeddings",
     "scan_embeddings",
+    "stored_captions",
     "stored_rows",
 ]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from mm_milvus.errors import StoreError
-from mm_milvus.keys import caption_key, image_key
-from mm_milvus.store.collection import Collection
+from mm_milvus.keys import image_key
 from mm_milvus.store.dataset import Dataset
-from mm_milvus.store.read import stored_rows
+from mm_milvus.store.read import stored_captions, stored_rows
 from mm_milvus.store.rows import Row, parse_metadata
 
 ABSENT = "it is not in the data set: ingest it first"
@@ -36,10 +35,11 @@ def annotate(dataset: Dataset, facts: Mapping[str, Mapping[str, Any]]) -> dict[s
             annotated.append(_with(images[item_id], added, dataset))
         except StoreError as error:
             refused[item_id] = str(error)
-    captions = _captions(dataset.texts, [row.item_id for row in annotated])
+    captions = stored_captions(dataset.texts, [row.item_id for row in annotated])
     dataset.images.upsert(annotated, dataset.manifest.columns)
     dataset.texts.upsert(
-        [_with(row, facts[row.item_id], dataset) for row in captions], dataset.manifest.columns
+        [_with(row, facts[item_id], dataset) for item_id, rows in captions.items() for row in rows],
+        dataset.manifest.columns,
     )
     return refused
 
@@ -48,14 +48,3 @@ def _with(row: Row, added: Mapping[str, Any], dataset: Dataset) -> Row:
     """The row with more metadata, if the store would take it."""
     text = json.dumps({**row.metadata, **added}, ensure_ascii=False)
     return replace(row, metadata=parse_metadata(text, dataset.manifest.columns))
-
-
-def _captions(texts: Collection, item_ids: Sequence[str]) -> list[Row]:
-    """The rows of the items' captions, which are numbered without gaps."""
-    rows: list[Row] = []
-    number, left = 0, list(item_ids)
-    while left:
-        found = stored_rows(texts, [caption_key(item_id, number) for item_id in left])
-        rows += found
-        number, left = number + 1, [row.item_id for row in found]
-    return rows

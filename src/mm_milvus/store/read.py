@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_milvus.keys import ID_DIGITS
+from mm_milvus.keys import ID_DIGITS, caption_key
 from mm_milvus.schema import Field
 from mm_milvus.store.collection import SCAN_ROWS, Collection
 from mm_milvus.store.connection import CALL_TIMEOUT_S
 from mm_milvus.store.patience import patiently
 from mm_milvus.store.rows import Row
+
+T = TypeVar("T")
 
 BATCH_ROWS = 500
 """Whole rows at a time: metadata may be long."""
@@ -58,6 +60,35 @@ def sample_embeddings(collection: Collection, size: int, of: int) -> NDArray[np.
 def stored_rows(collection: Collection, ids: Sequence[str]) -> list[Row]:
     """Those of the ids that are stored, as whole rows."""
     return [_row(found) for found in collection.get(ids, _fields(collection))]
+
+
+def by_number(
+    item_ids: Sequence[str], get: Callable[[list[str]], Mapping[str, T]], at_once: int = 1
+) -> dict[str, list[T]]:
+    """What there is of each item's captions, in their order; nothing of an item without any.
+
+    get      gives what is stored of some primary keys of the text collection
+    at_once  how many captions of an item are asked for in a call
+
+    Captions are numbered without gaps: an item without one has none of the later ones.
+    """
+    found: dict[str, list[T]] = {}
+    first, left = 0, list(item_ids)
+    while left:
+        numbers = range(first, first + at_once)
+        keys = {item_id: [caption_key(item_id, n) for n in numbers] for item_id in left}
+        stored = get([key for own in keys.values() for key in own])
+        for item_id, own in keys.items():
+            if captions := [stored[key] for key in own if key in stored]:
+                found.setdefault(item_id, []).extend(captions)
+        left = [item_id for item_id, own in keys.items() if own[-1] in stored]
+        first += at_once
+    return found
+
+
+def stored_captions(texts: Collection, item_ids: Sequence[str]) -> dict[str, list[Row]]:
+    """The rows of each item's captions, in their order; nothing of an item without any."""
+    return by_number(item_ids, lambda keys: {row.id: row for row in stored_rows(texts, keys)})
 
 
 def scan_embeddings(
