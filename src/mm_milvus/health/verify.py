@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from mm_milvus.embeddings import Embeddings
 from mm_milvus.encoders import Encoder, load_encoder
-from mm_milvus.errors import QueryError, StoreError
+from mm_milvus.errors import QueryError
 from mm_milvus.health.report import VerifyReport
 from mm_milvus.health.sample import encode_again, stored_items
 from mm_milvus.health.source import compare
@@ -18,7 +18,7 @@ from mm_milvus.health.store import Scan, Spoiled, check_manifests
 from mm_milvus.pipeline import IngestOptions, ingest
 from mm_milvus.schema import Modality
 from mm_milvus.sources import Source, SourceOptions, as_source
-from mm_milvus.store import Connection, Dataset, Manifest, open_dataset, require_file
+from mm_milvus.store import Connection, Dataset, open_dataset, require_file
 
 DEFAULT_SAMPLE = 32
 
@@ -77,7 +77,11 @@ def verify(
         if options.sample and encoder is None and not isinstance(source, Embeddings):
             encoder = load_encoder(opened.manifest.encoder)
         if encoder is not None:
-            _check_same(opened.manifest, encoder)
+            opened.manifest.require_encoder(
+                encoder.spec.id,
+                encoder.spec.fingerprint,
+                "check it where that encoder is, or leave out the re-encoding (--sample 0)",
+            )
         report, spoiled = _check(source, opened, connection.uri, encoder, options)
         if report.healthy or not options.repair:
             return report
@@ -130,13 +134,3 @@ def _check(
         if source is not None:
             scan.spoiled[modality].append(key)
     return report, scan.spoiled
-
-
-def _check_same(manifest: Manifest, encoder: Encoder) -> None:
-    if encoder.spec.fingerprint != manifest.encoder_fingerprint:
-        raise StoreError(
-            f"data set {manifest.dataset!r} was built with {manifest.encoder} "
-            f"(fingerprint {manifest.encoder_fingerprint}), and {encoder.spec.id} here has the "
-            f"fingerprint {encoder.spec.fingerprint}: check it where that encoder is, or leave "
-            "out the re-encoding (--sample 0)"
-        )

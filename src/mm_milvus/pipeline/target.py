@@ -126,14 +126,8 @@ def _check_same(manifest: Manifest, encoder: EncoderIdentity, options: IngestOpt
 
 
 def _check_encoder(manifest: Manifest, encoder: EncoderIdentity) -> None:
-    name = manifest.dataset
-    if manifest.encoder_fingerprint != encoder.fingerprint:
-        raise StoreError(
-            f"data set {name!r} was built with {manifest.encoder} "
-            f"(fingerprint {manifest.encoder_fingerprint}), and this is {encoder.id} "
-            f"(fingerprint {encoder.fingerprint}): their vectors cannot be compared; "
-            f"{_OTHERWISE.format(name)}, or index it with both (--add-encoder)"
-        )
+    remedy = f"{_OTHERWISE.format(manifest.dataset)}, or index it with both (--add-encoder)"
+    manifest.require_encoder(encoder.id, encoder.fingerprint, remedy)
 
 
 _OTHERWISE = "drop it first (mm-milvus datasets drop {0}), or give another --dataset name"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_milvus.encoders import Encoder, load_encoder
-from mm_milvus.errors import QueryError, StoreError
+from mm_milvus.errors import QueryError
 from mm_milvus.keys import image_key
 from mm_milvus.search.lists import ScoredList
 from mm_milvus.search.query import Query, compose, encode_image
@@ -83,11 +83,8 @@ class Space:
         return vector
 
     def _check(self, encoder: Encoder) -> None:
-        manifest = self.dataset.manifest
-        if encoder.spec.fingerprint != manifest.encoder_fingerprint:
-            raise StoreError(
-                f"data set {manifest.dataset!r} was built with {manifest.encoder} "
-                f"(fingerprint {manifest.encoder_fingerprint}), and {encoder.spec.id} here has "
-                f"the fingerprint {encoder.spec.fingerprint}: ingest it anew, or search with "
-                "the encoder it was built with"
-            )
+        self.dataset.manifest.require_encoder(
+            encoder.spec.id,
+            encoder.spec.fingerprint,
+            "search with that one, or index the data set with both (ingest --add-encoder)",
+        )

@@ -50,6 +50,15 @@ class Manifest:
     beside: str = ""
     schema_version: int = SCHEMA_VERSION
 
+    def require_encoder(self, encoder: str, fingerprint: str, remedy: str) -> None:
+        """Refuse an encoder whose vectors are others: `StoreError`, which ends with the remedy."""
+        if fingerprint != self.encoder_fingerprint:
+            raise StoreError(
+                f"data set {self.dataset!r} was built with {self.encoder} (fingerprint "
+                f"{self.encoder_fingerprint}), and this is {encoder} (fingerprint {fingerprint}): "
+                f"their vectors cannot be compared; {remedy}"
+            )
+
     def to_properties(self) -> dict[str, str]:
         """The collection properties that hold this manifest."""
         return {PROPERTY: json.dumps(asdict(self), ensure_ascii=False)}
