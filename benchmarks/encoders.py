@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -24,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.figures import seconds
 from mm_milvus.bundled import example_pictures
 from mm_milvus.encoders import Encoder, load_encoder
 from mm_milvus.encoders.exported import write
@@ -174,13 +174,6 @@ def inputs(encoder: Encoder) -> tuple[np.ndarray, list[str]]:
     random = np.random.default_rng(0)
     lengths = random.integers(3, 15, TEXTS)
     return np.stack(pixels), [" ".join(random.choice(WORDS, length)) for length in lengths]
-
-
-def seconds(call: Callable[[], object]) -> float:
-    """What one call takes."""
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
 
 
 def build_clip(folder: Path) -> str:

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 
 from benchmarks import ingest
+from benchmarks.figures import seconds
 from benchmarks.photos import jpeg
 from mm_milvus.encoders import Encoder, load_encoder
 from mm_milvus.images import Preprocessing, load_pixels
@@ -63,7 +64,7 @@ def encoder_rates(encoder: Encoder, items: int, rounds: int) -> dict[str, float]
                 continue
             shape = (size, preprocessing.height, preprocessing.width, 3)
             pixels = random.integers(0, 256, shape, np.uint8)
-            took = ingest.seconds(lambda pixels=pixels: encoder.encode_images(pixels))
+            took = seconds(lambda pixels=pixels: encoder.encode_images(pixels))
             best[size] = min(best.get(size, float("inf")), took)
     return {str(size): round(size / took, 1) for size, took in best.items()}
 

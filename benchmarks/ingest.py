@@ -20,12 +20,10 @@ cosine of a vector to that of fp32 is below 0.995.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -36,6 +34,7 @@ from PIL import Image
 from pymilvus import MilvusClient
 
 from benchmarks.encoders import build_clip
+from benchmarks.figures import seconds, show
 from benchmarks.memory import peak_mb
 from benchmarks.photos import write_photos
 from mm_milvus import ingest
@@ -162,13 +161,6 @@ def report(times: dict[str, list[float]], peaks: list[float], cosine: float) -> 
     }
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """What one call takes."""
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
-
-
 def main() -> None:
     """Read the command line, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -189,12 +181,7 @@ def main() -> None:
             options.uri,
             int8=options.int8,
         )
-    if options.json:
-        print(json.dumps(found))
-        return
-    print("| what | figure |\n|---|---|")
-    for name, value in found.items():
-        print(f"| {name.replace('_', ' ')} | {value:,} |")
+    show(found, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ search parameters; ratios are to them, in turns within the same run.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -20,7 +19,9 @@ from functools import partial
 import numpy as np
 from pymilvus import MilvusClient
 
+from benchmarks.figures import seconds, show
 from mm_milvus.encoders import EncoderSpec
+from mm_milvus.errors import EncoderError
 from mm_milvus.images import Preprocessing
 from mm_milvus.keys import caption_key, content_hash, image_key
 from mm_milvus.search import SearchClient
@@ -55,8 +56,8 @@ class Cached:
         return self._vectors[[int(text) for text in texts]]
 
     def encode_images(self, pixels: np.ndarray) -> np.ndarray:
-        """No image is asked for."""
-        raise NotImplementedError
+        """Refuse: the questions are texts."""
+        raise EncoderError(f"the benchmark's encoder knows texts alone, not {len(pixels)} images")
 
 
 def items_and_queries(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -185,13 +186,6 @@ def throughput(client: SearchClient, threads: int) -> float:
         return ROUNDS / (time.perf_counter() - started)
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """What one call takes."""
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
-
-
 def main() -> None:
     """Read the command line, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -200,12 +194,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     found = measure(options.uri, options.items)
-    if options.json:
-        print(json.dumps(found))
-        return
-    print("| what | figure |\n|---|---|")
-    for name, value in found.items():
-        print(f"| {name} | {value:,.2f} |")
+    show(found, as_json=options.json)
 
 
 if __name__ == "__main__":

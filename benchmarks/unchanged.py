@@ -13,12 +13,12 @@ lookups  only asking the store for the hashes of the same rows, 1,000 ids a call
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
 from contextlib import chdir
 
+from benchmarks.figures import show
 from benchmarks.memory import Made, Repeated
 from mm_milvus import ingest
 from mm_milvus.keys import caption_key, image_key
@@ -68,12 +68,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         found = measure(options.uri or f"{folder}/store.db", options.items, options.rounds)
-    if options.json:
-        print(json.dumps(found))
-        return
-    print("| what | figure |\n|---|---|")
-    for name, value in found.items():
-        print(f"| {name.replace('_', ' ')} | {value:,} |")
+    show(found, as_json=options.json)
 
 
 if __name__ == "__main__":
