@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from container import milvus_container, unavailable
+from pictures import PICTURES, caption
 from server import milvus_server
 
 ENGINES = ("lite", "server", "container")
@@ -90,3 +92,14 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 def emoji() -> Path:
     """The bundled example data."""
     return Path(__file__).parents[1] / "examples" / "emoji"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, emoji: Path) -> Path:
+    """Six real pictures; each with its name as the first caption and `NAME emoji` as the second."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in PICTURES:
+        shutil.copy(emoji / "images" / f"{name}.png", folder)
+        caption(folder, name, name, f"{name} emoji")
+    return folder

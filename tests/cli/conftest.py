@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,17 @@ import pytest
 def program() -> Path:
     """The command that the package installs."""
     return Path(sys.executable).parent / "mm-milvus"
+
+
+@pytest.fixture(scope="session")
+def pictures(emoji, tmp_path_factory) -> Path:
+    """Four pictures, each with its name as its caption."""
+    folder = tmp_path_factory.mktemp("data") / "pictures"
+    folder.mkdir()
+    for name in ("dress", "pizza", "dog", "running-shoe"):
+        shutil.copy(emoji / "images" / f"{name}.png", folder)
+        (folder / f"{name}.txt").write_text(name.replace("-", " "))
+    return folder
 
 
 @pytest.fixture

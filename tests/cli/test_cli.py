@@ -13,16 +13,6 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture(scope="module")
-def pictures(emoji, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "pictures"
-    folder.mkdir()
-    for name in ("dress", "pizza", "dog", "running-shoe"):
-        shutil.copy(emoji / "images" / f"{name}.png", folder)
-        (folder / f"{name}.txt").write_text(name.replace("-", " "))
-    return folder
-
-
 def test_ingest_and_query_print_the_objects_of_their_contract(run, pictures):
     ingested = run("ingest", pictures, "--json")
     assert ingested.returncode == 0, ingested.stderr

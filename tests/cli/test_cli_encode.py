@@ -13,13 +13,9 @@ import pytest
 
 
 @pytest.fixture
-def pictures(emoji, tmp_path) -> Path:
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for name in ("dress", "pizza", "dog", "running-shoe"):
-        shutil.copy(emoji / "images" / f"{name}.png", folder)
-        (folder / f"{name}.txt").write_text(name.replace("-", " "))
-    return folder
+def pictures(pictures, tmp_path) -> Path:
+    """A copy, for a test to change and to name from where the program runs."""
+    return shutil.copytree(pictures, tmp_path / "pictures")
 
 
 def test_encode_then_ingest_then_query(run, pictures):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +11,6 @@ from mm_milvus import ingest
 from mm_milvus.store import Connection, Dataset, open_dataset
 from plain_encoder import PlainEncoder
 
-PICTURES = ("dress", "helicopter", "pizza", "dog", "saxophone", "penguin")
-
 
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path, monkeypatch):
@@ -22,14 +18,8 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def folder(tmp_path, emoji) -> Path:
-    """Six pictures of two captions each, and one that cannot be read."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for name in PICTURES:
-        shutil.copy(emoji / "images" / f"{name}.png", folder)
-        captions = {"captions": [name, f"{name} emoji"]}
-        (folder / f"{name}.json").write_text(json.dumps(captions))
+def folder(folder) -> Path:
+    """Beside the pictures, one that cannot be read."""
     (folder / "broken.png").write_bytes(b"<html>")
     return folder
 

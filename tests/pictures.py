@@ -1,4 +1,4 @@
-"""What the tests of the pipeline ask of the pictures, and of the store."""
+"""What the tests ask of the pictures, and of the store."""
 
 from __future__ import annotations
 
