@@ -155,6 +155,19 @@ def test_a_query_loads_neither_torch_nor_transformers(
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def test_an_interrupt_outlives_openvino_encoders(exported: Export) -> None:
+    program = (
+        "import gc, signal; from mm_milvus.encoders import load_encoder;"
+        "signal.signal(signal.SIGUSR1, lambda *_: print('heard'));"
+        f"encoders = [load_encoder({exported('dual', 'openvino')[1].folder!r}) for _ in range(3)];"
+        "[encoder.encode_texts(['a']) for encoder in encoders];"
+        "del encoders[0]; gc.collect(); encoders.clear(); gc.collect();"
+        "signal.raise_signal(signal.SIGUSR1)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
+
+
 def test_a_model_that_comes_out_otherwise_is_not_exported(
     model_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

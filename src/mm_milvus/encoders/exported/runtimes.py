@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,16 @@ def _open_onnx(onnxruntime: Any, path: Path) -> Graph:
     return run
 
 
+@cache
+def _core(openvino: Any) -> Any:
+    """The one of this process, kept to its end.
+
+    Its CPU plug-in gives the thread another stack for signals. When one of several cores goes,
+    what it puts back may be gone itself, and then the next Ctrl-C is a segmentation fault.
+    """
+    return openvino.Core()
+
+
 def _open_openvino(openvino: Any, path: Path) -> Graph:
     # By itself it computes in bfloat16 on a CPU that can, and then vectors hang on the machine.
     options = {
@@ -88,7 +99,7 @@ def _open_openvino(openvino: Any, path: Path) -> Graph:
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": str(_threads()),
     }
-    model = openvino.Core().compile_model(path, "CPU", options)
+    model = _core(openvino).compile_model(path, "CPU", options)
     lock = threading.Lock()
 
     def run(inputs: Sequence[NDArray[np.generic]]) -> Vectors:
