@@ -12,11 +12,6 @@ from mm_milvus.store import Connection, Dataset, open_dataset
 from plain_encoder import PlainEncoder
 
 
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 @pytest.fixture
 def folder(folder) -> Path:
     """Beside the pictures, one that cannot be read."""

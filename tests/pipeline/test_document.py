@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pictures import caption, found
 
 from mm_milvus import IngestOptions, ingest, open_embeddings
 from mm_milvus.encoders import load_encoder
@@ -20,6 +19,7 @@ from mm_milvus.keys import image_key
 from mm_milvus.pipeline import EncodeOptions, encode
 from mm_milvus.pipeline.document import combine
 from mm_milvus.store import Connection, open_dataset
+from pictures import caption, found
 
 # Their way to the store is that of an ingest, which runs on every engine.
 DOCUMENT = {"image": 0.6, "title": 0.4}

@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pictures import OtherEncoder, caption, counts, found
 
 from mm_milvus import EncodeOptions, IngestOptions, SearchClient, encode, ingest, open_embeddings
 from mm_milvus.encoders import load_encoder
 from mm_milvus.errors import QueryError, SourceError, StoreError
 from mm_milvus.schema import Field, Modality, embeddings_schema
 from mm_milvus.store import Connection, open_dataset
+from pictures import OtherEncoder, caption, counts, found
 
 # Their way to the store is that of an ingest, which runs on every engine.
 QUESTIONS = ("an aircraft with rotors", "food", "a bird that swims", "music")

@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from pictures import PICTURES, OtherEncoder, caption, counts, found
 
 from mm_milvus import IngestOptions, SearchClient, SourceOptions, ingest
 from mm_milvus.encoders import load_encoder
 from mm_milvus.errors import QueryError, SourceError, StoreError
 from mm_milvus.store import Connection, open_dataset
+from pictures import PICTURES, OtherEncoder, caption, counts, found
 
 pytestmark = pytest.mark.engines("lite", "server", "container")
 

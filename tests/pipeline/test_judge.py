@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from pictures import PICTURES, OtherEncoder, caption, counts, found
 
 from mm_milvus import IngestOptions, RunOptions, classify, ingest, moderate
 from mm_milvus.errors import QueryError, StoreError
@@ -20,6 +19,7 @@ from mm_milvus.pipeline.findings import Findings
 from mm_milvus.schema import Modality
 from mm_milvus.store import Connection, open_dataset, stored_rows
 from mm_milvus.zeroshot.labels import PREDICTIONS
+from pictures import PICTURES, OtherEncoder, caption, counts, found
 
 LABELS = ["dress", "helicopter", "pizza", "dog", "saxophone", "penguin"]
 

@@ -6,11 +6,11 @@ import shutil
 import threading
 
 import pytest
-from pictures import PICTURES, caption
 
 from mm_milvus import IngestOptions, QueryError, SearchClient, StoreError, ingest
 from mm_milvus.store import Connection, drop_dataset, open_dataset, rebuild_dataset, stored_rows
 from mm_milvus.store.generations import switch
+from pictures import PICTURES, caption
 
 pytestmark = pytest.mark.engines("lite")
 """All of them pass on a server as well, where each takes it 20 seconds to make its collections."""

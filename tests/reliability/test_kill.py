@@ -16,11 +16,6 @@ from plain_encoder import PlainEncoder
 SEED = int(os.environ.get("MM_MILVUS_SEED", "0"))
 
 
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 def kill_many(tmp_path, uri, dataset, kills: int) -> None:
     """Kill at random moments; sometimes the data set changes, sometimes a run is let through."""
     chance = random.Random(SEED)
