@@ -1,9 +1,9 @@
 """All that is worth measuring where there is a GPU, in one command of some minutes.
 
-    python -m benchmarks.gpu [--items 4096] [--rounds 3] [--json]
+    python -m benchmarks.gpu [--items 16384] [--rounds 3] [--json]
 
 encoder  a CLIP ViT-B/32 with random weights on ready pixels, by the images a call
-decode   photos of 400 x 533 in as many threads as there are cores: what feeds the GPU
+decode   photos of 256 x 256 in as many threads as there are cores: what feeds the GPU
 ingest   what `benchmarks.ingest` measures, on the GPU and into a fresh local file
 
 It checks itself, and ends with an error where photos are missing from the store, where a cosine
@@ -34,13 +34,15 @@ from mm_milvus.encoders import Encoder, load_encoder
 from mm_milvus.images import Preprocessing, load_pixels
 
 CALLS = (1, 32, 256, 1024)
+SIZE = (256, 256)
+"""Of the JPEG files: what large sets of image and text are often stored at."""
 
 
 def measure(items: int, rounds: int, device: str) -> dict[str, Any]:
     """All figures, in images a second where nothing else is said."""
     with tempfile.TemporaryDirectory() as temporary, chdir(temporary):
         folder = Path(temporary)
-        whole = ingest.measure(folder, items, rounds, device, None)
+        whole = ingest.measure(folder, items, rounds, device, None, size=SIZE)
         encoder = load_encoder(str(folder / "clip"), device=device)
         return {
             "device": torch.cuda.get_device_name() if device.startswith("cuda") else device,
@@ -71,7 +73,7 @@ def encoder_rates(encoder: Encoder, items: int, rounds: int) -> dict[str, float]
 
 def decode_rate(preprocessing: Preprocessing, items: int, rounds: int) -> float:
     """Of the best round."""
-    files = [jpeg(number) for number in range(min(items, 64))]
+    files = [jpeg(number, SIZE) for number in range(min(items, 1024))]
     took = float("inf")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for _ in range(rounds):
@@ -93,7 +95,7 @@ def gpu_memory_mb(device: str) -> float | None:
 def main() -> None:
     """Read the command line, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--items", type=int, default=4096)
+    parser.add_argument("--items", type=int, default=16_384)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--json", action="store_true")

@@ -1,6 +1,6 @@
 """Ingest, beside the loop of the tutorials and beside the encoder alone.
 
-    python -m benchmarks.ingest [--items 512] [--rounds 3] [--device cpu] [--int8] [--uri URI]
+    python -m benchmarks.ingest [--items 512] [--rounds 3] [--format onnx [--int8]] [--uri URI]
 
 A CLIP ViT-B/32 with random weights, which run at the speed of trained ones, takes photos of
 400 x 533 from a folder into a fresh data set. In turns, round after round:
@@ -8,7 +8,7 @@ A CLIP ViT-B/32 with random weights, which run at the speed of trained ones, tak
 tutorial  one image at a time: Pillow, the model's processor, the model as transformers loads it
           (fp32), and an insert; an eighth of the photos
 encoder   the same model on pixels that are ready, as `load_encoder` gives it: nothing can be faster
-          with --int8 as `mm-milvus export --int8` wrote it
+          with --format and --int8 as `mm-milvus export` wrote it
 ingest    the whole of `mm_milvus.ingest`, from an empty store to a searchable data set; the model
           is loaded already
 
@@ -36,7 +36,7 @@ from pymilvus import MilvusClient
 from benchmarks.encoders import build_clip
 from benchmarks.figures import seconds, show
 from benchmarks.memory import peak_mb
-from benchmarks.photos import write_photos
+from benchmarks.photos import SIZE, write_photos
 from mm_milvus import ingest
 from mm_milvus.encoders import Encoder, load_encoder
 from mm_milvus.encoders.exported import write
@@ -87,13 +87,23 @@ class Tutorial:
 
 
 def measure(
-    folder: Path, items: int, rounds: int, device: str, uri: str | None, *, int8: bool = False
+    folder: Path,
+    items: int,
+    rounds: int,
+    device: str,
+    uri: str | None,
+    *,
+    size: tuple[int, int] = SIZE,
+    format: str | None = None,  # noqa: A002
+    int8: bool = False,
 ) -> dict[str, Any]:
     """The rates, their ratios, the peak of memory and the least cosine; `folder` is empty."""
-    photos = write_photos(folder / "photos", items)
+    photos = write_photos(folder / "photos", items, size)
     paths = sorted(photos.iterdir())
     model = build_clip(folder / "clip")
-    ours = str(write.export(model, folder / "int8", int8=True).folder) if int8 else model
+    ours = model
+    if format:
+        ours = write.export(model, folder / "exported", format=format, int8=int8).folder
     encoder = load_encoder(ours, device=device)
     pixels = np.stack(
         [load_pixels(path.read_bytes(), encoder.spec.preprocessing) for path in paths]
@@ -167,7 +177,8 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--int8", action="store_true", help="export the model to ONNX, int8")
+    parser.add_argument("--format", help="export the model to it: onnx, openvino, torchscript")
+    parser.add_argument("--int8", action="store_true", help="and quantise it")
     parser.add_argument("--uri", help="a server's address; default: fresh local files")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -179,6 +190,7 @@ def main() -> None:
             options.rounds,
             options.device,
             options.uri,
+            format=options.format,
             int8=options.int8,
         )
     show(found, as_json=options.json)

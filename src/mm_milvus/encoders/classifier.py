@@ -9,7 +9,6 @@ from typing import Any, Literal
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, amax, mean, nn
-from torch.nn.functional import relu6
 
 from mm_milvus.encoders.compact.efficientnet import EfficientNetLite0
 from mm_milvus.encoders.packaged import LITE0
@@ -51,8 +50,8 @@ class Lite0Features(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Map normalised pixels (n, 3, height, width) to (n, 2784)."""
         network = self.network
-        middle = network.blocks[:MIDDLE](relu6(network.stem(pixels)))
-        last = relu6(network.head(network.blocks[MIDDLE:](middle)))
+        middle = network.blocks[:MIDDLE](network.stem(pixels))
+        last = network.head(network.blocks[MIDDLE:](middle))
         pooled = [pool(level, dim=(2, 3)) for level in (last, middle) for pool in (mean, amax)]
         return torch.cat(pooled, dim=1)
 

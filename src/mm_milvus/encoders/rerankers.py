@@ -31,6 +31,7 @@ from PIL import Image
 from torch import Tensor
 
 from mm_milvus.encoders.batching import FittingBatches
+from mm_milvus.encoders.cpu import inference
 from mm_milvus.encoders.pretrained import (
     load_config,
     load_model,
@@ -89,7 +90,7 @@ class CaptionReranker:
             scores[order[rows]] = result
         return scores
 
-    @torch.inference_mode()
+    @inference()
     def _batch(self, fields: dict[str, list[list[int]]], places: list[int]) -> Scores:
         part = {name: [rows[place] for place in places] for name, rows in fields.items()}
         padded = self._tokenizer.pad(part, return_tensors="pt")
@@ -127,7 +128,7 @@ class ImageReranker:
             scores[rows] = result
         return scores
 
-    @torch.inference_mode()
+    @inference()
     def _batch(self, tokens: Tensor, pictures: Sequence[Image.Image]) -> Scores:
         model = self._model
         images = [picture.convert("RGB") for picture in pictures]

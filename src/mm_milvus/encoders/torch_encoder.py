@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 
 from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE, EncoderSpec, Pixels, Vectors
 from mm_milvus.encoders.batching import FittingBatches
+from mm_milvus.encoders.cpu import inference
 from mm_milvus.encoders.distinct import encode_distinct
 from mm_milvus.encoders.snapshot import first_line
 from mm_milvus.encoders.text import TextInput, token_count
@@ -20,6 +21,8 @@ from mm_milvus.images import Preprocessing
 
 CPU_BATCH = 32
 GPU_BATCH = 256
+CPU_PIECE = 8
+"""So many images go through a tower at once on a CPU: more are no faster."""
 
 
 class ImageTower(nn.Module):
@@ -32,7 +35,7 @@ class ImageTower(nn.Module):
     std: Tensor
 
     def __init__(
-        self, features: nn.Module, preprocessing: Preprocessing, cpu_piece: int = CPU_BATCH
+        self, features: nn.Module, preprocessing: Preprocessing, cpu_piece: int = CPU_PIECE
     ) -> None:
         """Wrap a network.
 
@@ -51,7 +54,7 @@ class ImageTower(nn.Module):
         """Embed pixels."""
         return normalize(self.rows(pixels), dim=-1)
 
-    @torch.inference_mode()
+    @inference()
     def vectors(self, pixels: Pixels) -> Vectors:
         """What calling it gives, for any number of images but none: on a CPU piece by piece."""
         # A copy: the caller's array may be read-only, or a view that torch does not take.
@@ -170,7 +173,7 @@ class TorchEncoder:
             vectors[rows] = result
         return vectors
 
-    @torch.inference_mode()
+    @inference()
     def _texts(self, tokens: Sequence[dict[str, list[int]]]) -> Vectors:
         batch = self.towers.text_input.pad(tokens)
         fields = {name: values.to(self._device) for name, values in batch.items()}

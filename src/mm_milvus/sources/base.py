@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import islice
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -25,6 +26,8 @@ MAX_BATCH_BYTES = 32 * 2**20
 """Bounds of a batch; one item that is larger than this is a batch of its own."""
 
 READ_THREADS = 8
+READ_AT_ONCE = 2
+"""Files a thread is given at a time: to hand one over costs as much as to read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,32 +102,35 @@ def to_batches(drafts: Iterable[Draft]) -> Iterator[pa.RecordBatch]:
 
 
 def _read_images(drafts: Iterable[Draft]) -> Iterator[Draft]:
-    pending: deque[tuple[Draft, Future[bytes] | None]] = deque()
+    drafts = iter(drafts)
+    pending: deque[tuple[list[Draft], Future[None]]] = deque()
     with ThreadPoolExecutor(READ_THREADS, thread_name_prefix="mm-milvus-read") as pool:
         try:
-            for draft in drafts:
-                image = draft.image
-                job = pool.submit(image.read) if isinstance(image, Place) else None
-                pending.append((draft, job))
+            while some := list(islice(drafts, READ_AT_ONCE)):
+                pending.append((some, pool.submit(_read, some)))
                 if len(pending) > READ_THREADS:
-                    yield _finish(*pending.popleft())
+                    yield from _finished(*pending.popleft())
             while pending:
-                yield _finish(*pending.popleft())
+                yield from _finished(*pending.popleft())
         finally:
             for _, job in pending:
-                if job is not None:
-                    job.cancel()
+                job.cancel()
 
 
-def _finish(draft: Draft, job: Future[bytes] | None) -> Draft:
-    if job is None:
-        return draft
-    try:
-        draft.image = job.result()
-    except Exception as error:  # each filesystem has errors of its own
-        draft.image = None
-        draft.rejected = f"the image cannot be read: {reason(error)}"
-    return draft
+def _read(drafts: list[Draft]) -> None:
+    for draft in drafts:
+        if not isinstance(draft.image, Place):
+            continue
+        try:
+            draft.image = draft.image.read()
+        except Exception as error:  # each filesystem has errors of its own
+            draft.image = None
+            draft.rejected = f"the image cannot be read: {reason(error)}"
+
+
+def _finished(drafts: list[Draft], job: Future[None]) -> list[Draft]:
+    job.result()
+    return drafts
 
 
 def _row(draft: Draft) -> dict[str, Any]:

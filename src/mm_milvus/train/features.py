@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from mm_milvus.encoders.batching import FittingBatches
+from mm_milvus.encoders.cpu import inference
 from mm_milvus.encoders.distinct import encode_distinct
 from mm_milvus.encoders.pair import Pair
 from mm_milvus.encoders.text import token_count
@@ -60,7 +61,7 @@ class FrozenTowers:
         self._image_batches = FittingBatches(pair.cpu_piece if cpu else GPU_BATCH)
         self._text_batches = FittingBatches(CPU_BATCH if cpu else GPU_BATCH)
 
-    @torch.inference_mode()
+    @inference()
     def images(self, pixels: Rows) -> Rows:
         """Features (n, image dim) of uint8 pixels (n, height, width, 3)."""
         batches = self._image_batches.run(
@@ -69,7 +70,7 @@ class FrozenTowers:
         )
         return np.concatenate([result.half().cpu().numpy() for _, result in batches])
 
-    @torch.inference_mode()
+    @inference()
     def texts(self, texts: Sequence[str]) -> Rows:
         """Features (n, text dim) of texts."""
         return encode_distinct(texts, self._pair.text_input.tokens, token_count, self._all_texts)
