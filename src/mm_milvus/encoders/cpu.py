@@ -3,6 +3,8 @@
 - It multiplies float32 matrices by MKL, which uses half of the vector width on CPUs that are not
   Intel's: oneDNN, which torch has beside it, does not.
 - A convolution and its activation are two passes over the maps; oneDNN makes it one.
+- Several cores share each product, and wait for the slowest of them after every one, which others
+  who work beside them (decoders) make slow. Here each core has images of its own.
 - What a layer frees goes back to the kernel, and the next one pays for each page of 4 kB anew:
   pages of 2 MB are 512 times fewer.
 
@@ -13,9 +15,12 @@ from __future__ import annotations
 
 import os
 import platform
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,6 +29,8 @@ from torch.overrides import TorchFunctionMode
 
 # torch reads it with its first tensor; a program that had tensors before keeps small pages.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+Result = TypeVar("Result")
 
 _THERE = (
     platform.machine().lower() in ("x86_64", "amd64")
@@ -39,6 +46,31 @@ def inference() -> Iterator[None]:
     """`torch.inference_mode`, in which linear layers are oneDNN's; a decorator as well."""
     with torch.inference_mode(), _Linear():
         yield
+
+
+def in_pieces(call: Callable[[slice], Result], total: int, most: int) -> list[Result]:
+    """`call` of slices of [0, total) that are at most `most` long, in order, each with a core.
+
+    A single slice has all of torch's threads. `call` runs in other threads: what it needs of
+    torch's modes, it enters itself.
+    """
+    threads = torch.get_num_threads()
+    size = min(most, -(-total // threads))
+    slices = [slice(start, min(start + size, total)) for start in range(0, total, size)]
+    if threads == 1 or len(slices) == 1:
+        return [call(each) for each in slices]
+    return list(_lanes(threads).map(call, slices))
+
+
+@cache
+def _lanes(count: int) -> ThreadPoolExecutor:
+    """So many threads, in each of which torch uses one."""
+    pool = ThreadPoolExecutor(count, "mm-milvus-encode", torch.set_num_threads, (1,))
+    started = threading.Barrier(count)
+    list(pool.map(lambda _: started.wait(), range(count)))
+    # It holds for the thread that says it, and for those that use torch for the first time.
+    torch.set_num_threads(count)
+    return pool
 
 
 def convolution(

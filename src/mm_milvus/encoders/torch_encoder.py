@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE, EncoderSpec, Pixels, Vectors
 from mm_milvus.encoders.batching import FittingBatches
-from mm_milvus.encoders.cpu import inference
+from mm_milvus.encoders.cpu import in_pieces, inference
 from mm_milvus.encoders.distinct import encode_distinct
 from mm_milvus.encoders.snapshot import first_line
 from mm_milvus.encoders.text import TextInput, token_count
@@ -54,14 +54,18 @@ class ImageTower(nn.Module):
         """Embed pixels."""
         return normalize(self.rows(pixels), dim=-1)
 
-    @inference()
     def vectors(self, pixels: Pixels) -> Vectors:
-        """What calling it gives, for any number of images but none: on a CPU piece by piece."""
+        """What calling it gives, for any number of images but none: on a CPU in pieces."""
+        if self.mean.device.type != "cpu":
+            return self._vectors(pixels)
+        pieces = in_pieces(lambda part: self._vectors(pixels[part]), len(pixels), self.cpu_piece)
+        return np.concatenate(pieces)
+
+    @inference()
+    def _vectors(self, pixels: Pixels) -> Vectors:
         # A copy: the caller's array may be read-only, or a view that torch does not take.
-        on_device = torch.tensor(np.ascontiguousarray(pixels)).to(self.mean.device)
-        size = self.cpu_piece if on_device.device.type == "cpu" else len(pixels)
-        rows = torch.cat([self(piece) for piece in torch.split(on_device, size)])
-        return np.asarray(rows.cpu())
+        on_device = torch.from_numpy(np.array(pixels, order="C")).to(self.mean.device)
+        return np.asarray(self(on_device).cpu())
 
     def rows(self, pixels: Tensor) -> Tensor:
         """The features as they are; NHWC seen as NCHW is channels_last, which convolutions like."""
@@ -173,8 +177,14 @@ class TorchEncoder:
             vectors[rows] = result
         return vectors
 
-    @inference()
     def _texts(self, tokens: Sequence[dict[str, list[int]]]) -> Vectors:
+        if self._device.type != "cpu":
+            return self._text_vectors(tokens)
+        pieces = in_pieces(lambda part: self._text_vectors(tokens[part]), len(tokens), CPU_PIECE)
+        return np.concatenate(pieces)
+
+    @inference()
+    def _text_vectors(self, tokens: Sequence[dict[str, list[int]]]) -> Vectors:
         batch = self.towers.text_input.pad(tokens)
         fields = {name: values.to(self._device) for name, values in batch.items()}
         rows: Vectors = self.towers.text(**fields).cpu().numpy()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 
 import numpy as np
@@ -23,6 +24,9 @@ from mm_milvus.store.rows import check_embedding
 
 DECODED_AT_ONCE = 2
 """Images a thread is given at a time: to hand one over takes as long as to decode a small one."""
+
+
+ENCODED_AT_ONCE = 2
 
 
 def read(
@@ -81,14 +85,28 @@ def encode(
     batch_size: int,
     halt: threading.Event,
 ) -> Iterator[Flow]:
-    """Give every row its vector; each distinct text of a batch is encoded once."""
-    for flow in regroup(flows, batch_size):
+    """Give every row its vector; each distinct text of a batch is encoded once.
+
+    Two batches are encoded at a time: while one is tokenized, copied or nearly done, the device
+    works on the other.
+    """
+
+    def encoded(flow: Flow) -> Flow:
         texts = _encode_texts(flow, encoder)
         _encode_images(flow, encoder, document, texts)
         _check(flow, encoder.spec.dim)
-        yield flow
-        if halt.is_set():
-            return
+        return flow
+
+    pending: deque[Future[Flow]] = deque()
+    with ThreadPoolExecutor(ENCODED_AT_ONCE, thread_name_prefix="mm-milvus-encode") as pool:
+        for flow in regroup(flows, batch_size):
+            pending.append(pool.submit(encoded, flow))
+            if len(pending) == ENCODED_AT_ONCE:
+                yield pending.popleft().result()
+            if halt.is_set():
+                break
+        while pending:
+            yield pending.popleft().result()
 
 
 def count(flows: Iterator[Flow]) -> Iterator[Flow]:

@@ -57,11 +57,8 @@ class Collection:
         for name, kind in manifest.columns.items():
             limit = {"max_length": MAX_COLUMN_BYTES} if kind == "varchar" else {}
             schema.add_field(name, DataType[kind.upper()], **limit)
-        options = {
-            "schema": schema,
-            "index_params": index_params(self.client, manifest, expected_rows),
-            "properties": manifest.to_properties(),
-        }
+        options = {"schema": schema, "properties": manifest.to_properties()}
+        params = index_params(self.client, manifest, expected_rows)
         with self.connection.explained(f"cannot create collection {self.name}"):
             try:
                 self.client.create_collection(self.name, **options)
@@ -69,6 +66,9 @@ class Collection:
                 if not self.connection.remove_half_made(self.name):
                     raise
                 self.client.create_collection(self.name, **options)
+            # There is nothing to index yet, and so nothing to wait for.
+            self.client.create_index(self.name, params, sync=False)
+            self.client.load_collection(self.name)
 
     def ensure(self, manifest: Manifest, expected_rows: int) -> None:
         """Create the collection if need be, and make it searchable; returns when it is."""

@@ -8,7 +8,7 @@ from pymilvus.exceptions import MilvusException
 
 from mm_milvus.schema import Field
 from mm_milvus.store.collection import Collection
-from mm_milvus.store.index import INDEX_TYPES, index_params, is_stale
+from mm_milvus.store.index import INDEX_TYPES, build_index, index_params, is_stale
 from mm_milvus.store.manifest import Manifest
 from mm_milvus.store.patience import POLL_S
 
@@ -35,7 +35,8 @@ def _reindex_if_stale(collection: Collection, manifest: Manifest, count: int) ->
             try:
                 client.release_collection(name)
                 client.drop_index(name, field)
-                client.create_index(name, index_params(client, manifest, count))
+                params = index_params(client, manifest, count)
+                build_index(client, name, params, embedded=collection.connection.embedded)
                 client.load_collection(name)
             except MilvusException:
                 # A process that opens the data set just now loads it in between.

@@ -102,7 +102,7 @@ def load(client: MilvusClient, name: str, manifest: Manifest, rows: int, *, embe
     """Make a collection searchable, whatever became of its index when a process was killed."""
     field, params = Field.EMBEDDING.value, index_params(client, manifest, rows)
     if not client.list_indexes(name, field):
-        client.create_index(name, params)
+        build_index(client, name, params, embedded=embedded)
     try:
         client.load_collection(name)
     except MilvusException:
@@ -111,8 +111,17 @@ def load(client: MilvusClient, name: str, manifest: Manifest, rows: int, *, embe
         # Milvus Lite writes index files in place: a kill leaves half of one behind, and no load
         # succeeds until it is gone. The vectors themselves are elsewhere.
         client.drop_index(name, field)
-        client.create_index(name, params)
+        build_index(client, name, params, embedded=embedded)
         client.load_collection(name)
+
+
+def build_index(client: MilvusClient, name: str, params: IndexParams, *, embedded: bool) -> None:
+    """Have a collection's rows indexed; returns when they are, or when the load will do it.
+
+    Milvus Lite builds its index when it loads a collection: to wait for it before, pymilvus would
+    sleep half a second.
+    """
+    client.create_index(name, params, sync=not embedded)
 
 
 def is_stale(built: dict[str, int], wanted: dict[str, int]) -> bool:
