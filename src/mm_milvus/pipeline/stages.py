@@ -22,10 +22,6 @@ from mm_milvus.rejects import Reject
 from mm_milvus.schema import IMAGE_FIELD
 from mm_milvus.store.rows import check_embedding
 
-DECODED_AT_ONCE = 2
-"""Images a thread is given at a time: to hand one over takes as long as to decode a small one."""
-
-
 ENCODED_AT_ONCE = 2
 
 
@@ -52,11 +48,9 @@ def decode(flows: Iterator[Flow], preprocessing: Preprocessing, batch_size: int)
     """
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="mm-milvus-decode") as pool:
         for flow in regroup(flows, batch_size):
-            starts = range(0, len(flow.items), DECODED_AT_ONCE)
-            some = [flow.items[start : start + DECODED_AT_ONCE] for start in starts]
-            loaded = pool.map(lambda items: [_load(item, preprocessing) for item in items], some)
+            loaded = pool.map(lambda item: _load(item, preprocessing), flow.items)
             good = []
-            for item, reason in zip(flow.items, chain.from_iterable(loaded), strict=True):
+            for item, reason in zip(flow.items, loaded, strict=True):
                 if reason is None:
                     good.append(item)
                 else:

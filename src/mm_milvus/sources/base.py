@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import islice
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -26,8 +25,6 @@ MAX_BATCH_BYTES = 32 * 2**20
 """Bounds of a batch; one item that is larger than this is a batch of its own."""
 
 READ_THREADS = 8
-READ_AT_ONCE = 2
-"""Files a thread is given at a time: to hand one over costs as much as to read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,35 +99,32 @@ def to_batches(drafts: Iterable[Draft]) -> Iterator[pa.RecordBatch]:
 
 
 def _read_images(drafts: Iterable[Draft]) -> Iterator[Draft]:
-    drafts = iter(drafts)
-    pending: deque[tuple[list[Draft], Future[None]]] = deque()
+    pending: deque[tuple[Draft, Future[bytes] | None]] = deque()
     with ThreadPoolExecutor(READ_THREADS, thread_name_prefix="mm-milvus-read") as pool:
         try:
-            while some := list(islice(drafts, READ_AT_ONCE)):
-                pending.append((some, pool.submit(_read, some)))
+            for draft in drafts:
+                image = draft.image
+                job = pool.submit(image.read) if isinstance(image, Place) else None
+                pending.append((draft, job))
                 if len(pending) > READ_THREADS:
-                    yield from _finished(*pending.popleft())
+                    yield _finish(*pending.popleft())
             while pending:
-                yield from _finished(*pending.popleft())
+                yield _finish(*pending.popleft())
         finally:
             for _, job in pending:
-                job.cancel()
+                if job is not None:
+                    job.cancel()
 
 
-def _read(drafts: list[Draft]) -> None:
-    for draft in drafts:
-        if not isinstance(draft.image, Place):
-            continue
-        try:
-            draft.image = draft.image.read()
-        except Exception as error:  # each filesystem has errors of its own
-            draft.image = None
-            draft.rejected = f"the image cannot be read: {reason(error)}"
-
-
-def _finished(drafts: list[Draft], job: Future[None]) -> list[Draft]:
-    job.result()
-    return drafts
+def _finish(draft: Draft, job: Future[bytes] | None) -> Draft:
+    if job is None:
+        return draft
+    try:
+        draft.image = job.result()
+    except Exception as error:  # each filesystem has errors of its own
+        draft.image = None
+        draft.rejected = f"the image cannot be read: {reason(error)}"
+    return draft
 
 
 def _row(draft: Draft) -> dict[str, Any]:

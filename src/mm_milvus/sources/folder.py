@@ -64,12 +64,16 @@ class FolderSource:
     """A folder, read recursively in the order of names; hidden files are left out.
 
     A table in it comes first, in its own order; then the images that it does not list.
+
+    sidecars  whether any image has one: a folder with a table mostly has none, and to look for
+              each is several calls of the filesystem an image
     """
 
     root: Place
     size: int | None
     template: str | None
     listed: _FolderTable | None
+    sidecars: bool
 
     @property
     def name(self) -> str:
@@ -145,22 +149,27 @@ class FolderSource:
         entry.item_id = image.relative_to(self.root)
         entry.data = None
         draft = draft_of(entry, table, image, image.uri)
-        self._describe(draft, _sidecars_of(self.root, entry.item_id))
+        self._describe(draft, _sidecars_of(self.root, entry.item_id) if self.sidecars else ())
         return draft
 
 
 def open_folder(root: Place, options: SourceOptions) -> FolderSource:
     """Open a folder. Raises `SourceError` when there is no image in it."""
-    size = _count(root)
+    size, sidecars = _survey(root)
     if not size:
         raise SourceError(_why_empty(root))
     listed = _find_table(root, options)
-    return FolderSource(root, size, options.caption_from_folder, listed)
+    return FolderSource(root, size, options.caption_from_folder, listed, sidecars)
 
 
-def _count(root: Place) -> int:
-    """The images of the folder, without those whose folder cannot be read."""
-    return sum(1 for found in _walk(root) if _is_image(found.path))
+def _survey(root: Place) -> tuple[int, bool]:
+    """How many images the folder has that can be reached, and whether any has a sidecar."""
+    size, sidecars = 0, False
+    for found in _walk(root):
+        if _is_image(found.path):
+            size += 1
+            sidecars = sidecars or bool(found.sidecars)
+    return size, sidecars
 
 
 def _why_empty(root: Place) -> str:
@@ -252,7 +261,10 @@ class ImageSource:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The item."""
-        folder, path = FolderSource(self.image.parent, 1, None, None), self.image.name
+        folder, path = (
+            FolderSource(self.image.parent, 1, None, None, sidecars=True),
+            self.image.name,
+        )
         found = _Found(path, _sidecars_of(folder.root, path))
         return to_batches(draft for draft in [folder._draft(found)])
 
