@@ -57,7 +57,11 @@ class EncoderSpec(EncoderIdentity):
 
 
 class Encoder(Protocol):
-    """Maps images and texts into one space, where the inner product is the cosine."""
+    """Maps images and texts into one space, where the inner product is the cosine.
+
+    Its methods may be called from several threads at the same time: an ingest has two batches under
+    way, and a search client is shared.
+    """
 
     @property
     def spec(self) -> EncoderSpec:
