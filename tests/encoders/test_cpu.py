@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from mm_milvus.encoders.cpu import convolution, inference
+from mm_milvus.encoders.cpu import convolution, in_pieces, inference
 
 sizes = st.integers(1, 9)
 
@@ -53,6 +55,37 @@ def test_a_convolution_is_torchs(
     with inference():
         ours = convolution(x, weight, bias, **options, relu6=relu6)
     torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-4)
+
+
+@settings(deadline=None, max_examples=50)
+@given(total=st.integers(1, 40), most=st.integers(1, 9), threads=st.integers(1, 3))
+def test_pieces_come_in_order_and_leave_nothing_out(total, most, threads) -> None:
+    former = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        pieces = in_pieces(lambda part: list(range(total))[part], total, most)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(former)
+    assert [number for piece in pieces for number in piece] == list(range(total))
+    assert max(map(len, pieces)) <= most
+    assert len(pieces) > 1 or min(threads, total) == 1
+
+
+def test_each_piece_has_a_core_however_many_ask() -> None:
+    former = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            asked = [pool.submit(in_pieces, cores, 12, 2) for _ in range(4)]
+            assert {cores for each in asked for cores in each.result()} == {1}
+            assert set(pool.map(lambda _: torch.get_num_threads(), range(8))) == {3}
+    finally:
+        torch.set_num_threads(former)
+
+
+def cores(_: slice) -> int:
+    return torch.get_num_threads()
 
 
 def test_gradients_are_there_outside() -> None:

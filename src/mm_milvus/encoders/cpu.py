@@ -32,6 +32,9 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 Result = TypeVar("Result")
 
+_STARTING = threading.Lock()
+"""A thread that uses torch for the first time while lanes start would have one core for good."""
+
 _THERE = (
     platform.machine().lower() in ("x86_64", "amd64")
     and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
@@ -54,23 +57,29 @@ def in_pieces(call: Callable[[slice], Result], total: int, most: int) -> list[Re
     A single slice has all of torch's threads. `call` runs in other threads: what it needs of
     torch's modes, it enters itself.
     """
-    threads = torch.get_num_threads()
+    with _STARTING:
+        threads = torch.get_num_threads()
+        lanes = _lanes(threads) if min(threads, total) > 1 else None
     size = min(most, -(-total // threads))
     slices = [slice(start, min(start + size, total)) for start in range(0, total, size)]
-    if threads == 1 or len(slices) == 1:
-        return [call(each) for each in slices]
-    return list(_lanes(threads).map(call, slices))
+    return list(map(call, slices) if lanes is None else lanes.map(call, slices))
 
 
 @cache
 def _lanes(count: int) -> ThreadPoolExecutor:
     """So many threads, in each of which torch uses one."""
-    pool = ThreadPoolExecutor(count, "mm-milvus-encode", torch.set_num_threads, (1,))
+    pool = ThreadPoolExecutor(count, "mm-milvus-encode", _use_one_core)
     started = threading.Barrier(count)
     list(pool.map(lambda _: started.wait(), range(count)))
     # It holds for the thread that says it, and for those that use torch for the first time.
     torch.set_num_threads(count)
     return pool
+
+
+def _use_one_core() -> None:
+    # The first question in a thread sets it to the program's number, and so has to come first.
+    torch.get_num_threads()
+    torch.set_num_threads(1)
 
 
 def convolution(
