@@ -34,6 +34,11 @@ def test_unchanged_leaves_all_items_as_they_are():
     assert run("unchanged", "--items", "40", "--rounds", "1")["rows_per_second"] > 0
 
 
+def test_overhead_is_more_than_the_least():
+    found = run("overhead", "--items", "40", "--rounds", "1")
+    assert found["microseconds_per_item"] > found["least_microseconds_per_item"] > 0
+
+
 def test_stages_tells_a_rate_of_each():
     found = run("stages", "--items", "40", "--rounds", "1", "--no-encode")
     assert list(found) == ["read", "accept", "decode", "write"]

@@ -49,14 +49,7 @@ class RowCache:
 
     def take(self, keys: Sequence[str]) -> Rows:
         """The rows of these keys, (n, width), in this order, in memory."""
-        return self.at(self.places(keys))
-
-    def places(self, keys: Sequence[str]) -> NDArray[np.int64]:
-        """Where the rows of these keys are, (n, 2): for `at`, which is then faster than `take`."""
-        return np.array([self._places[key] for key in keys], np.int64).reshape(-1, 2)
-
-    def at(self, places: NDArray[np.int64]) -> Rows:
-        """The rows at these places, (n, width), in memory."""
+        places = np.array([self._places[key] for key in keys], np.int64).reshape(-1, 2)
         dtype = self._parts[0].dtype if self._parts else np.float32
         rows = np.empty((len(places), self.width), dtype)
         for number in np.unique(places[:, 0]):

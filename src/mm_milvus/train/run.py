@@ -79,7 +79,7 @@ def train(
     report.epochs, report.best_epoch = len(fitted.history), fitted.best
     report.interrupted = fitted.interrupted
     if fitted.best:
-        report.validation = recalls_of(fitted)
+        report.validation = _recalls_of(fitted)
         report.test = loop.judge(test) if len(test) else {}
         write_curves(fitted.history, folder / TRAINING)
         temperature = fitted.history[fitted.best - 1]["temperature"]
@@ -89,7 +89,7 @@ def train(
     return report
 
 
-def recalls_of(fitted: Fitted) -> dict[str, float]:
+def _recalls_of(fitted: Fitted) -> dict[str, float]:
     """The validation recalls of the best epoch."""
     line = fitted.history[fitted.best - 1]
     return {name: value for name, value in line.items() if "recall" in name}
