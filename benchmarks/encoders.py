@@ -24,11 +24,12 @@ import torch
 
 from benchmarks.figures import seconds
 from mm_milvus.bundled import example_pictures
-from mm_milvus.encoders import Encoder, load_encoder
-from mm_milvus.encoders.exported import write
-from mm_milvus.encoders.torch_encoder import TorchEncoder, Towers
+from mm_milvus.encoders.base import Encoder
+from mm_milvus.encoders.load import load_encoder
+from mm_milvus.encoders.torch.encoder import TorchEncoder, Towers
 from mm_milvus.errors import EncoderError
-from mm_milvus.images import load_pixels
+from mm_milvus.exporting import export
+from mm_milvus.images.decode import load_pixels
 
 IMAGES, TEXTS = 32, 128
 WORDS = (
@@ -155,7 +156,7 @@ def exported_ways(name: str, folder: Path) -> list[Way]:
     for kind, int8 in FORMATS:
         label = f"{kind} int8" if int8 else kind
         try:
-            report = write.export(name, folder / label, format=kind, int8=int8)
+            report = export.export(name, folder / label, format=kind, int8=int8)
         except EncoderError as error:
             print(f"{label}: {error}")
             continue

@@ -30,8 +30,10 @@ import torch
 from benchmarks import ingest
 from benchmarks.figures import seconds
 from benchmarks.photos import jpeg
-from mm_milvus.encoders import Encoder, load_encoder
-from mm_milvus.images import Preprocessing, load_pixels
+from mm_milvus.encoders.base import Encoder
+from mm_milvus.encoders.load import load_encoder
+from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.preprocessing import Preprocessing
 
 CALLS = (1, 32, 256, 1024)
 SIZE = (256, 256)

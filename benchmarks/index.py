@@ -26,18 +26,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_milvus.bundled import example_pictures
-from mm_milvus.encoders import load_encoder
-from mm_milvus.images import load_pixels
+from mm_milvus.encoders.load import load_encoder
+from mm_milvus.images.decode import load_pixels
 from mm_milvus.keys import caption_key, content_hash, image_key
-from mm_milvus.store import (
-    INDEX_TYPES,
-    Collection,
-    Connection,
-    Dataset,
-    Manifest,
-    Row,
-    create_dataset,
-)
+from mm_milvus.store.collection import Collection
+from mm_milvus.store.connection import Store
+from mm_milvus.store.dataset import Dataset, create_dataset
+from mm_milvus.store.index import INDEX_TYPES
+from mm_milvus.store.manifest import Manifest
+from mm_milvus.store.rows import Row
 
 Vectors = NDArray[np.float32]
 
@@ -104,7 +101,7 @@ def filled(
 ) -> Iterator[tuple[Dataset, dict[str, float]]]:
     """The finished data set, and how long it took; dropped at the end."""
     manifest = Manifest(DATASET, "compact", "0" * 16, stored["image"].shape[1], index)
-    with tempfile.TemporaryDirectory() as folder, Connection(uri or f"{folder}/store.db") as store:
+    with tempfile.TemporaryDirectory() as folder, Store(uri or f"{folder}/store.db") as store:
         dataset = create_dataset(store, manifest, len(stored["image"]))
         try:
             start = time.perf_counter()

@@ -38,11 +38,14 @@ from benchmarks.figures import seconds, show
 from benchmarks.memory import peak_mb
 from benchmarks.photos import SIZE, write_photos
 from mm_milvus import ingest
-from mm_milvus.encoders import Encoder, load_encoder
-from mm_milvus.encoders.exported import write
-from mm_milvus.images import load_pixels
-from mm_milvus.sources import SourceOptions, open_source
-from mm_milvus.store import Connection, drop_dataset
+from mm_milvus.encoders.base import Encoder
+from mm_milvus.encoders.load import load_encoder
+from mm_milvus.exporting import export
+from mm_milvus.images.decode import load_pixels
+from mm_milvus.sources.open import open_source
+from mm_milvus.sources.options import SourceOptions
+from mm_milvus.store.connection import Store
+from mm_milvus.store.dataset import drop_dataset
 
 LEAST_COSINE = 0.995
 DATASET = "mm_milvus_benchmark_ingest"
@@ -103,7 +106,7 @@ def measure(
     model = build_clip(folder / "clip")
     ours = model
     if format:
-        ours = write.export(model, folder / "exported", format=format, int8=int8).folder
+        ours = export.export(model, folder / "exported", format=format, int8=int8).folder
     encoder = load_encoder(ours, device=device)
     pixels = np.stack(
         [load_pixels(path.read_bytes(), encoder.spec.preprocessing) for path in paths]
@@ -123,7 +126,7 @@ def measure(
         peaks.append(peak_mb(lambda store=store: ingest_all(photos, encoder, store, items)))
         times["ingest"].append((time.perf_counter() - started) / items)
         if uri:
-            with Connection(uri) as connection:
+            with Store(uri) as connection:
                 drop_dataset(connection, DATASET)
     tutorial.close()
     return report(times, peaks, cosine)
@@ -132,7 +135,7 @@ def measure(
 def ingest_all(photos: Path, encoder: Encoder, uri: str, items: int) -> None:
     """Ingest, and see that all is there."""
     done = ingest(
-        open_source(str(photos), SourceOptions()), dataset=DATASET, uri=uri, model=encoder
+        open_source(str(photos), SourceOptions()), dataset=DATASET, store=uri, model=encoder
     )
     if done.images != items or done.rejected:
         raise SystemExit(f"{done.images} of {items} images are stored, {done.rejected} rejected")

@@ -28,10 +28,12 @@ import pyarrow as pa
 
 from benchmarks.photos import caption, jpeg
 from mm_milvus import ingest
-from mm_milvus.encoders import EncoderSpec
-from mm_milvus.images import Preprocessing, load_pixels
+from mm_milvus.encoders.base import EncoderSpec
+from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.preprocessing import Preprocessing
 from mm_milvus.schema import ITEMS
-from mm_milvus.store import Connection, drop_dataset, find_dataset
+from mm_milvus.store.connection import Store
+from mm_milvus.store.dataset import drop_dataset, find_dataset
 
 DIM, SIDE, DIFFERENT, BATCH = 512, 224, 64, 256
 POLL_S = 0.01
@@ -127,7 +129,7 @@ def measure(items: int, uri: str | None) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
 
         def run(source: Repeated, name: str) -> None:
-            report = ingest(source, dataset=name, uri=uri or f"{folder}/store.db", model=encoder)
+            report = ingest(source, dataset=name, store=uri or f"{folder}/store.db", model=encoder)
             if report.images != source.size or report.rejected:
                 raise SystemExit(f"{report.images} of {source.size} images are stored")
 
@@ -148,7 +150,7 @@ def measure(items: int, uri: str | None) -> dict[str, float]:
 
 def drop(uri: str) -> None:
     """Leave nothing on a server, nor what a run that failed has left."""
-    with Connection(uri) as connection:
+    with Store(uri) as connection:
         for name in (DATASET, WARM):
             if find_dataset(connection, name):
                 drop_dataset(connection, name)

@@ -23,8 +23,12 @@ from benchmarks.figures import show
 from benchmarks.memory import Made
 from benchmarks.photos import write_captioned
 from mm_milvus import ingest
-from mm_milvus.sources import Source, SourceOptions, open_source
-from mm_milvus.store import Connection, Dataset, drop_dataset, open_dataset, stored_rows
+from mm_milvus.sources.base import Source
+from mm_milvus.sources.open import open_source
+from mm_milvus.sources.options import SourceOptions
+from mm_milvus.store.connection import Store
+from mm_milvus.store.dataset import Dataset, drop_dataset, open_dataset
+from mm_milvus.store.read import stored_rows
 
 DATASET, SIDE, UPSERTED = "mm_milvus_benchmark_overhead", 32, 256
 
@@ -47,7 +51,7 @@ def measure(folder: Path, items: int, rounds: int, uri: str) -> dict[str, float]
         started = time.perf_counter()
         ours.append(processor_s(lambda: run(source, uri)))
         rate = max(rate, items / (time.perf_counter() - started))
-        with Connection(uri) as connection:
+        with Store(uri) as connection:
             least.append(processor_s(bare(photos, open_dataset(connection, DATASET))))
             drop_dataset(connection, DATASET)
     return {
@@ -60,7 +64,7 @@ def measure(folder: Path, items: int, rounds: int, uri: str) -> dict[str, float]
 
 def run(source: Source, uri: str) -> None:
     """Ingest, and see that all is there."""
-    report = ingest(source, dataset=DATASET, uri=uri, model=Small())
+    report = ingest(source, dataset=DATASET, store=uri, model=Small())
     if report.images != source.size or report.rejected:
         raise SystemExit(f"{report.images} of {source.size} images are stored")
 

@@ -20,13 +20,15 @@ import numpy as np
 from pymilvus import MilvusClient
 
 from benchmarks.figures import seconds, show
-from mm_milvus.encoders import EncoderSpec
+from mm_milvus.encoders.base import EncoderSpec
 from mm_milvus.errors import EncoderError
-from mm_milvus.images import Preprocessing
+from mm_milvus.images.preprocessing import Preprocessing
 from mm_milvus.keys import caption_key, content_hash, image_key
-from mm_milvus.search import SearchClient
-from mm_milvus.search.client import MIN_CANDIDATES
-from mm_milvus.store import Connection, Manifest, Row, create_dataset, find_dataset
+from mm_milvus.search.client import MIN_CANDIDATES, SearchClient
+from mm_milvus.store.connection import Store
+from mm_milvus.store.dataset import create_dataset, find_dataset
+from mm_milvus.store.manifest import Manifest
+from mm_milvus.store.rows import Row
 
 DIM, CLUSTERS, NOISE = 512, 500, 1.2
 DATASET = "mm_milvus_query_benchmark"
@@ -79,7 +81,7 @@ def items_and_queries(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np
 
 def fill(uri: str, items: int) -> None:
     """Make the data set, unless it is there with as many items."""
-    with Connection(uri) as connection:
+    with Store(uri) as connection:
         found = find_dataset(connection, DATASET)
         if found and found.counts() == {"image": items, "text": items}:
             return
@@ -121,7 +123,7 @@ def measure(uri: str, items: int) -> dict[str, float]:
     # Of the first thousand items, so that each question has an answer.
     vectors = items_and_queries(1000, seed=0)[2][: ROUNDS + WARM_UP]
     with (
-        Connection(uri) as connection,
+        Store(uri) as connection,
         SearchClient(uri, DATASET, encoder=Cached(vectors)) as client,
     ):
         dataset = find_dataset(connection, DATASET)

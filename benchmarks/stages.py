@@ -29,13 +29,17 @@ import numpy as np
 from benchmarks.encoders import build_clip
 from benchmarks.memory import Made
 from benchmarks.photos import write_photos
-from mm_milvus.encoders import load_encoder
+from mm_milvus.encoders.load import load_encoder
 from mm_milvus.keys import content_hash, image_key
 from mm_milvus.pipeline.accept import accept_items
-from mm_milvus.pipeline.flow import Flow
+from mm_milvus.pipeline.batch import Batch
 from mm_milvus.pipeline.stages import decode, encode
-from mm_milvus.sources import SourceOptions, open_source
-from mm_milvus.store import Connection, Manifest, Row, create_dataset, find_dataset
+from mm_milvus.sources.open import open_source
+from mm_milvus.sources.options import SourceOptions
+from mm_milvus.store.connection import Store
+from mm_milvus.store.dataset import create_dataset, find_dataset
+from mm_milvus.store.manifest import Manifest
+from mm_milvus.store.rows import Row
 
 DATASET, DIM, BATCH = "mm_milvus_benchmark_stages", 512, 32
 
@@ -55,7 +59,7 @@ def measure(folder: Path, items: int, rounds: int, uri: str, *, encoded: bool) -
 
     vectors = np.random.default_rng(0).normal(size=(items, DIM)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    with Connection(uri) as connection:
+    with Store(uri) as connection:
         if found := find_dataset(connection, DATASET):
             found.drop()
         manifest = Manifest(DATASET, "made", "0" * 16, DIM)
@@ -79,7 +83,7 @@ def measure(folder: Path, items: int, rounds: int, uri: str, *, encoded: bool) -
     return {stage: round(items / took, 1) for stage, took in best.items()}
 
 
-def run_encoder(flows: list[Flow], encoder) -> list[Flow]:
+def run_encoder(flows: list[Batch], encoder) -> list[Batch]:
     """The encode stage on decoded flows."""
     return list(encode(iter(flows), encoder, {}, BATCH, threading.Event()))
 

@@ -22,7 +22,8 @@ from benchmarks.figures import show
 from benchmarks.memory import Made, Repeated
 from mm_milvus import ingest
 from mm_milvus.keys import caption_key, image_key
-from mm_milvus.store import Connection, drop_dataset, open_dataset
+from mm_milvus.store.connection import Store
+from mm_milvus.store.dataset import drop_dataset, open_dataset
 
 DATASET, SIDE = "mm_milvus_benchmark_unchanged", 16
 
@@ -30,15 +31,15 @@ DATASET, SIDE = "mm_milvus_benchmark_unchanged", 16
 def measure(uri: str, items: int, rounds: int) -> dict[str, float]:
     """Rows a second of the best round, and the median ratio to the lookups alone."""
     source, encoder = Repeated(items, SIDE), Made()
-    first = ingest(source, dataset=DATASET, uri=uri, model=encoder)
+    first = ingest(source, dataset=DATASET, store=uri, model=encoder)
     if first.images + first.skipped != items or first.rejected:
         raise SystemExit(f"{first.images + first.skipped} of {items} images are stored")
     names = [f"{number:08d}.jpg" for number in range(items)]
     whole, alone = [], []
-    with Connection(uri) as connection:
+    with Store(uri) as connection:
         dataset = open_dataset(connection, DATASET)
         for _ in range(rounds):
-            again = ingest(source, dataset=DATASET, uri=uri, model=encoder)
+            again = ingest(source, dataset=DATASET, store=uri, model=encoder)
             if again.skipped != items:
                 raise SystemExit(f"{again.skipped} of {items} images were left as they are")
             whole.append(again.seconds)

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from mm_milvus import SearchClient
-from mm_milvus.encoders import load_encoder
-from mm_milvus.store import Connection, open_dataset
+from mm_milvus.encoders.load import load_encoder
+from mm_milvus.store.connection import Store
+from mm_milvus.store.dataset import open_dataset
 
 PICTURES = ("dress", "helicopter", "pizza", "dog", "saxophone", "penguin")
 
@@ -23,7 +24,7 @@ def found(uri: str, dataset: str, text: str, **options: object) -> list[str]:
 
 
 def counts(uri: str, dataset: str) -> dict[str, int]:
-    with Connection(uri) as connection:
+    with Store(uri) as connection:
         return open_dataset(connection, dataset).counts()
 
 

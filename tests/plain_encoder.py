@@ -7,8 +7,9 @@ from hashlib import blake2b
 
 import numpy as np
 
-from mm_milvus.encoders.base import EncoderSpec, Pixels, Vectors
-from mm_milvus.images import Preprocessing
+from mm_milvus.arrays import Pixels, Vectors
+from mm_milvus.encoders.base import EncoderSpec
+from mm_milvus.images.preprocessing import Preprocessing
 
 DIM = 32
 SIDE = 8

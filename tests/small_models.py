@@ -40,8 +40,8 @@ from transformers import (
     XLMRobertaTokenizer,
 )
 
-from mm_milvus.encoders.dual import Projection, ProjectionShape, save_dual
-from mm_milvus.encoders.pair import separate_pair
+from mm_milvus.encoders.trained.dual import Projection, ProjectionShape, save_dual
+from mm_milvus.encoders.trained.pair import separate_pair
 
 CORPUS = [
     "a photo of a red dress",

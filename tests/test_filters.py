@@ -11,8 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mm_milvus.errors import QueryError
-from mm_milvus.filters import OPERATORS, Condition, parse_condition, render
-from mm_milvus.store.rows import column_value
+from mm_milvus.filters.condition import OPERATORS, Condition, parse_condition, render
+from mm_milvus.limits import column_value
 
 words = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
 anything = st.text(alphabet=st.characters())

@@ -26,7 +26,8 @@ from transformers import (
 
 from mm_milvus import images
 from mm_milvus.errors import ImageError
-from mm_milvus.images import Preprocessing, decode, load_pixels
+from mm_milvus.images.decode import decode, load_pixels
+from mm_milvus.images.preprocessing import Preprocessing
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"] + ["AVIF"] * features.check("avif")

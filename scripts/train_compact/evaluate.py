@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mm_milvus.encoders import Encoder, load_encoder
-from mm_milvus.encoders.base import Vectors
-from mm_milvus.images import load_pixels
+from mm_milvus.arrays import Vectors
+from mm_milvus.encoders.base import Encoder
+from mm_milvus.encoders.load import load_encoder
+from mm_milvus.images.decode import load_pixels
 
 from .emoji import HELD_OUT, emoji
 from .phrases import misspelt, plural

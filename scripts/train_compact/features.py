@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mm_milvus.encoders.compact.efficientnet import EfficientNetLite0
 from mm_milvus.encoders.compact.encoder import PREPROCESSING
+from mm_milvus.encoders.torch.efficientnet import EfficientNetLite0
 
 from .views import View
 

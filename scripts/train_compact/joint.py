@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.functional import dropout, embedding_bag, normalize
 
-from mm_milvus.encoders.compact.efficientnet import FEATURES, EfficientNetLite0
+from mm_milvus.encoders.torch.efficientnet import FEATURES, EfficientNetLite0
 
 from .text import DIM, flatten, token_ids
 

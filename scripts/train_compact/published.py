@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mm_milvus.encoders.compact.efficientnet import EfficientNetLite0, fold
+from mm_milvus.encoders.torch.efficientnet import EfficientNetLite0, fold
 
 
 def published_weights() -> dict[str, Tensor]:

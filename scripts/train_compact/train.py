@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from mm_milvus.encoders.compact.efficientnet import TRUNK
+from mm_milvus.encoders.torch.efficientnet import TRUNK
 
 from .colours import COLOURS
 from .features import Features

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from mm_milvus.encoders.compact.spelling import LEAST_LETTERS
+from mm_milvus.encoders.spelling import LEAST_LETTERS
 
 from .colours import COLOURS
 from .downloads import wordnet

@@ -2,9 +2,9 @@
 
 from mm_milvus import SearchClient, ingest
 
-ingest("./photos", uri="./mm_milvus.db")
+ingest("./photos", store="./mm_milvus.db")
 with SearchClient("./mm_milvus.db", "photos") as client:
-    for hit in client.search(text="red dress", top_k=5):
+    for hit in client.search("red dress", top_k=5):
         print(hit.score, hit.item_id, hit.caption)
 """
 
@@ -13,37 +13,54 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mm_milvus.errors import (
-    EncoderError,
-    ImageError,
-    MmMilvusError,
-    QueryError,
-    SourceError,
-    StoreError,
-)
-
 if TYPE_CHECKING:
-    from mm_milvus.embeddings import Embeddings, open_embeddings
-    from mm_milvus.encoders import load_encoder
-    from mm_milvus.encoders.exported.write import export
-    from mm_milvus.encoders.rerankers import load_reranker
-    from mm_milvus.filters import Condition
-    from mm_milvus.health import VerifyOptions, VerifyReport, verify
-    from mm_milvus.pipeline import (
-        ClassifyReport,
-        EncodeOptions,
-        EncodeReport,
-        IngestOptions,
-        IngestReport,
-        ModerateReport,
-        RunOptions,
-        classify,
-        encode,
-        ingest,
-        moderate,
+    from mm_milvus.embeddings.encode import EncodeReport, encode
+    from mm_milvus.embeddings.options import EncodeOptions
+    from mm_milvus.embeddings.parts import Embeddings, open_embeddings
+    from mm_milvus.encoders.base import Encoder, EncoderIdentity, EncoderSpec
+    from mm_milvus.encoders.load import load_encoder
+    from mm_milvus.errors import (
+        EncoderError,
+        ImageError,
+        ItemError,
+        MissingExtraError,
+        MmMilvusError,
+        OptionError,
+        OutputError,
+        QueryError,
+        SourceError,
+        StoreError,
+        UsageError,
     )
-    from mm_milvus.search import AsyncSearchClient, Explanation, Hit, Query, SearchClient
-    from mm_milvus.sources import SourceOptions
+    from mm_milvus.evaluation.compare import compare
+    from mm_milvus.evaluation.evaluate import evaluate
+    from mm_milvus.evaluation.options import EvaluateOptions
+    from mm_milvus.evaluation.results import Evaluation
+    from mm_milvus.exporting.export import ExportReport, export
+    from mm_milvus.filters.condition import Condition
+    from mm_milvus.images.preprocessing import Preprocessing
+    from mm_milvus.ingestion.ingest import IngestReport, ingest
+    from mm_milvus.ingestion.options import IngestOptions
+    from mm_milvus.pipeline.options import RunOptions
+    from mm_milvus.rerankers import load_reranker
+    from mm_milvus.search.async_client import AsyncSearchClient
+    from mm_milvus.search.client import SearchClient
+    from mm_milvus.search.hits import Explanation, Hit, ListScore
+    from mm_milvus.search.options import SearchOptions
+    from mm_milvus.search.query import Query
+    from mm_milvus.sources.base import Source
+    from mm_milvus.sources.open import open_source
+    from mm_milvus.sources.options import SourceOptions
+    from mm_milvus.store.connection import Store
+    from mm_milvus.training.options import TrainOptions
+    from mm_milvus.training.report import TrainReport
+    from mm_milvus.training.train import train
+    from mm_milvus.verification.options import VerifyOptions
+    from mm_milvus.verification.report import VerifyReport
+    from mm_milvus.verification.verify import verify
+    from mm_milvus.zeroshot.classify import ClassifyReport, classify
+    from mm_milvus.zeroshot.moderate import ModerateReport, moderate
+    from mm_milvus.zeroshot.policy import Policy, load_policy
 
 __version__ = "0.1.0"
 
@@ -54,66 +71,127 @@ __all__ = [
     "Embeddings",
     "EncodeOptions",
     "EncodeReport",
+    "Encoder",
     "EncoderError",
+    "EncoderIdentity",
+    "EncoderSpec",
+    "EvaluateOptions",
+    "Evaluation",
     "Explanation",
+    "ExportReport",
     "Hit",
     "ImageError",
     "IngestOptions",
     "IngestReport",
+    "ItemError",
+    "ListScore",
+    "MissingExtraError",
     "MmMilvusError",
     "ModerateReport",
+    "OptionError",
+    "OutputError",
+    "Policy",
+    "Preprocessing",
     "Query",
     "QueryError",
     "RunOptions",
     "SearchClient",
+    "SearchOptions",
+    "Source",
     "SourceError",
     "SourceOptions",
+    "Store",
     "StoreError",
+    "TrainOptions",
+    "TrainReport",
+    "UsageError",
     "VerifyOptions",
     "VerifyReport",
     "classify",
+    "compare",
     "encode",
+    "evaluate",
     "export",
     "ingest",
     "load_encoder",
+    "load_policy",
     "load_reranker",
     "moderate",
     "open_embeddings",
+    "open_source",
+    "train",
     "verify",
 ]
 
-# Imported on first use (PEP 562): pymilvus, pyarrow and the encoders take a second.
+# Imported on first use (PEP 562): pymilvus, pyarrow and the encoders take a second. Packages have
+# other names than the verbs: importing a package sets its name here, in place of the verb.
 _HOMES = {
-    "AsyncSearchClient": "search",
-    "ClassifyReport": "pipeline",
-    "Condition": "filters",
-    "Embeddings": "embeddings",
-    "EncodeOptions": "pipeline",
-    "EncodeReport": "pipeline",
-    "Explanation": "search",
-    "Hit": "search",
-    "IngestOptions": "pipeline",
-    "IngestReport": "pipeline",
-    "ModerateReport": "pipeline",
-    "Query": "search",
-    "RunOptions": "pipeline",
-    "SearchClient": "search",
-    "SourceOptions": "sources",
-    "VerifyOptions": "health",
-    "VerifyReport": "health",
-    "classify": "pipeline",
-    "encode": "pipeline",
-    "export": "encoders.exported.write",
-    "ingest": "pipeline",
-    "load_encoder": "encoders",
-    "load_reranker": "encoders.rerankers",
-    "moderate": "pipeline",
-    "open_embeddings": "embeddings",
-    "verify": "health",
+    "AsyncSearchClient": "search.async_client",
+    "ClassifyReport": "zeroshot.classify",
+    "Condition": "filters.condition",
+    "Embeddings": "embeddings.parts",
+    "EncodeOptions": "embeddings.options",
+    "EncodeReport": "embeddings.encode",
+    "Encoder": "encoders.base",
+    "EncoderError": "errors",
+    "EncoderIdentity": "encoders.base",
+    "EncoderSpec": "encoders.base",
+    "EvaluateOptions": "evaluation.options",
+    "Evaluation": "evaluation.results",
+    "Explanation": "search.hits",
+    "ExportReport": "exporting.export",
+    "Hit": "search.hits",
+    "ImageError": "errors",
+    "IngestOptions": "ingestion.options",
+    "IngestReport": "ingestion.ingest",
+    "ItemError": "errors",
+    "ListScore": "search.hits",
+    "MissingExtraError": "errors",
+    "MmMilvusError": "errors",
+    "ModerateReport": "zeroshot.moderate",
+    "OptionError": "errors",
+    "OutputError": "errors",
+    "Policy": "zeroshot.policy",
+    "Preprocessing": "images.preprocessing",
+    "Query": "search.query",
+    "QueryError": "errors",
+    "RunOptions": "pipeline.options",
+    "SearchClient": "search.client",
+    "SearchOptions": "search.options",
+    "Source": "sources.base",
+    "SourceError": "errors",
+    "SourceOptions": "sources.options",
+    "Store": "store.connection",
+    "StoreError": "errors",
+    "TrainOptions": "training.options",
+    "TrainReport": "training.report",
+    "UsageError": "errors",
+    "VerifyOptions": "verification.options",
+    "VerifyReport": "verification.report",
+    "classify": "zeroshot.classify",
+    "compare": "evaluation.compare",
+    "encode": "embeddings.encode",
+    "evaluate": "evaluation.evaluate",
+    "export": "exporting.export",
+    "ingest": "ingestion.ingest",
+    "load_encoder": "encoders.load",
+    "load_policy": "zeroshot.policy",
+    "load_reranker": "rerankers",
+    "moderate": "zeroshot.moderate",
+    "open_embeddings": "embeddings.parts",
+    "open_source": "sources.open",
+    "train": "training.train",
+    "verify": "verification.verify",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

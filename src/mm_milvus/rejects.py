@@ -1,47 +1,59 @@
-"""What was turned away, and why: nothing is left out silently."""
+"""Rejected items and their reasons: nothing is left out silently."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
+from mm_milvus.atomic import unwritable
+
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """An item, or one of its captions, that is left out; stage is where it was turned away."""
+    """An item, or one of its captions, that is left out.
+
+    Attributes:
+        item_id: The item.
+        stage: Where it was rejected: "read", "decode", "encode" or "store".
+        reason: Why, as one line.
+    """
 
     item_id: str
     stage: str
     reason: str
 
 
-def rejects_path(dataset: str) -> Path:
-    """`<dataset>.rejects.jsonl` in the current folder."""
-    return Path(re.sub(r"[/\\\0]", "_", dataset) + ".rejects.jsonl")
-
-
 class RejectsFile:
-    """A line of JSON a reject.
+    """Writes rejects as JSON lines, one per reject.
 
-    It tells of the latest run alone: a former run's file goes, and none is made without a reject.
+    The file describes the latest run alone: that of the previous run is deleted when this one
+    begins, and none is made without a reject.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Name the file, and forget the former run's."""
+    def __init__(self, path: Path | None) -> None:
+        """Delete the previous run's file; without a path, nothing is written at all."""
         self.path = path
-        self.path.unlink(missing_ok=True)
         self._file: IO[str] | None = None
+        if path is not None:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise unwritable(path, error) from error
 
     def write(self, rejects: Iterable[Reject]) -> None:
-        """Append rejects."""
-        for reject in rejects:
-            if self._file is None:
-                self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace")
-            self._file.write(json.dumps(asdict(reject), ensure_ascii=False) + "\n")
+        """Append rejects. Raises OutputError."""
+        if self.path is None:
+            return
+        try:
+            for reject in rejects:
+                if self._file is None:
+                    self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace")
+                self._file.write(json.dumps(asdict(reject), ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise unwritable(self.path, error) from error
 
     def close(self) -> None:
         """Close the file, if there is one."""

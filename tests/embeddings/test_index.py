@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_milvus.embeddings.index import Index
+from mm_milvus.embeddings.parts import LatestRows
 
 IDS = st.lists(st.text("abc", max_size=2), max_size=40)
 
@@ -13,6 +13,6 @@ IDS = st.lists(st.text("abc", max_size=2), max_size=40)
 @given(IDS, IDS)
 def test_the_last_row_of_each_item_is_found(item_ids, asked):
     last = {item_id: row for row, item_id in enumerate(item_ids)}
-    index = Index(item_ids)
+    index = LatestRows(item_ids)
     assert index.find(asked) == [last.get(item_id) for item_id in asked]
     assert index.latest().tolist() == [last[x] == row for row, x in enumerate(item_ids)]

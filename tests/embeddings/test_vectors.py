@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mm_milvus.embeddings.vectors import from_nested, from_numpy, to_nested, to_numpy
+from mm_milvus.embeddings.arrow import from_nested, from_numpy, to_nested, to_numpy
 
 
 def test_vectors_come_back_as_they_were():

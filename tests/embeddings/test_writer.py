@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mm_milvus.embeddings import Header, PartWriter, find_parts, open_embeddings
-from mm_milvus.embeddings.writer import PART_ROWS
-from mm_milvus.encoders import EncoderIdentity
+from mm_milvus.embeddings.header import Header
+from mm_milvus.embeddings.parts import open_embeddings
+from mm_milvus.embeddings.writer import PART_ROWS, PartWriter, find_parts
+from mm_milvus.encoders.base import EncoderIdentity
 from mm_milvus.errors import StoreError
 
 HEADER = Header(EncoderIdentity("größer/model@main", "0123456789abcdef", 2), "photos")

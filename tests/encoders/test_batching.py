@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mm_milvus.encoders.batching import FittingBatches
+from mm_milvus.encoders.torch.batching import FittingBatches
 from mm_milvus.errors import EncoderError
 
 

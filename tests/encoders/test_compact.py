@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mm_milvus.encoders import Encoder, load_encoder
-from mm_milvus.encoders.base import Vectors
-from mm_milvus.images import load_pixels
+from mm_milvus.arrays import Vectors
+from mm_milvus.encoders.base import Encoder
+from mm_milvus.encoders.load import load_encoder
+from mm_milvus.images.decode import load_pixels
 
 MAX_BYTES = 25_000_000
 SCRIPTS = (

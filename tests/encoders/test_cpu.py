@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from mm_milvus.encoders.cpu import convolution, in_pieces, inference
+from mm_milvus.encoders.torch.cpu import convolution, in_pieces, inference
 
 sizes = st.integers(1, 9)
 

@@ -19,12 +19,12 @@ from transformers import (
 )
 
 from languages import RED_DRESS
-from mm_milvus.encoders import load_encoder
 from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE
-from mm_milvus.encoders.dual import Projection, ProjectionShape, save_dual
-from mm_milvus.encoders.pair import Pair, clip_pair, separate_pair
+from mm_milvus.encoders.load import load_encoder
+from mm_milvus.encoders.trained.dual import Projection, ProjectionShape, save_dual
+from mm_milvus.encoders.trained.pair import Pair, clip_pair, separate_pair
 from mm_milvus.errors import EncoderError
-from mm_milvus.images import load_pixels
+from mm_milvus.images.decode import load_pixels
 
 TEXTS = ["a red dress", "", "blue " * 200, "  Sneakers,\tsize 42\n", "👗", *RED_DRESS.values()]
 CPU = torch.device("cpu")

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from mm_milvus.encoders import Encoder, load_encoder
-from mm_milvus.encoders.exported import ExportedEncoder, write
+from mm_milvus.encoders.base import Encoder
 from mm_milvus.encoders.exported.config import ExportedConfig
-from mm_milvus.encoders.exported.write import ExportReport, export
+from mm_milvus.encoders.exported.encoder import ExportedEncoder
 from mm_milvus.encoders.fingerprint import PROBE_TEXTS
+from mm_milvus.encoders.load import load_encoder
 from mm_milvus.errors import EncoderError
+from mm_milvus.exporting.export import ExportReport, export
 
 Folder = Callable[[str], Path]
 Export = Callable[..., tuple[str, ExportReport]]
@@ -171,7 +172,7 @@ def test_an_interrupt_outlives_openvino_encoders(exported: Export) -> None:
 def test_a_model_that_comes_out_otherwise_is_not_exported(
     model_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write, "LEAST_COSINE_INT8", 0.99999)
+    monkeypatch.setattr(export, "LEAST_COSINE_INT8", 0.99999)
     output = tmp_path / "clip-int8"
     # The tokenizer's trainer breaks its ties otherwise in each process, and so the digits differ.
     with pytest.raises(EncoderError, match=r"has a cosine of 0\.9\d+ to the original, under") as e:

@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
-from mm_milvus.encoders import load_encoder
+from mm_milvus.encoders.load import load_encoder
 
 Folder = Callable[[str], Path]
 

@@ -15,9 +15,10 @@ from PIL import Image
 from transformers import AutoModel, AutoProcessor, BertConfig, BertModel
 
 from languages import RED_DRESS
-from mm_milvus.encoders import Encoder, load_encoder
+from mm_milvus.encoders.base import Encoder
+from mm_milvus.encoders.load import load_encoder
 from mm_milvus.errors import EncoderError
-from mm_milvus.images import load_pixels
+from mm_milvus.images.decode import load_pixels
 
 ARCHITECTURES = ["clip", "siglip", "siglip2", "chinese_clip", "altclip"]
 TEXTS = [

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mm_milvus.encoders import load_encoder
+from mm_milvus.encoders.load import load_encoder
 from mm_milvus.errors import EncoderError
 
 Folder = Callable[[str], Path]

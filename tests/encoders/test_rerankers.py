@@ -20,8 +20,8 @@ from transformers import (
     pipeline,
 )
 
-from mm_milvus.encoders.rerankers import CaptionReranker, ImageReranker, load_reranker
 from mm_milvus.errors import EncoderError
+from mm_milvus.rerankers import CaptionReranker, ImageReranker, load_reranker
 
 QUERY = "a red dress"
 CAPTIONS = [

@@ -16,7 +16,7 @@ from threading import Thread
 
 import pytest
 
-from mm_milvus.encoders import load_encoder
+from mm_milvus.encoders.load import load_encoder
 
 Folder = Callable[[str], Path]
 

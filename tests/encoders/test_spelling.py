@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mm_milvus.encoders.compact.spelling import Spelling
+from mm_milvus.encoders.spelling import Spelling
 
 WORDS = ("the", "shirt", "person", "jake", "jacket", "winning", "winking", "pearson", "tshirt")
 

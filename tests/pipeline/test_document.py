@@ -12,13 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mm_milvus import IngestOptions, ingest, open_embeddings
-from mm_milvus.encoders import load_encoder
+from mm_milvus.embeddings.encode import encode
+from mm_milvus.embeddings.options import EncodeOptions
+from mm_milvus.encoders.load import load_encoder
 from mm_milvus.errors import QueryError, StoreError
-from mm_milvus.images import load_pixels
+from mm_milvus.images.decode import load_pixels
 from mm_milvus.keys import image_key
-from mm_milvus.pipeline import EncodeOptions, encode
 from mm_milvus.pipeline.document import combine
-from mm_milvus.store import Connection, open_dataset
+from mm_milvus.store.connection import Store
+from mm_milvus.store.dataset import open_dataset
 from pictures import caption, found
 
 # Their way to the store is that of an ingest, which runs on every engine.
@@ -27,7 +29,7 @@ DOCUMENT = {"image": 0.6, "title": 0.4}
 
 def stored(uri: str, dataset: str, name: str) -> np.ndarray:
     key = image_key(f"{name}.png")
-    with Connection(uri) as connection:
+    with Store(uri) as connection:
         return open_dataset(connection, dataset).images.embeddings([key])[key]
 
 
@@ -36,7 +38,14 @@ def run(uri, dataset, folder):
     caption(folder, "dog", "an animal", title="a violin")
     caption(folder, "pizza", "food", title="")
     options = IngestOptions(document=DOCUMENT)
-    return partial(ingest, folder, uri=uri, dataset=dataset, options=options)
+    return partial(
+        ingest,
+        folder,
+        store=uri,
+        dataset=dataset,
+        options=options,
+        rejects=f"{dataset}.rejects.jsonl",
+    )
 
 
 def test_the_vector_is_the_weighted_sum_of_the_fields(run, uri, dataset, folder):
@@ -70,7 +79,7 @@ def test_another_document_is_refused_and_the_manifest_tells_which(run, uri, data
     for other in (None, {"image": 1.0}):
         with pytest.raises(StoreError, match="built with the document"):
             run(options=IngestOptions(document=other))
-    with Connection(uri) as connection:
+    with Store(uri) as connection:
         assert open_dataset(connection, dataset).manifest.document == DOCUMENT
 
 
@@ -78,7 +87,7 @@ def test_encoded_apart_it_comes_to_the_same(run, uri, dataset, folder):
     encode(folder, "encoded", options=EncodeOptions(document=DOCUMENT))
     with pytest.raises(StoreError, match="encoded with the document"):
         encode(folder, "encoded")
-    ingest(open_embeddings("encoded"), uri=uri, dataset=dataset)
+    ingest(open_embeddings("encoded"), store=uri, dataset=dataset)
     report = run()
     assert (report.images, report.captions, report.skipped) == (0, 0, 6)
 

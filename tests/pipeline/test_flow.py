@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_milvus.pipeline.flow import Flow, Item, PendingRow, gather, regroup
+from mm_milvus.pipeline.batch import Batch, Item, PendingRow, gather, regroup
 from mm_milvus.rejects import Reject
 
 
@@ -19,7 +19,7 @@ def flows(draw):
     for size in draw(st.lists(st.integers(0, 9), max_size=12)):
         rejected, skipped = draw(st.integers(0, 3)), draw(st.integers(0, 3))
         made.append(
-            Flow(
+            Batch(
                 items=[item(number + n) for n in range(size)],
                 rejects=[Reject(f"r{number}", "read", "bad") for _ in range(rejected)],
                 read=size + rejected + skipped,
@@ -51,7 +51,7 @@ def test_regroup_keeps_items_order_and_account(given_flows, size):
 
 
 def test_an_account_without_items_does_not_wait_for_some():
-    stream = regroup(iter([Flow(read=64, skipped=64), Flow(read=64, skipped=64)]), 8)
+    stream = regroup(iter([Batch(read=64, skipped=64), Batch(read=64, skipped=64)]), 8)
     assert next(stream).skipped == 64
 
 
@@ -67,10 +67,10 @@ def test_gather_joins_whole_flows_and_keeps_the_account(given_flows, items):
 
 
 def test_gather_goes_on_once_the_files_are_large():
-    def one(size: int) -> Flow:
+    def one(size: int) -> Batch:
         each = item(size)
         each.image = PendingRow("", bytes(size), "")
-        return Flow([each], read=1)
+        return Batch([each], read=1)
 
     found = gather([one(6), one(6), one(1)], items=100, size=10)
     assert [len(flow.items) for flow in found] == [2, 1]

@@ -11,7 +11,9 @@ from PIL import Image
 
 from mm_milvus import IngestOptions, IngestReport, VerifyOptions, ingest, verify
 from mm_milvus.keys import caption_key, content_hash, image_key
-from mm_milvus.store import Connection, open_dataset, stored_rows
+from mm_milvus.store.connection import Store
+from mm_milvus.store.dataset import open_dataset
+from mm_milvus.store.read import stored_rows
 from plain_encoder import PlainEncoder
 
 WORDS = ["red", "green", "blue", "dress", "shoe", "hat", "cat", "dog", "bird", "tree"]
@@ -42,7 +44,9 @@ class Changing:
     def ingest(self, uri: str, dataset: str) -> IngestReport:
         """A run that makes the store the same as the folder, if nothing ends it."""
         options = IngestOptions(prune=True, batch_size=8)
-        return ingest(self.folder, uri=uri, dataset=dataset, model=PlainEncoder(), options=options)
+        return ingest(
+            self.folder, store=uri, dataset=dataset, model=PlainEncoder(), options=options
+        )
 
     def rows(self) -> dict[str, tuple[str, str, str | None]]:
         """What must be stored: item, content hash and caption by primary key."""
@@ -59,7 +63,7 @@ class Changing:
     def check(self, uri: str, dataset: str) -> None:
         """Assert that exactly these rows are stored, each once, under its own vector."""
         expected = self.rows()
-        with Connection(uri) as connection:
+        with Store(uri) as connection:
             store = open_dataset(connection, dataset)
             stored = {}
             for collection in store.collections:
@@ -77,7 +81,7 @@ class Changing:
         assert differing == {}
         options = VerifyOptions(sample=len(expected))
         report = verify(
-            self.folder, uri=uri, dataset=dataset, encoder=PlainEncoder(), options=options
+            self.folder, store=uri, dataset=dataset, encoder=PlainEncoder(), options=options
         )
         assert report.healthy, report.examples
         assert report.sampled == len(expected)

@@ -12,7 +12,9 @@ from typing import Any
 from changing import Changing
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["changing", "mm_milvus.pipeline.ingest", "mm_milvus.health"])
+PROCESSES.set_forkserver_preload(
+    ["changing", "mm_milvus.ingestion.ingest", "mm_milvus.verification.verify"]
+)
 """Forked from a process that has imported all and connected to nothing: a start costs little."""
 
 CALLS = (

@@ -21,8 +21,9 @@ from killing import PROCESSES
 from PIL import Image, ImageCms
 
 from mm_milvus import SourceError, SourceOptions, ingest, verify
-from mm_milvus.sources import open_source
-from mm_milvus.store import Connection, open_dataset
+from mm_milvus.sources.open import open_source
+from mm_milvus.store.connection import Store
+from mm_milvus.store.dataset import open_dataset
 from plain_encoder import PlainEncoder
 
 pytestmark = pytest.mark.engines("lite")
@@ -106,8 +107,9 @@ def test_a_folder_of_all_that_can_be_wrong(tmp_path, monkeypatch, uri, dataset):
     (folder / "nowhere.png").symlink_to("nowhere")
     os.mkfifo(folder / "fifo.png")
     (folder / "folder.png").mkdir()
-    report = ingest(folder, uri=uri, dataset=dataset, model=PlainEncoder())
-    with Connection(uri) as connection:
+    rejects_file = f"{dataset}.rejects.jsonl"
+    report = ingest(folder, store=uri, dataset=dataset, model=PlainEncoder(), rejects=rejects_file)
+    with Store(uri) as connection:
         rows = open_dataset(connection, dataset).images.scan()
         stored = {item_id for batch in rows for _, item_id in batch}
     told = rejects(dataset)
@@ -121,7 +123,7 @@ def test_a_folder_of_all_that_can_be_wrong(tmp_path, monkeypatch, uri, dataset):
         assert name in stored or reason in told[name]
     assert all(told.values())
     assert report.rejected == len(told)
-    assert verify(folder, dataset=dataset, uri=uri, encoder=PlainEncoder()).healthy
+    assert verify(folder, dataset=dataset, store=uri, encoder=PlainEncoder()).healthy
 
 
 def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch, uri, dataset):

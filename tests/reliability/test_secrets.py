@@ -23,10 +23,11 @@ from changing import Changing
 from proxy import proxied
 
 from mm_milvus import SearchClient, ingest
-from mm_milvus.cli.secrets import split_token
+from mm_milvus.cli.hide_token import split_token
 from mm_milvus.errors import MmMilvusError, StoreError
-from mm_milvus.sources import open_source
-from mm_milvus.store import Connection, open_dataset
+from mm_milvus.sources.open import open_source
+from mm_milvus.store.connection import Store
+from mm_milvus.store.dataset import open_dataset
 from mm_milvus.store.tls import tls_options
 from plain_encoder import PlainEncoder
 
@@ -45,13 +46,21 @@ def test_a_token_is_nowhere_in_what_is_kept_or_said(tmp_path, monkeypatch, uri, 
     secret_uri = f"http://root:{SECRET}@{place.netloc}"
     token = f"root:{SECRET}"
     model = PlainEncoder()
-    report = ingest(data.folder, uri=secret_uri, token=token, dataset=dataset, model=model)
-    with Connection(secret_uri, token=token) as connection:
+    report = ingest(
+        data.folder,
+        store=Store(secret_uri, token=token),
+        dataset=dataset,
+        model=model,
+        rejects=f"{dataset}.rejects.jsonl",
+    )
+    with Store(secret_uri, token=token) as connection:
         kept = asdict(open_dataset(connection, dataset).manifest)
     said = [json.dumps([report.to_dict(), kept]), Path(f"{dataset}.rejects.jsonl").read_text()]
     for wrong in ({"dataset": "nobody"}, {"db_name": "nowhere"}):
         with pytest.raises(MmMilvusError) as error:
-            SearchClient(secret_uri, token=token, **wrong)
+            SearchClient(
+                Store(secret_uri, token=token, db_name=wrong.get("db_name")), wrong.get("dataset")
+            )
         said.append(str(error.value))
     assert SECRET not in "".join(said) + caplog.text
 
@@ -120,12 +129,12 @@ def test_a_server_behind_tls_is_reached_with_the_right_certificates(
     monkeypatch.setattr("mm_milvus.store.connection.CONNECT_TIMEOUT_S", 2)
     with proxied(uri, context) as proxy:
         with pytest.raises(StoreError, match="cannot open https://"):
-            Connection(proxy.uri)
+            Store(proxy.uri)
         monkeypatch.setenv("MM_MILVUS_CA_CERT", cert)
         if mutual:
             monkeypatch.setenv("MM_MILVUS_CLIENT_CERT", cert)
             monkeypatch.setenv("MM_MILVUS_CLIENT_KEY", key)
-        with Connection(proxy.uri) as connection:
+        with Store(proxy.uri) as connection:
             assert isinstance(connection.client.list_collections(), list)
 
 
@@ -189,5 +198,5 @@ def test_time_is_not_wasted_on_a_silent_server(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         start = time.monotonic()
         with pytest.raises(StoreError, match="check that the server runs"):
-            Connection(f"http://127.0.0.1:{silent.getsockname()[1]}")
+            Store(f"http://127.0.0.1:{silent.getsockname()[1]}")
         assert time.monotonic() - start < 30

@@ -95,8 +95,8 @@ def test_a_file_that_another_process_ingests_into_says_what_to_do(data, uri, dat
 
 
 def _hold(uri, sender) -> None:
-    from mm_milvus.store import Connection
+    from mm_milvus.store.connection import Store
 
-    with Connection(uri):
+    with Store(uri):
         sender.send("open")
         threading.Event().wait()

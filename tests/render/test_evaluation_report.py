@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mm_milvus.evaluate import Evaluation
-from mm_milvus.evaluate.metrics import RANK
-from mm_milvus.evaluate.results import Run, summarise
+from mm_milvus.evaluation.metrics import RANK
+from mm_milvus.evaluation.results import Evaluation, Run, summarise
 from mm_milvus.render.evaluation import write_report
 
 

@@ -25,11 +25,12 @@ from mm_milvus import (
     StoreError,
     ingest,
 )
-from mm_milvus.encoders import load_encoder
-from mm_milvus.encoders.rerankers import load_reranker
-from mm_milvus.images import load_pixels
-from mm_milvus.search import FUSION_MODES, Query, parse_rerank
-from mm_milvus.search.fusion import Background, fuse_scores
+from mm_milvus.encoders.load import load_encoder
+from mm_milvus.images.decode import load_pixels
+from mm_milvus.rerankers import load_reranker
+from mm_milvus.search.fusion import FUSION_MODES, Background, fuse_scores
+from mm_milvus.search.query import Query
+from mm_milvus.search.rerank import parse_rerank
 
 pytestmark = pytest.mark.engines("lite", "server", "container")
 
@@ -53,7 +54,7 @@ def catalogue(server, emoji, tmp_path_factory):
     before = Path.cwd()
     os.chdir(folder)
     try:
-        ingest(folder, uri=uri, dataset="catalogue")
+        ingest(folder, store=uri, dataset="catalogue")
     finally:
         os.chdir(before)
     return uri, folder
@@ -371,7 +372,7 @@ def test_the_same_image_is_shown_once_and_names_its_copies(catalogue, uri, datas
         shutil.copy(catalogue[1] / copy, source / name)
     # The same picture, in other bytes.
     Image.open(catalogue[1] / first).save(source / "c.png", compress_level=1)
-    ingest(source, uri=uri, dataset=dataset)
+    ingest(source, store=uri, dataset=dataset)
     with SearchClient(uri, dataset) as client:
         asked = catalogue[1] / first
 
@@ -387,13 +388,13 @@ def test_the_same_image_is_shown_once_and_names_its_copies(catalogue, uri, datas
 def test_two_encoders_are_searched_in_tandem(catalogue, uri, dataset, model_folder):
     _, folder = catalogue
     clip = str(model_folder("clip"))
-    ingest(folder, uri=uri, dataset=dataset)
+    ingest(folder, store=uri, dataset=dataset)
     with pytest.raises(StoreError, match="--add-encoder"):
-        ingest(folder, uri=uri, dataset=dataset, model=clip)
+        ingest(folder, store=uri, dataset=dataset, model=clip)
     both = IngestOptions(add_encoder=True)
-    report = ingest(folder, uri=uri, dataset=dataset, model=clip, options=both)
+    report = ingest(folder, store=uri, dataset=dataset, model=clip, options=both)
     assert report.images == COUNT
-    again = ingest(folder, uri=uri, dataset=dataset, model=clip)
+    again = ingest(folder, store=uri, dataset=dataset, model=clip)
     assert (again.images, again.skipped) == (0, COUNT)
 
     with SearchClient(uri, dataset, encoders=["compact", "clip"]) as client:

@@ -10,11 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mm_milvus.errors import QueryError
-from mm_milvus.filters import Condition
-from mm_milvus.search.conditions import holds
+from mm_milvus.filters.condition import Condition
+from mm_milvus.filters.match import holds
 from mm_milvus.search.hits import Hit
 from mm_milvus.search.query import Query
-from mm_milvus.search.rerank import Boost, Diversity, Question, Recency, parse_rerank, stage_name
+from mm_milvus.search.rerank import (
+    Boost,
+    Diversity,
+    Recency,
+    RerankContext,
+    parse_rerank,
+    stage_name,
+)
 
 DAY = 86_400
 
@@ -23,11 +30,11 @@ def hit(item_id: str, score: float, **metadata) -> Hit:
     return Hit(item_id, f"/{item_id}", score, metadata=metadata)
 
 
-def question(vectors: dict[str, tuple[float, float]] | None = None) -> Question:
+def question(vectors: dict[str, tuple[float, float]] | None = None) -> RerankContext:
     def of(hits):
         return np.array([vectors[each.item_id] for each in hits], dtype=np.float32)
 
-    return Question(Query.of("anything"), of, list)
+    return RerankContext(Query.of("anything"), of, list)
 
 
 def ids(hits) -> list[str]:

@@ -11,7 +11,8 @@ import fsspec
 import pytest
 
 from mm_milvus.schema import ITEMS
-from mm_milvus.sources import SourceOptions, open_source
+from mm_milvus.sources.open import open_source
+from mm_milvus.sources.options import SourceOptions
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from mm_milvus.errors import SourceError
-from mm_milvus.sources import SourceOptions, open_source
+from mm_milvus.sources.open import open_source
+from mm_milvus.sources.options import SourceOptions
 
 from .conftest import read_items
 

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mm_milvus.errors import SourceError
-from mm_milvus.sources import SourceOptions, open_source
+from mm_milvus.sources.open import open_source
+from mm_milvus.sources.options import SourceOptions
 
 from .conftest import read_items
 

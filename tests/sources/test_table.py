@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mm_milvus.errors import SourceError
-from mm_milvus.sources import SourceOptions, open_source
+from mm_milvus.sources.open import open_source
+from mm_milvus.sources.options import SourceOptions
 
 from .conftest import read_items
 

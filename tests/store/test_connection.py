@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mm_milvus.errors import StoreError
-from mm_milvus.store import Connection, is_missing_file, public_uri
+from mm_milvus.store.connection import Store, is_missing_file, public_uri
 
 
 def reason(uri: str, **options: str) -> str:
     with pytest.raises(StoreError) as error:
-        Connection(uri, **options)
+        Store(uri, **options)
     message = str(error.value)
     assert "\n" not in message
     return message
@@ -68,7 +68,7 @@ def test_a_plain_file_is_not_a_store(tmp_path):
 def test_a_file_that_another_process_has_open_says_so(tmp_path):
     path = str(tmp_path / "store.db")
     program = (
-        "import sys; from mm_milvus.store import Connection; c = Connection(sys.argv[1]); "
+        "import sys; from mm_milvus.store import Store; c = Store(sys.argv[1]); "
         "print('open', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -80,22 +80,22 @@ def test_a_file_that_another_process_has_open_says_so(tmp_path):
         assert other.stdout.readline() == "open\n"
         assert "another process has it open; close the other process" in reason(path)
         other.stdin.close()
-    Connection(path).close()
+    Store(path).close()
 
 
 def test_closing_lets_another_process_in_and_loses_nothing(tmp_path):
     path = str(tmp_path / "store.db")
     assert is_missing_file(path)
-    Connection(path).close()
+    Store(path).close()
     assert not is_missing_file(path)
-    program = "import sys; from mm_milvus.store import Connection; Connection(sys.argv[1]).close()"
+    program = "import sys; from mm_milvus.store import Store; Store(sys.argv[1]).close()"
     subprocess.run([sys.executable, "-c", program, path], check=True)
 
 
 def test_connections_of_one_process_share_a_file(tmp_path):
     path = str(tmp_path / "store.db")
-    with Connection(path) as first:
-        Connection(path).close()
+    with Store(path) as first:
+        Store(path).close()
         assert first.client.list_collections() == []
 
 
@@ -103,7 +103,7 @@ def test_threads_open_and_close_one_file_at_the_same_time(tmp_path):
     path = str(tmp_path / "store.db")
 
     def use(_):
-        with Connection(path) as connection:
+        with Store(path) as connection:
             return connection.client.list_collections()
 
     with ThreadPoolExecutor(8) as pool:

@@ -8,15 +8,10 @@ import pytest
 from mm_milvus.errors import QueryError, StoreError
 from mm_milvus.keys import caption_key, content_hash, image_key
 from mm_milvus.schema import Modality
-from mm_milvus.store import (
-    Connection,
-    Manifest,
-    Row,
-    create_dataset,
-    find_dataset,
-    list_datasets,
-    open_dataset,
-)
+from mm_milvus.store.connection import Store
+from mm_milvus.store.dataset import create_dataset, find_dataset, list_datasets, open_dataset
+from mm_milvus.store.manifest import Manifest
+from mm_milvus.store.rows import Row
 
 DIM = 16
 
@@ -41,7 +36,7 @@ def row(item_id: str, vector: np.ndarray, caption: str | None = None, **metadata
 
 @pytest.fixture
 def connection(uri):
-    with Connection(uri) as connection:
+    with Store(uri) as connection:
         yield connection
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pymilvus.exceptions import MilvusException
 
-from mm_milvus.store import patience
-from mm_milvus.store.patience import patiently
+from mm_milvus.store import retry
+from mm_milvus.store.retry import retry_while_loading
 
 SEARCH = "failed to search/query delegator 1 for channel dml_4: fail to Search, QueryNode ID=1, "
 
@@ -30,7 +30,7 @@ def test_a_collection_that_is_being_loaded_is_waited_for(said):
             raise answer
         return answer
 
-    assert patiently(call, "t_images", limit=3) == "hits"
+    assert retry_while_loading(call, "t_images", limit=3) == "hits"
 
 
 GONE = "collection not found[database=default][collection=t_images]"
@@ -45,17 +45,17 @@ def test_a_name_that_a_rebuild_is_moving_is_waited_for_a_moment():
             raise answer
         return answer
 
-    assert patiently(call) == "hits"
+    assert retry_while_loading(call) == "hits"
 
 
 def test_a_collection_that_is_no_more_is_told_after_that_moment(monkeypatch):
-    monkeypatch.setattr(patience, "SWITCH_TIMEOUT_S", 0.15)
+    monkeypatch.setattr(retry, "SWITCH_TIMEOUT_S", 0.15)
 
     def call():
         raise MilvusException(message=GONE)
 
     with pytest.raises(MilvusException, match="collection not found"):
-        patiently(call)
+        retry_while_loading(call)
 
 
 def test_another_failure_is_told_at_once():
@@ -66,5 +66,5 @@ def test_another_failure_is_told_at_once():
         raise MilvusException(message="cannot parse expression")
 
     with pytest.raises(MilvusException):
-        patiently(call)
+        retry_while_loading(call)
     assert calls == [1]

@@ -11,17 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm_milvus.errors import StoreError
+from mm_milvus.limits import check_text, column_value, parse_metadata
 from mm_milvus.schema import Field
 from mm_milvus.store.index import choose_nlist, is_stale, settings_up_to
-from mm_milvus.store.rows import (
-    BATCH_BYTES,
-    BATCH_ROWS,
-    Row,
-    batches,
-    check_text,
-    column_value,
-    parse_metadata,
-)
+from mm_milvus.store.rows import BATCH_BYTES, BATCH_ROWS, Row, batches
 
 
 def row(number: int, size: int) -> Row:

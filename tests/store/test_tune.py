@@ -7,7 +7,12 @@ import pytest
 
 from mm_milvus.errors import QueryError
 from mm_milvus.keys import caption_key, content_hash, image_key
-from mm_milvus.store import Connection, Manifest, Row, create_dataset, sample, stored_rows, tune
+from mm_milvus.store import tune
+from mm_milvus.store.connection import Store
+from mm_milvus.store.dataset import create_dataset
+from mm_milvus.store.manifest import Manifest
+from mm_milvus.store.read import sample, stored_rows
+from mm_milvus.store.rows import Row
 
 DIM = 24
 
@@ -42,7 +47,7 @@ def few_queries(monkeypatch):
 
 @pytest.fixture
 def connection(uri):
-    with Connection(uri) as connection:
+    with Store(uri) as connection:
         yield connection
 
 

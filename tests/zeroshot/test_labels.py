@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers import AutoModel, AutoProcessor
 
-from mm_milvus.encoders import load_encoder
 from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE
+from mm_milvus.encoders.load import load_encoder
 from mm_milvus.errors import QueryError
-from mm_milvus.images import load_pixels
-from mm_milvus.zeroshot import TEMPLATES, LabelJudge
-from mm_milvus.zeroshot.prompts import TEXTS_A_CALL, label_vectors
+from mm_milvus.images.decode import load_pixels
+from mm_milvus.zeroshot.labels import LabelJudge
+from mm_milvus.zeroshot.prompts import TEMPLATES, TEXTS_A_CALL, label_vectors
 
 LABELS = ["a red dress", "blue jeans", "white sneakers"]
 

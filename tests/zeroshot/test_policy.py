@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mm_milvus.encoders import load_encoder
+from mm_milvus.encoders.load import load_encoder
 from mm_milvus.errors import QueryError
-from mm_milvus.zeroshot import Category, Policy, PolicyJudge, load_policy
-from mm_milvus.zeroshot.policy import parse_policy
+from mm_milvus.zeroshot.moderation import PolicyJudge
+from mm_milvus.zeroshot.policy import Category, Policy, load_policy, parse_policy
 
 KITCHEN = """
 threshold = 0.6

@@ -17,12 +17,12 @@ from mm_milvus.cli.demo import demo
 from mm_milvus.cli.encode import encode
 from mm_milvus.cli.evaluate import evaluate
 from mm_milvus.cli.export import export
+from mm_milvus.cli.hide_token import hide_token
 from mm_milvus.cli.ingest import ingest
 from mm_milvus.cli.inspect import inspect
 from mm_milvus.cli.moderate import moderate
 from mm_milvus.cli.options import EXIT_INTERRUPTED
 from mm_milvus.cli.query import query
-from mm_milvus.cli.secrets import hide_token
 from mm_milvus.cli.train import train
 from mm_milvus.cli.tune import tune
 from mm_milvus.cli.verify import verify

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mm_milvus.cli.findings_table import FindingsTable
+from mm_milvus.cli.interrupt import interrupted_by_signals
 from mm_milvus.cli.options import (
     DEFAULT_MODEL,
     DEFAULT_URI,
@@ -26,13 +28,14 @@ from mm_milvus.cli.options import (
     Output,
     Token,
     Uri,
+    rejects_path,
     source_options,
+    store_of,
 )
 from mm_milvus.cli.report import encoder_hint, exit_code, judged
-from mm_milvus.cli.shown import Shown
 
 if TYPE_CHECKING:
-    from mm_milvus.pipeline import ClassifyReport
+    from mm_milvus.zeroshot.classify import ClassifyReport
 
 LABELS = "Labels"
 
@@ -94,27 +97,29 @@ def classify(
     as_json: Json = False,
 ) -> int:
     """Parse, classify, print."""
-    from mm_milvus.pipeline import RunOptions
-    from mm_milvus.pipeline import classify as run
-    from mm_milvus.zeroshot import TEMPLATES
+    from mm_milvus.pipeline.options import RunOptions
+    from mm_milvus.sources.open import as_source
+    from mm_milvus.zeroshot.classify import classify as run
+    from mm_milvus.zeroshot.prompts import TEMPLATES
 
-    shown = Shown(whole=as_json)
-    report = run(
-        path,
-        _read_labels(labels),
-        output=output or shown.receive,
-        templates=tuple(template or TEMPLATES),
-        top_k=top_k,
-        model=model,
-        dataset=dataset,
-        uri=uri,
-        token=token,
-        db_name=db_name,
-        source_options=source_options(
-            image_column, None, id_column, delimiter, None, allow_outside
-        ),
-        options=RunOptions(limit=limit, batch_size=batch_size, progress=not no_progress),
+    shown = FindingsTable(whole=as_json)
+    source = as_source(
+        path, source_options(image_column, None, id_column, delimiter, None, allow_outside)
     )
+    with interrupted_by_signals() as interrupt:
+        report = run(
+            source,
+            _read_labels(labels),
+            output=output or shown.receive,
+            templates=tuple(template or TEMPLATES),
+            top_k=top_k,
+            model=model,
+            dataset=dataset,
+            store=store_of(uri, token, db_name),
+            options=RunOptions(limit=limit, batch_size=batch_size, progress=not no_progress),
+            rejects=rejects_path(f"{source.name}.classify"),
+            interrupt=interrupt,
+        )
     if as_json:
         found: dict[str, Any] = {} if output else {"predictions": shown.rows}
         print(json.dumps({**report.to_dict(), **found}, ensure_ascii=False))
@@ -141,7 +146,7 @@ def _read_labels(options: list[str]) -> list[str]:
     return labels
 
 
-def _print_report(report: ClassifyReport, shown: Shown) -> None:
+def _print_report(report: ClassifyReport, shown: FindingsTable) -> None:
     shown.print(
         ["item", "label", "probability"],
         lambda row: [row["item_id"], row["label"], f"{row['probability']:.3f}"],

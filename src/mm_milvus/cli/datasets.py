@@ -11,7 +11,8 @@ import typer
 from mm_milvus.cli.options import DEFAULT_URI, DbName, Json, Token, Uri
 
 if TYPE_CHECKING:
-    from mm_milvus.store import Connection, Manifest
+    from mm_milvus.store.connection import Store
+    from mm_milvus.store.manifest import Manifest
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,7 +33,7 @@ def list_(
 
         mm-milvus datasets list --uri http://localhost:19530
     """
-    from mm_milvus.store import list_datasets
+    from mm_milvus.store.dataset import list_datasets
 
     with _connect(uri, token, db_name) as connection:
         manifests = list_datasets(connection)
@@ -59,7 +60,7 @@ def info(
 
         mm-milvus datasets info photos
     """
-    from mm_milvus.store import open_dataset
+    from mm_milvus.store.dataset import open_dataset
 
     with _connect(uri, token, db_name) as connection:
         dataset = open_dataset(connection, name)
@@ -86,7 +87,7 @@ def drop(
 
         mm-milvus datasets drop photos --yes
     """
-    from mm_milvus.store import drop_dataset, open_dataset
+    from mm_milvus.store.dataset import drop_dataset, open_dataset
 
     with _connect(uri, token, db_name) as connection:
         dataset = open_dataset(connection, name)
@@ -96,11 +97,11 @@ def drop(
     print(f"dropped {name}")
 
 
-def _connect(uri: str, token: str | None, db_name: str | None) -> Connection:
-    from mm_milvus.store import Connection, require_file
+def _connect(uri: str, token: str | None, db_name: str | None) -> Store:
+    from mm_milvus.store.connection import Store, require_file
 
     require_file(uri)
-    return Connection(uri, token=token, db_name=db_name)
+    return Store(uri, token=token, db_name=db_name)
 
 
 def _rows(manifest: Manifest) -> str:

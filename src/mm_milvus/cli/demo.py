@@ -25,14 +25,15 @@ def demo(
         mm-milvus demo
     """
     from mm_milvus.bundled import example_pictures
-    from mm_milvus.pipeline import IngestOptions, ingest
-    from mm_milvus.search import SearchClient
+    from mm_milvus.ingestion.ingest import ingest
+    from mm_milvus.ingestion.options import IngestOptions
+    from mm_milvus.search.client import SearchClient
 
     folder.mkdir(parents=True, exist_ok=True)
     store = folder / "demo.db"
     shutil.rmtree(store, ignore_errors=True)
     print(f"$ mm-milvus ingest examples/emoji --uri {store}")
-    report = ingest(example_pictures(), uri=str(store), options=IngestOptions(progress=True))
+    report = ingest(example_pictures(), store=store, options=IngestOptions(progress=True))
     print(f"{report.images} images and {report.captions} captions in {report.seconds:.1f} s")
     with SearchClient(str(store)) as client:
         for text in QUERIES:

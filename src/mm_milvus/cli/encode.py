@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mm_milvus.cli.interrupt import interrupted_by_signals
 from mm_milvus.cli.options import (
     DEFAULT_MODEL,
     AllowOutside,
@@ -28,7 +29,7 @@ from mm_milvus.cli.options import (
 from mm_milvus.cli.report import encoder_hint, exit_code, summary
 
 if TYPE_CHECKING:
-    from mm_milvus.pipeline import EncodeReport
+    from mm_milvus.embeddings.encode import EncodeReport
 
 EXAMPLES = """
 Write embeddings to Parquet files, for another machine to store; run again, only what changed.
@@ -65,24 +66,31 @@ def encode(
     as_json: Json = False,
 ) -> int:
     """Parse, encode, print."""
-    from mm_milvus.pipeline import EncodeOptions
-    from mm_milvus.pipeline import encode as run
+    from mm_milvus.embeddings.encode import encode as run
+    from mm_milvus.embeddings.options import EncodeOptions
 
-    report = run(
-        path,
-        output,
-        model=model,
-        source_options=source_options(
-            image_column, caption_column, id_column, delimiter, caption_from_folder, allow_outside
-        ),
-        options=EncodeOptions(
-            document=parse_document(document) if document else None,
-            prune=prune,
-            limit=limit,
-            batch_size=batch_size,
-            progress=not no_progress,
-        ),
-    )
+    with interrupted_by_signals() as interrupt:
+        report = run(
+            path,
+            output,
+            model=model,
+            source_options=source_options(
+                image_column,
+                caption_column,
+                id_column,
+                delimiter,
+                caption_from_folder,
+                allow_outside,
+            ),
+            options=EncodeOptions(
+                document=parse_document(document) if document else None,
+                prune=prune,
+                limit=limit,
+                batch_size=batch_size,
+                progress=not no_progress,
+            ),
+            interrupt=interrupt,
+        )
     if as_json:
         print(json.dumps(report.to_dict(), ensure_ascii=False))
     else:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mm_milvus.cli.options import DEFAULT_URI, DbName, Json, NoProgress, Token, Uri
+from mm_milvus.cli.options import DEFAULT_URI, DbName, Json, NoProgress, Token, Uri, store_of
 
 if TYPE_CHECKING:
-    from mm_milvus.evaluate import Evaluation
+    from mm_milvus.evaluation.results import Evaluation
 
 JUDGED, MEASURED, OUTPUT = "Judgements", "Measure", "Output"
 
@@ -113,8 +113,9 @@ def evaluate(
     no_progress: NoProgress = False,
 ) -> None:
     """Parse, evaluate, print."""
-    from mm_milvus.evaluate import EvaluateOptions, make_folder, write_evaluation
-    from mm_milvus.evaluate import evaluate as run
+    from mm_milvus.evaluation.evaluate import evaluate as run
+    from mm_milvus.evaluation.files import make_folder, write_evaluation
+    from mm_milvus.evaluation.options import EvaluateOptions
 
     if compare is not None:
         print_comparison(*compare, seed=seed, as_json=as_json)
@@ -133,7 +134,7 @@ def evaluate(
     )
     if output is not None:
         make_folder(output)
-    evaluation = run(dataset, uri=uri, token=token, db_name=db_name, options=options)
+    evaluation = run(dataset, store=store_of(uri, token, db_name), options=options)
     if output is not None:
         from mm_milvus.render.evaluation import write_report
 
@@ -203,7 +204,7 @@ def print_table(evaluation: Evaluation) -> None:
 
 def print_comparison(a: Path, b: Path, *, seed: int, as_json: bool) -> None:
     """For each pair of runs a verdict a metric."""
-    from mm_milvus.evaluate import compare
+    from mm_milvus.evaluation.compare import compare
 
     comparisons = compare(a, b, seed)
     if as_json:

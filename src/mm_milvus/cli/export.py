@@ -37,7 +37,7 @@ def export(
 
         mm-milvus ingest ./photos --model clip-int8
     """
-    from mm_milvus.encoders.exported.write import export as run
+    from mm_milvus.exporting.export import export as run
 
     report = run(model, output, format=format, int8=int8)
     if as_json:

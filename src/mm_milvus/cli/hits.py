@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL import Image
 
-    from mm_milvus.search import Explanation, Hit, ListScore
+    from mm_milvus.search.hits import Explanation, Hit, ListScore
 
 COLUMNS_A_PICTURE = 16
 """How wide a picture is shown in a terminal."""
@@ -114,7 +114,7 @@ def save_gallery(path: Path, hits: Sequence[Hit], *, text: str, image: str | Non
 
 
 def _open_image(uri: str) -> Image.Image:
-    from mm_milvus.images import decode
-    from mm_milvus.sources import read_image
+    from mm_milvus.images.decode import decode
+    from mm_milvus.sources.files import read_image
 
     return decode(read_image(uri))

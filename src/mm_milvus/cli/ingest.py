@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mm_milvus.cli.interrupt import interrupted_by_signals
 from mm_milvus.cli.options import (
     DEFAULT_MODEL,
     DEFAULT_URI,
@@ -30,12 +31,14 @@ from mm_milvus.cli.options import (
     Token,
     Uri,
     parse_document,
+    rejects_path,
     source_options,
+    store_of,
 )
 from mm_milvus.cli.report import encoder_hint, exit_code, summary
 
 if TYPE_CHECKING:
-    from mm_milvus.pipeline import IngestReport
+    from mm_milvus.ingestion.ingest import IngestReport
 
 OF_THE_ENCODING = (
     "model",
@@ -140,35 +143,49 @@ def ingest(
     as_json: Json = False,
 ) -> int:
     """Parse, ingest, print."""
-    from mm_milvus.embeddings import open_embeddings
-    from mm_milvus.pipeline import IngestOptions
-    from mm_milvus.pipeline import ingest as run
+    from mm_milvus.embeddings.parts import open_embeddings
+    from mm_milvus.ingestion.ingest import ingest as run
+    from mm_milvus.ingestion.options import IngestOptions
+    from mm_milvus.sources.open import as_source
 
     if embeddings:
         _refuse_encoding(context)
-    report = run(
-        open_embeddings(path) if embeddings else path,
-        dataset=dataset,
-        uri=uri,
-        token=token,
-        db_name=db_name,
-        model=model,
-        source_options=source_options(
-            image_column, caption_column, id_column, delimiter, caption_from_folder, allow_outside
-        ),
-        options=IngestOptions(
-            document=parse_document(document) if document else None,
-            promote=_parse_promote(promote) if promote else None,
-            index_type=index,
-            add_encoder=add_encoder,
-            prune=prune,
-            rebuild=rebuild,
-            limit=limit,
-            dry_run=dry_run,
-            batch_size=batch_size,
-            progress=not no_progress,
-        ),
+    source = (
+        open_embeddings(path)
+        if embeddings
+        else as_source(
+            path,
+            source_options(
+                image_column,
+                caption_column,
+                id_column,
+                delimiter,
+                caption_from_folder,
+                allow_outside,
+            ),
+        )
     )
+    with interrupted_by_signals() as interrupt:
+        report = run(
+            source,
+            dataset=dataset,
+            store=store_of(uri, token, db_name),
+            model=model,
+            options=IngestOptions(
+                document=parse_document(document) if document else None,
+                promote=_parse_promote(promote) if promote else None,  # type: ignore[arg-type]
+                index_type=index,  # type: ignore[arg-type]
+                add_encoder=add_encoder,
+                prune=prune,
+                rebuild=rebuild,
+                limit=limit,
+                dry_run=dry_run,
+                batch_size=batch_size,
+                progress=not no_progress,
+            ),
+            rejects=rejects_path(dataset or source.name),
+            interrupt=interrupt,
+        )
     if as_json:
         print(json.dumps(report.to_dict(), ensure_ascii=False))
     else:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from mm_milvus.inspect import HealthReport
+    from mm_milvus.inspection.report import HealthReport
 
 LISTED = 5
 """How many of a list are printed; the report has all."""
@@ -51,13 +51,16 @@ def inspect(
 
         mm-milvus inspect photos --by category --output photos-health
     """
-    from mm_milvus.inspect import check_drawing, examine, group, read_sample, write_pictures
-    from mm_milvus.store import Connection, open_dataset, require_file
+    from mm_milvus.inspection.report import examine, group
+    from mm_milvus.inspection.sample import read_sample
+    from mm_milvus.render.inspection import check_drawing, write_pictures
+    from mm_milvus.store.connection import Store, require_file
+    from mm_milvus.store.dataset import open_dataset
 
     if output is not None:
         check_drawing()
     require_file(uri)
-    with Connection(uri, token=token, db_name=db_name) as connection:
+    with Store(uri, token=token, db_name=db_name) as connection:
         opened = open_dataset(connection, dataset)
         drawn = read_sample(opened, sample)
         manifest, stored = opened.manifest, opened.images.count()

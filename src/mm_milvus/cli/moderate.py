@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mm_milvus.cli.findings_table import FindingsTable
+from mm_milvus.cli.interrupt import interrupted_by_signals
 from mm_milvus.cli.options import (
     DEFAULT_MODEL,
     AllowOutside,
@@ -20,13 +22,13 @@ from mm_milvus.cli.options import (
     Model,
     NoProgress,
     Output,
+    rejects_path,
     source_options,
 )
 from mm_milvus.cli.report import exit_code, judged
-from mm_milvus.cli.shown import Shown
 
 if TYPE_CHECKING:
-    from mm_milvus.pipeline import ModerateReport
+    from mm_milvus.zeroshot.moderate import ModerateReport
 
 POLICY = "Policy"
 
@@ -68,21 +70,25 @@ def moderate(
     as_json: Json = False,
 ) -> int:
     """Parse, moderate, print."""
-    from mm_milvus.pipeline import RunOptions
-    from mm_milvus.pipeline import moderate as run
+    from mm_milvus.pipeline.options import RunOptions
+    from mm_milvus.sources.open import as_source
+    from mm_milvus.zeroshot.moderate import moderate as run
 
-    shown = Shown(whole=as_json, only="flagged")
-    report = run(
-        path,
-        policy,
-        output=output or shown.receive,
-        threshold=threshold,
-        model=model,
-        source_options=source_options(
-            image_column, None, id_column, delimiter, None, allow_outside
-        ),
-        options=RunOptions(limit=limit, batch_size=batch_size, progress=not no_progress),
+    shown = FindingsTable(whole=as_json, only="flagged")
+    source = as_source(
+        path, source_options(image_column, None, id_column, delimiter, None, allow_outside)
     )
+    with interrupted_by_signals() as interrupt:
+        report = run(
+            source,
+            policy,
+            output=output or shown.receive,
+            threshold=threshold,
+            model=model,
+            options=RunOptions(limit=limit, batch_size=batch_size, progress=not no_progress),
+            rejects=rejects_path(f"{source.name}.moderate"),
+            interrupt=interrupt,
+        )
     if as_json:
         found: dict[str, Any] = {} if output else {"flags": shown.rows}
         print(json.dumps({**report.to_dict(), **found}, ensure_ascii=False))
@@ -94,7 +100,7 @@ def moderate(
 moderate.__doc__ = EXAMPLES
 
 
-def _print_report(report: ModerateReport, shown: Shown) -> None:
+def _print_report(report: ModerateReport, shown: FindingsTable) -> None:
     shown.print(
         ["item", "category", "probability"],
         lambda row: [row["item_id"], row["category"], f"{row['probability']:.3f}"],

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from mm_milvus.sources import SourceOptions
+    from mm_milvus.sources.options import SourceOptions
+    from mm_milvus.store.connection import Store
 
 STORE, SOURCE, ENCODER, RUN = "Store", "Source", "Encoder and index", "Run"
 
@@ -109,7 +111,7 @@ def source_options(
     allow_outside: bool,
 ) -> SourceOptions:
     """How to read a data set, from the options of its panel."""
-    from mm_milvus.sources import SourceOptions
+    from mm_milvus.sources.options import SourceOptions
 
     return SourceOptions(
         image_column=image_column,
@@ -119,6 +121,20 @@ def source_options(
         caption_from_folder=caption_from_folder,
         allow_outside=allow_outside,
     )
+
+
+def store_of(uri: str, token: str | None, db_name: str | None) -> str | Store:
+    """The store of the options: its URI, or an open one where there is a token or database."""
+    if not (token or db_name):
+        return uri
+    from mm_milvus.store.connection import Store
+
+    return Store(uri, token=token, db_name=db_name)
+
+
+def rejects_path(dataset: str) -> Path:
+    """`<dataset>.rejects.jsonl` in the current folder."""
+    return Path(re.sub(r"[/\\\0]", "_", dataset) + ".rejects.jsonl")
 
 
 def parse_document(text: str) -> dict[str, float]:

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mm_milvus.cli.hits import print_explanation, print_hits, save_gallery
-from mm_milvus.cli.options import DEFAULT_URI, DbName, Json, Token, Uri, parse_weights
+from mm_milvus.cli.options import DEFAULT_URI, DbName, Json, Token, Uri, parse_weights, store_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mm_milvus.search import (
-        Query,
-        SearchClient,
-        SearchOptions,
-    )
+    from mm_milvus.search.client import SearchClient
+    from mm_milvus.search.options import SearchOptions
+    from mm_milvus.search.query import Query
 
 FILTER, OUTPUT = "Filter", "Output"
 
@@ -147,7 +145,9 @@ def query(
     ] = None,
 ) -> None:
     """Parse, search, print."""
-    from mm_milvus.search import Query, SearchClient, parse_rerank
+    from mm_milvus.search.client import SearchClient
+    from mm_milvus.search.query import Query
+    from mm_milvus.search.rerank import parse_rerank
 
     options: SearchOptions = {
         "top_k": top_k,
@@ -165,13 +165,13 @@ def query(
         if text or image or like or minus or weight or gallery or explain:
             raise typer.BadParameter("--queries takes the place of a query: give one or the other")
         asked = read_queries(queries)
-        with SearchClient(uri, dataset, token=token, db_name=db_name, encoders=names) as client:
+        with SearchClient(store_of(uri, token, db_name), dataset, encoders=names) as client:
             print_many(client, asked, options)
         return
     question = Query.of(
         text, image, like=like or (), minus=minus or (), weights=tuple(weight or ())
     )
-    with SearchClient(uri, dataset, token=token, db_name=db_name, encoders=names) as client:
+    with SearchClient(store_of(uri, token, db_name), dataset, encoders=names) as client:
         explanation = client.explain(question, **options)
         about: dict[str, Any] = {"dataset": client.dataset, "model": client.model}
         if names:
@@ -198,7 +198,7 @@ query.__doc__ = EXAMPLES
 def read_queries(path: Path) -> list[Query]:
     """The queries of a JSONL file; `QueryError` that names the line of a bad one."""
     from mm_milvus.errors import QueryError
-    from mm_milvus.search import Query
+    from mm_milvus.search.query import Query
 
     found = []
     try:

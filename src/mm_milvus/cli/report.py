@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from mm_milvus.cli.options import EXIT_INTERRUPTED, EXIT_REJECTED
 
 if TYPE_CHECKING:
-    from mm_milvus.pipeline import EncodeReport, IngestReport
-    from mm_milvus.pipeline.report import JudgeReport, Report
-    from mm_milvus.train import TrainReport
+    from mm_milvus.embeddings.encode import EncodeReport
+    from mm_milvus.ingestion.ingest import IngestReport
+    from mm_milvus.pipeline.report import Report
+    from mm_milvus.training.report import TrainReport
+    from mm_milvus.zeroshot.run import JudgeReport
 
 
 def summary(report: EncodeReport | IngestReport, verb: str) -> str:

@@ -18,12 +18,13 @@ from mm_milvus.cli.options import (
     Json,
     NoProgress,
     parse_document,
+    rejects_path,
     source_options,
 )
 from mm_milvus.cli.report import exit_code
 
 if TYPE_CHECKING:
-    from mm_milvus.train import TrainReport
+    from mm_milvus.training.report import TrainReport
 
 TOWERS, LEARNING = "Towers", "Learning"
 
@@ -143,16 +144,19 @@ def train(
     as_json: Json = False,
 ) -> int:
     """Parse, train, print."""
-    from mm_milvus.train import TrainOptions
-    from mm_milvus.train import train as run
+    from mm_milvus.sources.open import as_source
+    from mm_milvus.training.options import TrainOptions
+    from mm_milvus.training.train import train as run
 
+    how = source_options(
+        image_column, caption_column, id_column, delimiter, caption_from_folder, allow_outside
+    )
+    source = as_source(path, how)
     report = run(
-        path,
+        source,
         output,
         validation=validation,
-        source_options=source_options(
-            image_column, caption_column, id_column, delimiter, caption_from_folder, allow_outside
-        ),
+        source_options=how,
         options=TrainOptions(
             text_model=text_model,
             image_model=image_model,
@@ -178,6 +182,7 @@ def train(
         ),
         resume=resume,
         progress=not no_progress,
+        rejects=rejects_path(source.name),
     )
     if as_json:
         print(json.dumps(report.to_dict(), ensure_ascii=False))

@@ -12,7 +12,7 @@ import typer
 from mm_milvus.cli.options import DEFAULT_URI, DbName, Json, Token, Uri
 
 if TYPE_CHECKING:
-    from mm_milvus.store import Recall, Tuning
+    from mm_milvus.store.tune import Recall, Tuning
 
 
 def tune(
@@ -37,10 +37,11 @@ def tune(
 
         mm-milvus tune photos --target-recall 0.95 --uri http://localhost:19530
     """
-    from mm_milvus.store import Connection, open_dataset, require_file
+    from mm_milvus.store.connection import Store, require_file
+    from mm_milvus.store.dataset import open_dataset
 
     require_file(uri)
-    with Connection(uri, token=token, db_name=db_name) as connection:
+    with Store(uri, token=token, db_name=db_name) as connection:
         opened = open_dataset(connection, dataset).with_target(target_recall)
         tunings = {}
         for collection in opened.collections:

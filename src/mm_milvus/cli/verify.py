@@ -23,12 +23,13 @@ from mm_milvus.cli.options import (
     Token,
     Uri,
     source_options,
+    store_of,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mm_milvus.health import Kind, VerifyReport
+    from mm_milvus.verification.report import Kind, VerifyReport
 
 EXIT_UNHEALTHY = 1
 
@@ -93,18 +94,16 @@ def verify(
     as_json: Json = False,
 ) -> int:
     """Parse, verify, print."""
-    from mm_milvus.embeddings import open_embeddings
-    from mm_milvus.health import VerifyOptions
-    from mm_milvus.health import verify as run
+    from mm_milvus.embeddings.parts import open_embeddings
+    from mm_milvus.verification.options import VerifyOptions
+    from mm_milvus.verification.verify import verify as run
 
     if embeddings and path is None:
         raise typer.BadParameter("--embeddings needs the PATH that mm-milvus encode wrote")
     report = run(
         open_embeddings(path) if embeddings and path is not None else path,
         dataset=dataset,
-        uri=uri,
-        token=token,
-        db_name=db_name,
+        store=store_of(uri, token, db_name),
         source_options=source_options(
             image_column, caption_column, id_column, delimiter, caption_from_folder, allow_outside
         ),

@@ -1,27 +1,13 @@
-"""Encoded items in Parquet: what one machine encodes, another one stores.
+"""Encoded items in Parquet: `encode` writes on one machine what `ingest` stores from another.
 
-header   whose vectors these are: JSON in the schema's metadata
-parts    the files of a folder, and their rows; of two rows of an item the later one counts
-index    where the latest row of each item is
-former   what a folder holds already, so that nothing is encoded twice
-writer   part files, each there whole or not at all
-vectors  Arrow lists to numpy and back
+encode    the verb: a source into a folder of Parquet parts
+options   options and report of the verb
+header    the encoder of a file's vectors: JSON in the metadata of its schema
+parts     the files of a folder, and the latest row of each item
+writer    part files, complete or not at all
+previous  what a folder holds already, so that nothing is encoded twice
+compare   leaves only the items that a folder does not hold
+prune     deletes what is no longer in the source
+accept    record batches of encoded items to items
+arrow     Arrow lists to numpy vectors and back
 """
-
-from mm_milvus.embeddings.former import Former, Known, signature
-from mm_milvus.embeddings.header import Header
-from mm_milvus.embeddings.parts import Embeddings, Part, open_embeddings
-from mm_milvus.embeddings.writer import PartWriter, find_parts, rewrite_part
-
-__all__ = [
-    "Embeddings",
-    "Former",
-    "Header",
-    "Known",
-    "Part",
-    "PartWriter",
-    "find_parts",
-    "open_embeddings",
-    "rewrite_part",
-    "signature",
-]

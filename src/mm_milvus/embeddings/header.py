@@ -1,4 +1,4 @@
-"""Whose vectors a Parquet file holds: JSON in the metadata of its schema."""
+"""The encoder of a Parquet file's vectors: JSON in the metadata of its schema."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from mm_milvus.encoders import EncoderIdentity
+from mm_milvus.encoders.base import EncoderIdentity
 from mm_milvus.schema import embeddings_schema
 
 KEY = b"mm_milvus"
@@ -18,11 +18,12 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The facts that a file of embeddings tells of itself.
+    """What a file of embeddings states about itself.
 
-    encoder   what made its vectors
-    source    the name of the data set that was encoded
-    document  the fields of a combined vector and their weights; None: the image alone
+    Attributes:
+        encoder: What made its vectors.
+        source: The name of the dataset that was encoded.
+        document: Weights of the fields of a combined vector; None: the image alone.
     """
 
     encoder: EncoderIdentity
@@ -30,7 +31,7 @@ class Header:
     document: dict[str, float] | None = None
 
     def schema(self) -> pa.Schema:
-        """The schema of the file, with this header in it."""
+        """Return the schema of the file, with this header in its metadata."""
         text = json.dumps(
             {
                 "schema_version": SCHEMA_VERSION,
@@ -46,10 +47,10 @@ class Header:
 
 
 def read_header(schema: pa.Schema) -> Header:
-    """The header in a file's schema. Raises ValueError, with the reason, when it has none."""
+    """Return the header in a file's schema. Raises ValueError, with the reason, without one."""
     text = (schema.metadata or {}).get(KEY)
     if text is None:
-        raise ValueError("it was not written by mm-milvus encode: its schema names no encoder")
+        raise ValueError("it was not written by `encode`: its schema names no encoder")
     try:
         fields = dict(json.loads(text))
         version = fields["schema_version"]

@@ -1,36 +1,76 @@
-"""Embeddings in Parquet: a file, or the files of a folder."""
+"""Embeddings in Parquet: one file, or the files of a folder."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
+from mm_milvus.embeddings.arrow import is_list, is_vector
 from mm_milvus.embeddings.header import Header, read_header
-from mm_milvus.embeddings.index import Index
-from mm_milvus.embeddings.vectors import is_list, is_vector
 from mm_milvus.errors import SourceError
+from mm_milvus.keys import find_keys, image_key, key_array, pack_keys
 from mm_milvus.schema import embeddings_schema
-from mm_milvus.sources.files import Place, locate, printable, reason
+from mm_milvus.sources.files import Place, locate, reason
+from mm_milvus.text import printable
 
 SUFFIX = ".parquet"
 READ_ROWS = 512
 
 
+class LatestRows:
+    """The number of each item's last row: 24 bytes per row, 240 MB for ten million."""
+
+    def __init__(self, item_ids: Iterable[str]) -> None:
+        """Take the ids of all rows, in their order."""
+        packed = bytearray()
+        for item_id in item_ids:
+            packed += bytes.fromhex(image_key(item_id))
+        keys = key_array(packed)
+        order = np.argsort(keys, kind="stable")
+        ordered = keys[order]
+        is_last = np.ones(len(ordered), bool)
+        is_last[:-1] = ordered[1:] != ordered[:-1]
+        self._keys = ordered[is_last]
+        self._rows = order[is_last]
+        self._size = len(keys)
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Return for each row whether it is the last one of its item: (rows,)."""
+        mask = np.zeros(self._size, bool)
+        mask[self._rows] = True
+        return mask
+
+    def find(self, item_ids: Sequence[str]) -> list[int | None]:
+        """Return for each item the number of its last row; None where it has none."""
+        positions, is_found = find_keys(key_array(pack_keys(map(image_key, item_ids))), self._keys)
+        return [
+            int(self._rows[position]) if item_found else None
+            for position, item_found in zip(positions, is_found, strict=True)
+        ]
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A Parquet file of embeddings, and how many rows it has."""
+    """A Parquet file of embeddings.
+
+    Attributes:
+        place: Where the file is.
+        rows: Its number of rows.
+    """
 
     place: Place
     rows: int
 
     @contextmanager
     def open(self) -> Iterator[pq.ParquetFile]:
-        """The open file. Raises `SourceError` where it, or what is read of it, is damaged."""
+        """Open the file. Raises SourceError where it, or what is read of it, is damaged."""
         try:
             with self.place.open() as stream:
                 yield pq.ParquetFile(stream, page_checksum_verification=True)
@@ -38,7 +78,7 @@ class Part:
             raise _unreadable(self.place, error) from error
 
     def column(self, name: str) -> Iterator[list[str]]:
-        """A column of text, as lists."""
+        """Yield the values of a text column, in lists."""
         with self.open() as file:
             for batch in file.iter_batches(columns=[name]):
                 yield batch.column(0).to_pylist()
@@ -46,11 +86,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """Encoded items, as `encode` writes them and `ingest` takes them.
+    """Encoded items, as `encode` writes them and `ingest` takes them; see `open_embeddings`.
 
-    place   the folder or file
-    parts   its files, in the order of their names
-    header  what the first of them tells of itself; all have the same encoder
+    Attributes:
+        place: The folder or file.
+        parts: Its files, in the order of their names.
+        header: The header of the first file; all files have the same encoder.
     """
 
     place: Place
@@ -59,39 +100,44 @@ class Embeddings:
 
     @property
     def name(self) -> str:
-        """The name of the data set that was encoded."""
+        """The name of the dataset that was encoded."""
         return self.header.source
 
     @property
     def size(self) -> int:
-        """How many rows there are; an item that was encoded again has several."""
+        """The number of rows; an item that was encoded again has several."""
         return sum(part.rows for part in self.parts)
 
-    def index(self) -> Index:
-        """Where the latest row of each item is."""
+    def latest_rows(self) -> LatestRows:
+        """Find the latest row of each item."""
         lists = (ids for part in self.parts for ids in part.column("item_id"))
-        return Index(item_id or "" for ids in lists for item_id in ids)
+        return LatestRows(item_id or "" for ids in lists for item_id in ids)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The items, each as it was encoded last: batches of at most `READ_ROWS` rows."""
-        latest = self.index().latest()
+        """Yield the items, each as it was encoded last, in batches of at most `READ_ROWS` rows."""
+        latest = self.latest_rows().mask()
         start = 0
         for part in self.parts:
             with part.open() as file:
                 for batch in file.iter_batches(READ_ROWS):
-                    kept = latest[start : start + batch.num_rows]
+                    keep = latest[start : start + batch.num_rows]
                     start += batch.num_rows
-                    # No row of a batch may be left, and its account is empty then.
-                    yield batch if kept.all() else batch.filter(pa.array(kept))
+                    # A batch may have no row left: it is yielded all the same, with none.
+                    yield batch if keep.all() else batch.filter(pa.array(keep))
 
 
 def open_embeddings(path: str | os.PathLike[str]) -> Embeddings:
-    """Open what `encode` wrote, by a local path or an fsspec URI, without reading its vectors.
+    """Open what `encode` wrote, without reading its vectors.
 
-    path  a folder of Parquet files, or one such file
+    Args:
+        path: A folder of Parquet files, or one such file, by a local path or an fsspec URI.
 
-    Raises `SourceError` when it is missing or damaged, holds no embeddings, or those of several
-    encoders.
+    Returns:
+        The embeddings, for `ingest`.
+
+    Raises:
+        SourceError: When it is missing or damaged, holds no embeddings, or those of several
+            encoders.
     """
     place = locate(path)
     try:
@@ -101,10 +147,7 @@ def open_embeddings(path: str | os.PathLike[str]) -> Embeddings:
     except Exception as error:  # each filesystem has errors of its own
         raise _unreadable(place, error) from error
     if not places:
-        raise SourceError(
-            f"{printable(place.uri)} holds no {SUFFIX} file; fill it with: "
-            "mm-milvus encode PATH --output DIR"
-        )
+        raise SourceError(f"{printable(place.uri)} holds no {SUFFIX} file; fill it with `encode`")
     return read_parts(place, places)
 
 
@@ -120,7 +163,7 @@ def _files(place: Place) -> list[Place]:
 
 
 def read_parts(place: Place, places: Sequence[Place]) -> Embeddings:
-    """Look at the head of each of the files. Raises `SourceError` as `open_embeddings` does."""
+    """Read the header of each file. Raises SourceError as `open_embeddings` does."""
     parts, headers = [], []
     for file in places:
         try:
@@ -143,9 +186,9 @@ def read_parts(place: Place, places: Sequence[Place]) -> Embeddings:
 
 
 def _check_columns(schema: pa.Schema) -> None:
-    """Raise ValueError, with the reason, where a column is missing or of another kind.
+    """Raise ValueError, with the reason, where a column is missing or has another type.
 
-    The lengths of vectors are not among it: a wrong one concerns its item alone.
+    The lengths of vectors are not checked here: a wrong one concerns its item alone.
     """
     for field in embeddings_schema(1):
         if field.name not in schema.names:
@@ -153,14 +196,14 @@ def _check_columns(schema: pa.Schema) -> None:
         kind = schema.field(field.name).type
         match field.name:
             case "image_embedding":
-                good = is_vector(kind)
+                is_valid = is_vector(kind)
             case "caption_embeddings":
-                good = is_list(kind) and is_vector(kind.value_type)
+                is_valid = is_list(kind) and is_vector(kind.value_type)
             case "captions":
-                good = is_list(kind) and _is_text(kind.value_type)
+                is_valid = is_list(kind) and _is_text(kind.value_type)
             case _:
-                good = _is_text(kind)
-        if not good:
+                is_valid = _is_text(kind)
+        if not is_valid:
             raise ValueError(f"its column {field.name} is {kind}, not {field.type}")
 
 

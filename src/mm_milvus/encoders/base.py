@@ -6,16 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mm_milvus.images import Preprocessing
-
-Pixels = NDArray[np.uint8]
-"""Images ready for an encoder: uint8, (n, height, width, 3), RGB."""
-
-Vectors = NDArray[np.float32]
-"""Embeddings: float32, (n, dim), each row of unit length."""
+from mm_milvus.arrays import Pixels, Vectors
+from mm_milvus.images.preprocessing import Preprocessing
 
 DEFAULT_LOGIT_SCALE = 100.0
 """Of an encoder that tells none: where CLIP's training ends (Radford et al., 2021)."""

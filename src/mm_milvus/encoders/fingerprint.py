@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from mm_milvus.encoders.text import TextInput
-from mm_milvus.images import Preprocessing
+from mm_milvus.encoders.torch.text_input import TextInput
+from mm_milvus.images.preprocessing import Preprocessing
 
 DIGEST_BYTES = 8
 TENSOR_DIGEST_BYTES = 16

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mm_milvus.encoders.snapshot import first_line
 from mm_milvus.errors import EncoderError
+from mm_milvus.text import first_line
 
 CONFIG = "mm_milvus.json"
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mm_milvus.errors import EncoderError
+from mm_milvus.text import first_line
 
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
@@ -109,12 +110,6 @@ def _offline() -> bool:
     from huggingface_hub import constants
 
     return constants.HF_HUB_OFFLINE
-
-
-def first_line(error: BaseException) -> str:
-    """What an error of a library says, as one line."""
-    text = str(error).strip()
-    return text.splitlines()[0] if text else "no reason given"
 
 
 @contextmanager

@@ -1,46 +1,85 @@
-"""The loop that every run goes through: stages ahead of each other, one sink, one account."""
+"""The whole path of a run: read, stages, sink; with the limit, rejects, progress and counts."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from typing import Any, Protocol
 
+import pyarrow as pa
 from tqdm import tqdm
 
-from mm_milvus.pipeline.flow import Flow
+from mm_milvus.pipeline.batch import Batch
 from mm_milvus.pipeline.prefetch import Prefetch
 from mm_milvus.pipeline.report import Report
 from mm_milvus.rejects import RejectsFile
 
-Stage = Callable[[Iterator[Flow]], Iterator[Flow]]
+Stage = Callable[[Iterator[Any]], Iterator[Batch[Any]]]
+"""Maps batches to batches; the first of a run maps Arrow record batches to batches."""
+
+
+class Readable(Protocol):
+    """What a run can read: a source, or embeddings."""
+
+    @property
+    def size(self) -> int | None:
+        """Maximum number of items; None where only reading would tell."""
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the items in record batches."""
 
 
 def run(
-    flows: Iterator[Flow],
+    source: Readable,
     stages: Sequence[Stage],
-    write: Callable[[Flow], None],
+    sink: Callable[[Batch[Any]], None],
     *,
     report: Report,
     rejects: RejectsFile,
-    total: int | None,
-    progress: bool,
+    interrupt: threading.Event,
+    limit: int | None = None,
+    progress: bool = False,
 ) -> None:
-    """Pull all flows through the stages, each ahead of the next, and write what comes out.
+    """Pull all items of a source through the stages, and give the results to the sink.
 
-    total     how many items to expect, for the bar
-    progress  draw a bar on stderr, when that is a terminal
+    Each stage runs ahead of the next in a thread of its own, behind a bounded queue; the sink runs
+    in the caller's thread. An exception of a stage or of the sink ends the run and is raised here.
+
+    Args:
+        source: Where the items come from.
+        stages: The first takes record batches, the others what the one before yields.
+        sink: Called with each batch that left the last stage.
+        report: Counts, filled in as batches leave the sink.
+        rejects: Receives what the stages rejected.
+        interrupt: Once it is set, nothing more is read; what was read goes on through the stages.
+        limit: Stop after this many items (default: all).
+        progress: Draw a progress bar on stderr, where that is a terminal.
     """
+    total = min(filter(None, (source.size, limit)), default=None)
     stop = threading.Event()
     with ExitStack() as stack:
         bar = stack.enter_context(tqdm(total=total, unit="img", disable=None if progress else True))
-        flows = stack.enter_context(closing(Prefetch(flows, stop)))
+        stream: Iterator[Any] = _read(source, limit, interrupt)
         for stage in stages:
-            flows = stack.enter_context(closing(Prefetch(stage(flows), stop)))
-        for flow in flows:
-            write(flow)
-            report.account(flow)
-            rejects.write(flow.rejects)
-            bar.update(flow.read)
+            stream = stack.enter_context(closing(Prefetch(stage(stream), stop)))
+        for batch in stream:
+            sink(batch)
+            report.add(batch)
+            rejects.write(batch.rejects)
+            bar.update(batch.read)
             bar.set_postfix(rejected=report.rejected, skipped=report.skipped, refresh=False)
     report.rejects_file = rejects.path if report.rejected else None
+    report.interrupted = interrupt.is_set()
+
+
+def _read(
+    source: Readable, limit: int | None, interrupt: threading.Event
+) -> Iterator[pa.RecordBatch]:
+    remaining = float("inf") if limit is None else limit
+    for batch in source.batches():
+        if remaining <= 0 or interrupt.is_set():
+            return
+        records = batch if batch.num_rows <= remaining else batch.slice(0, int(remaining))
+        remaining -= records.num_rows
+        yield records

@@ -1,66 +1,55 @@
-"""The stages, each an iterator over flows: read, decode, encode; `plan` stands in between."""
+"""The stages that decode and encode; `plan` stands before them, a sink after them."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
 import numpy as np
-import pyarrow as pa
 
-from mm_milvus.encoders import Encoder
-from mm_milvus.encoders.base import Vectors
-from mm_milvus.errors import ImageError, StoreError
-from mm_milvus.images import Preprocessing, load_pixels
+from mm_milvus.arrays import Vector
+from mm_milvus.concurrent import map_ahead
+from mm_milvus.encoders.base import Encoder
+from mm_milvus.errors import ImageError, ItemError
+from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.preprocessing import Preprocessing
+from mm_milvus.limits import check_embedding
+from mm_milvus.pipeline.batch import Batch, Item, regroup
 from mm_milvus.pipeline.document import combine
-from mm_milvus.pipeline.flow import Flow, Item, regroup
 from mm_milvus.rejects import Reject
 from mm_milvus.schema import IMAGE_FIELD
-from mm_milvus.store.rows import check_embedding
 
-ENCODED_AT_ONCE = 2
-
-
-def read(
-    batches: Iterator[pa.RecordBatch],
-    accept: Callable[[pa.RecordBatch], Flow],
-    limit: int | None,
-    halt: threading.Event,
-) -> Iterator[Flow]:
-    """Items as they come, checked against the limits of the store."""
-    left = limit if limit is not None else float("inf")
-    for batch in batches:
-        if left <= 0 or halt.is_set():
-            return
-        records = batch.slice(0, min(left, batch.num_rows)) if left < batch.num_rows else batch
-        left -= records.num_rows
-        yield accept(records)
+BATCHES_AHEAD = 2
+"""Batches that are encoded in parallel: while one is tokenized, copied or nearly done, the device
+works on the other."""
 
 
-def decode(flows: Iterator[Flow], preprocessing: Preprocessing, batch_size: int) -> Iterator[Flow]:
-    """Turn the files of changed images into pixels; an item whose image is bad is rejected.
+def decode(
+    batches: Iterator[Batch[Item]], preprocessing: Preprocessing, batch_size: int
+) -> Iterator[Batch[Item]]:
+    """Decode the files of changed images to pixels; reject items whose image is broken.
 
-    Pixels are larger than files: so few are made at a time that only some batches wait.
+    Pixels are larger than files: the batches are regrouped to `batch_size` items, so that only a
+    few of these are in memory.
     """
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="mm-milvus-decode") as pool:
-        for flow in regroup(flows, batch_size):
-            loaded = pool.map(lambda item: _load(item, preprocessing), flow.items)
-            good = []
-            for item, reason in zip(flow.items, loaded, strict=True):
+        for batch in regroup(batches, batch_size):
+            reasons = pool.map(lambda item: _decode(item, preprocessing), batch.items)
+            decoded = []
+            for item, reason in zip(batch.items, reasons, strict=True):
                 if reason is None:
-                    good.append(item)
+                    decoded.append(item)
                 else:
-                    flow.rejects.append(Reject(item.item_id, "decode", reason))
-            flow.items = good
-            yield flow
+                    batch.rejects.append(Reject(item.item_id, "decode", reason))
+            batch.items = decoded
+            yield batch
 
 
-def _load(item: Item, preprocessing: Preprocessing) -> str | None:
-    """Set a changed image's pixels and let go of its file; or say why that cannot be."""
+def _decode(item: Item, preprocessing: Preprocessing) -> str | None:
+    """Replace a changed image's file by its pixels; return the reason where that fails."""
     row = item.image
     if row is None or row.embedding is not None or isinstance(row.content, str):
         return None
@@ -73,48 +62,59 @@ def _load(item: Item, preprocessing: Preprocessing) -> str | None:
 
 
 def encode(
-    flows: Iterator[Flow],
+    batches: Iterator[Batch[Item]],
     encoder: Encoder,
     document: Mapping[str, float],
     batch_size: int,
-    halt: threading.Event,
-) -> Iterator[Flow]:
+    interrupt: threading.Event,
+) -> Iterator[Batch[Item]]:
     """Give every row its vector; each distinct text of a batch is encoded once.
 
-    Two batches are encoded at a time: while one is tokenized, copied or nearly done, the device
-    works on the other.
+    Args:
+        batches: Decoded items.
+        encoder: Its methods are called from two threads at a time.
+        document: Weights of the fields of an item's vector; empty: its image alone.
+        batch_size: Images per encoder call.
+        interrupt: Once it is set, batches that are not under way are dropped.
+
+    Yields:
+        The items with their vectors. Items whose vectors cannot be stored are rejected.
     """
 
-    def encoded(flow: Flow) -> Flow:
-        texts = _encode_texts(flow, encoder)
-        _encode_images(flow, encoder, document, texts)
-        _check(flow, encoder.spec.dim)
-        return flow
+    def encoded(batch: Batch[Item]) -> Batch[Item]:
+        texts = _encode_texts(batch, encoder)
+        _encode_images(batch, encoder, document, texts)
+        _reject_bad_vectors(batch, encoder.spec.dim)
+        return batch
 
-    pending: deque[Future[Flow]] = deque()
-    with ThreadPoolExecutor(ENCODED_AT_ONCE, thread_name_prefix="mm-milvus-encode") as pool:
-        for flow in regroup(flows, batch_size):
-            pending.append(pool.submit(encoded, flow))
-            if len(pending) == ENCODED_AT_ONCE:
-                yield pending.popleft().result()
-            if halt.is_set():
-                break
-        while pending:
-            yield pending.popleft().result()
+    with ThreadPoolExecutor(BATCHES_AHEAD, thread_name_prefix="mm-milvus-encode") as pool:
+        whole = _until(interrupt, regroup(batches, batch_size))
+        yield from map_ahead(pool, encoded, whole, BATCHES_AHEAD)
 
 
-def count(flows: Iterator[Flow]) -> Iterator[Flow]:
-    """Tell how many images and captions are new, encoded or not."""
-    for flow in flows:
-        flow.images = sum(item.image is not None and item.image.fresh for item in flow.items)
-        flow.captions = sum(row.fresh for item in flow.items for row in item.captions)
-        yield flow
+def count_new(batches: Iterator[Batch[Item]]) -> Iterator[Batch[Item]]:
+    """Set how many images and captions of each batch are new, whether encoded here or not."""
+    for batch in batches:
+        batch.images = sum(item.image is not None and item.image.is_new for item in batch.items)
+        batch.captions = sum(row.is_new for item in batch.items for row in item.captions)
+        yield batch
+
+
+def _until(interrupt: threading.Event, batches: Iterator[Batch[Item]]) -> Iterator[Batch[Item]]:
+    """Yield batches until the interrupt is set; one that was taken is always passed on."""
+    for batch in batches:
+        yield batch
+        if interrupt.is_set():
+            return
 
 
 def _encode_images(
-    flow: Flow, encoder: Encoder, document: Mapping[str, float], texts: Mapping[str, Vectors]
+    batch: Batch[Item],
+    encoder: Encoder,
+    document: Mapping[str, float],
+    texts: Mapping[str, Vector],
 ) -> None:
-    items = [item for item in flow.items if item.pixels is not None]
+    items = [item for item in batch.items if item.pixels is not None]
     if not items:
         return
     pixels = [item.pixels for item in items if item.pixels is not None]
@@ -127,10 +127,10 @@ def _encode_images(
             item.image.embedding = combine(fields, document) if document else vector
 
 
-def _encode_texts(flow: Flow, encoder: Encoder) -> Mapping[str, Vectors]:
-    """Give captions their vectors; returns those of all texts, of documents' fields as well."""
-    rows = [row for item in flow.items for row in item.unencoded_captions()]
-    fields = [item.fields.values() for item in flow.items if item.pixels is not None]
+def _encode_texts(batch: Batch[Item], encoder: Encoder) -> Mapping[str, Vector]:
+    """Give captions their vectors; return the vectors of all texts, those of fields as well."""
+    rows = [row for item in batch.items for row in item.unencoded_captions()]
+    fields = [item.fields.values() for item in batch.items if item.pixels is not None]
     distinct = list(dict.fromkeys(chain((str(row.content) for row in rows), *fields)))
     if not distinct:
         return {}
@@ -140,16 +140,16 @@ def _encode_texts(flow: Flow, encoder: Encoder) -> Mapping[str, Vectors]:
     return vectors
 
 
-def _check(flow: Flow, dim: int) -> None:
-    """Reject the items whose vectors cannot be stored."""
-    good = []
-    for item in flow.items:
+def _reject_bad_vectors(batch: Batch[Item], dim: int) -> None:
+    """Reject the items whose vectors cannot be stored: not finite, or not of unit length."""
+    storable = []
+    for item in batch.items:
         try:
-            for row in item.pending():
+            for row in item.rows():
                 if row.embedding is not None:
                     check_embedding(row.embedding, dim)
-        except StoreError as error:
-            flow.rejects.append(Reject(item.item_id, "encode", str(error)))
+        except ItemError as error:
+            batch.rejects.append(Reject(item.item_id, "encode", str(error)))
             continue
-        good.append(item)
-    flow.items = good
+        storable.append(item)
+    batch.items = storable

@@ -1,1 +1,1 @@
-"""Pictures of results: a page, a terminal, a sheet."""
+"""Pages, pictures and terminal output of results that other packages computed."""

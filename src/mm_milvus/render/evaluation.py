@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mm_milvus.evaluate.metrics import MEDIAN_RANK, RANK
-from mm_milvus.evaluate.results import EXACT, Evaluation, Run, finite
+from mm_milvus.evaluation.metrics import MEDIAN_RANK, RANK
+from mm_milvus.evaluation.results import EXACT, Evaluation, Run, finite
 from mm_milvus.render.style import CSS
 
 HARDEST = 15

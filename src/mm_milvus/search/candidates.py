@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from mm_milvus.search.fusion import SCORE_DECIMALS, Background, Scores
 from mm_milvus.search.lists import Best, ScoredList, best_first
-from mm_milvus.search.timing import Stages
-from mm_milvus.store import Match
+from mm_milvus.search.timing import Timings
+from mm_milvus.store.match import Match
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class Candidates:
 
 
 @dataclass(frozen=True, slots=True)
-class Contest:
+class CompletionBound:
     """What is at stake between candidates, where a fused score is theirs alone.
 
     places  how many of the best will be hits
@@ -61,9 +61,9 @@ def find_candidates(
     expression: str,
     *,
     background: bool,
-    contest: Contest | None = None,
+    contest: CompletionBound | None = None,
     pool: ThreadPoolExecutor,
-    stages: Stages,
+    stages: Timings,
 ) -> list[Candidates]:
     """For each of q queries its candidates; the lists are searched all at the same time.
 
@@ -117,7 +117,7 @@ def _missing(
     scored: Sequence[Scored],
     lowest: Sequence[float],
     background: Background | None,
-    contest: Contest | None,
+    contest: CompletionBound | None,
 ) -> list[list[str]]:
     """For each list the items to be scored in it, which only other lists found.
 

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_milvus.encoders import Encoder
-from mm_milvus.filters import Condition, parse_condition, render
-from mm_milvus.search.candidates import Candidates, Contest, find_candidates
+from mm_milvus.choices import DEFAULT_STORE
+from mm_milvus.encoders.base import Encoder
+from mm_milvus.filters.condition import Condition, parse_condition, render
+from mm_milvus.search.candidates import Candidates, CompletionBound, find_candidates
 from mm_milvus.search.fusion import fuse_scores, fusion_mode
 from mm_milvus.search.hits import Explanation, Hit
 from mm_milvus.search.options import SearchOptions, checked
 from mm_milvus.search.query import ImageQuery, Query
 from mm_milvus.search.ranking import Ranking, list_weights
 from mm_milvus.search.space import Space
-from mm_milvus.search.timing import Stages
-from mm_milvus.store import MAX_LIMIT, Connection, open_indexes, require_file
+from mm_milvus.search.timing import Timings
+from mm_milvus.store.collection import MAX_LIMIT
+from mm_milvus.store.connection import StoreLike, opened
+from mm_milvus.store.dataset import open_indexes
+from mm_milvus.store.deprecated import open_by_old_keywords
 
 CANDIDATES_PER_HIT = 3
 MIN_CANDIDATES = 30
@@ -35,7 +40,7 @@ QUERIES_A_CALL = 64
 class SearchClient:
     """Searches one data set; safe to share between threads; close it, or use it in `with`.
 
-    uri       a Milvus Lite `.db` file, or `http(s)://host:port`
+    store     a Milvus Lite `.db` file, `http(s)://host:port`, or an open `Store`
     dataset   its name; None: the only one there is
     encoder   None: the one that the data set was built with is loaded at the first search
     encoders  of a data set that has several: the names of those to search with, all lists fused;
@@ -47,23 +52,22 @@ class SearchClient:
 
     def __init__(
         self,
-        uri: str,
+        store: StoreLike = DEFAULT_STORE,
         dataset: str | None = None,
         *,
-        token: str | None = None,
-        db_name: str | None = None,
         encoder: Encoder | None = None,
         encoders: Sequence[str] = (),
+        **old_keywords: str | None,
     ) -> None:
-        """Connect, and open the data set."""
-        require_file(uri)
-        self._connection = Connection(uri, token=token, db_name=db_name)
-        try:
-            indexes = open_indexes(self._connection, dataset, encoders)
+        """Connect, and open the dataset."""
+        with ExitStack() as stack:
+            if old_keywords:
+                connected = stack.enter_context(open_by_old_keywords(store, **old_keywords))
+            else:
+                connected = stack.enter_context(opened(store, must_exist=True))
+            indexes = open_indexes(connected, dataset, encoders)
             self._spaces = [Space(index, encoder) for index in indexes]
-        except BaseException:
-            self._connection.close()
-            raise
+            self._resources = stack.pop_all()
         self._pool = ThreadPoolExecutor(thread_name_prefix="mm-milvus-search")
 
     @property
@@ -115,7 +119,7 @@ class SearchClient:
         full = checked(options)
         hits = []
         for start in range(0, len(asked), QUERIES_A_CALL):
-            stages = Stages()
+            stages = Timings()
             for ranking, candidates in self._candidates(
                 asked[start : start + QUERIES_A_CALL], full, stages
             ):
@@ -124,7 +128,7 @@ class SearchClient:
 
     def explain(self, query: Query | str, **options: Unpack[SearchOptions]) -> Explanation:
         """The hits of a search, and how they came to be."""
-        stages = Stages()
+        stages = Timings()
         asked = query if isinstance(query, Query) else Query.of(query)
         [(ranking, candidates)] = self._candidates([asked], checked(options), stages)
         return ranking.explained(ranking.hits(candidates, stages), candidates, stages)
@@ -132,7 +136,7 @@ class SearchClient:
     def close(self) -> None:
         """Let go of the store."""
         self._pool.shutdown()
-        self._connection.close()
+        self._resources.close()
 
     def __enter__(self) -> Self:
         """Enter a block that ends with `close`."""
@@ -148,7 +152,7 @@ class SearchClient:
         self.close()
 
     def _candidates(
-        self, queries: Sequence[Query], options: SearchOptions, stages: Stages
+        self, queries: Sequence[Query], options: SearchOptions, stages: Timings
     ) -> list[tuple[Ranking, Candidates]]:
         expression = self._expression(options["where"], options["filter"])
         with stages.time("encode"):
@@ -179,13 +183,13 @@ class SearchClient:
             for n, (query, candidates) in enumerate(zip(queries, found, strict=True))
         ]
 
-    def _contest(self, options: SearchOptions, wanted: int) -> Contest | None:
+    def _contest(self, options: SearchOptions, wanted: int) -> CompletionBound | None:
         """Which candidates matter; None, where others than the first may become hits."""
         later = options["dedup"] != "item" or options["rerank"]
         if later or not fusion_mode(options["fusion"]).local:
             return None
         weights = list_weights(options, len(self._spaces))
-        return Contest(
+        return CompletionBound(
             wanted,
             lambda scores, known: fuse_scores(
                 scores, options["fusion"], weights=weights, background=known

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from mm_milvus.keys import image_key
 from mm_milvus.schema import Modality
 from mm_milvus.search.fusion import SCORE_DECIMALS
-from mm_milvus.store import Collection, Dataset, Match, by_number, sample_embeddings
+from mm_milvus.store.collection import Collection
+from mm_milvus.store.dataset import Dataset
+from mm_milvus.store.match import Match
+from mm_milvus.store.read import captions_in_order, sample_embeddings
 
 Vectors = NDArray[np.float32]
 
@@ -90,4 +93,4 @@ def _images(collection: Collection, item_ids: Sequence[str]) -> Stored:
 
 
 def _captions(collection: Collection, item_ids: Sequence[str]) -> Stored:
-    return by_number(item_ids, collection.captions, CAPTIONS_AT_ONCE)
+    return captions_in_order(item_ids, collection.captions, CAPTIONS_AT_ONCE)

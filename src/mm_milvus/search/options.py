@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from mm_milvus.errors import QueryError
-from mm_milvus.filters import Condition
+from mm_milvus.filters.condition import Condition
 from mm_milvus.search.dedup import DEDUP_MODES
 from mm_milvus.search.fusion import DEFAULT_FUSION, fusion_mode
 from mm_milvus.search.rerank import Rerank
-from mm_milvus.store import MAX_LIMIT
+from mm_milvus.store.collection import MAX_LIMIT
 
 
 class SearchOptions(TypedDict, total=False):

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mm_milvus.encoders import Encoder
+from mm_milvus.encoders.base import Encoder
 from mm_milvus.errors import ImageError, QueryError, SourceError
-from mm_milvus.images import load_pixels
+from mm_milvus.images.decode import load_pixels
 
 ImageQuery = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
 """An image to search with: a path, a URL, the bytes of an image file, a PIL image, or uint8
@@ -149,7 +149,7 @@ def _read(image: ImageQuery) -> tuple[str, bytes]:
     if isinstance(image, np.ndarray):
         return "given as an array", _png(_from_array(image))
     if "://" in str(image):
-        from mm_milvus.sources import read_image  # pyarrow takes its time
+        from mm_milvus.sources.files import read_image
 
         try:
             return str(image), read_image(str(image))

@@ -17,9 +17,9 @@ from mm_milvus.search.fusion import SCORE_DECIMALS, fuse_scores, rank_order, ran
 from mm_milvus.search.hits import ExplainedPlace, Explanation, Hit, ListScore
 from mm_milvus.search.options import SearchOptions
 from mm_milvus.search.query import Query
-from mm_milvus.search.rerank import Question, stage_name
+from mm_milvus.search.rerank import RerankContext, stage_name
 from mm_milvus.search.space import Space
-from mm_milvus.search.timing import Stages
+from mm_milvus.search.timing import Timings
 
 RERANK_DEPTH = 50
 """At least so many of the best hits are ranked anew."""
@@ -44,7 +44,7 @@ class Ranking:
         self._pool = pool
         self._weights = list_weights(options, len(spaces))
 
-    def hits(self, candidates: Candidates, stages: Stages) -> list[Hit]:
+    def hits(self, candidates: Candidates, stages: Timings) -> list[Hit]:
         """The hits that were asked for, best first."""
         options = self._options
         with stages.time("fuse"):
@@ -54,7 +54,7 @@ class Ranking:
         last = options["offset"] + options["top_k"]
         if options["rerank"]:
             hits = hits[: max(RERANK_DEPTH, last)]
-            question = Question(
+            question = RerankContext(
                 self._query, self._image_vectors, partial(self._rescored, candidates)
             )
             for stage in options["rerank"]:
@@ -65,7 +65,7 @@ class Ranking:
             hits = [hit for hit in hits if hit.score >= least]
         return hits[options["offset"] : last]
 
-    def explained(self, hits: list[Hit], candidates: Candidates, stages: Stages) -> Explanation:
+    def explained(self, hits: list[Hit], candidates: Candidates, stages: Timings) -> Explanation:
         """The hits with their places in all lists."""
         places = ranks(candidates.scores)
         terms = weighted_terms(

@@ -14,19 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_milvus.errors import MmMilvusError, QueryError
-from mm_milvus.filters import Condition, parse_condition
-from mm_milvus.search.conditions import holds
+from mm_milvus.filters.condition import Condition, parse_condition
+from mm_milvus.filters.match import holds
 from mm_milvus.search.hits import Hit
 from mm_milvus.search.query import Query
 
 if TYPE_CHECKING:
-    from mm_milvus.encoders.rerankers import Reranker
+    from mm_milvus.rerankers import Reranker
 
 SECONDS_A_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class RerankContext:
     """What a stage may ask, beside the hits.
 
     query     what was searched for
@@ -42,7 +42,7 @@ class Question:
 class Rerank(Protocol):
     """A stage: from hits, best first, to hits, best first, with the scores that they have now."""
 
-    def __call__(self, hits: Sequence[Hit], question: Question, /) -> list[Hit]:
+    def __call__(self, hits: Sequence[Hit], question: RerankContext, /) -> list[Hit]:
         """Rank anew."""
 
 
@@ -52,7 +52,7 @@ class Exact:
 
     name: str = "exact"
 
-    def __call__(self, hits: Sequence[Hit], question: Question) -> list[Hit]:
+    def __call__(self, hits: Sequence[Hit], question: RerankContext) -> list[Hit]:
         """Rank anew."""
         return question.rescored(hits)
 
@@ -75,7 +75,7 @@ class Diversity:
         if not 0 <= self.relevance <= 1:
             raise QueryError(f"the lambda of mmr is {self.relevance}, and must be 0 to 1")
 
-    def __call__(self, hits: Sequence[Hit], question: Question) -> list[Hit]:
+    def __call__(self, hits: Sequence[Hit], question: RerankContext) -> list[Hit]:
         """Rank anew."""
         if not hits:
             return []
@@ -106,7 +106,7 @@ class Boost:
         if not (math.isfinite(self.factor) and self.factor > 0):
             raise QueryError(f"the factor of a boost is {self.factor}, and must be above 0")
 
-    def __call__(self, hits: Sequence[Hit], question: Question) -> list[Hit]:
+    def __call__(self, hits: Sequence[Hit], question: RerankContext) -> list[Hit]:
         """Rank anew."""
         del question
         gain = self.factor - 1
@@ -138,7 +138,7 @@ class Recency:
         if not (math.isfinite(self.half_life_days) and self.half_life_days > 0):
             raise QueryError(f"a half-life is {self.half_life_days} days, and must be above 0")
 
-    def __call__(self, hits: Sequence[Hit], question: Question) -> list[Hit]:
+    def __call__(self, hits: Sequence[Hit], question: RerankContext) -> list[Hit]:
         """Rank anew."""
         del question
         now = time.time() if self.now is None else self.now
@@ -166,11 +166,11 @@ class Model:
 
     @cached_property
     def _reranker(self) -> Reranker:
-        from mm_milvus.encoders.rerankers import load_reranker
+        from mm_milvus.rerankers import load_reranker
 
         return load_reranker(self.model)
 
-    def __call__(self, hits: Sequence[Hit], question: Question) -> list[Hit]:
+    def __call__(self, hits: Sequence[Hit], question: RerankContext) -> list[Hit]:
         """Rank anew."""
         if not question.query.texts:
             raise QueryError(f"{self.model} ranks by a text; give one, or leave it out of --rerank")
@@ -252,8 +252,8 @@ def _caption(hit: Hit) -> str | None:
 
 
 def _picture(hit: Hit) -> Any:
-    from mm_milvus.images import decode
-    from mm_milvus.sources import read_image
+    from mm_milvus.images.decode import decode
+    from mm_milvus.sources.files import read_image
 
     try:
         return decode(read_image(hit.uri))

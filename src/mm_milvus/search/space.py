@@ -9,12 +9,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_milvus.encoders import Encoder, load_encoder
+from mm_milvus.encoders.base import Encoder
+from mm_milvus.encoders.load import load_encoder
 from mm_milvus.errors import QueryError
 from mm_milvus.keys import image_key
 from mm_milvus.search.lists import ScoredList
 from mm_milvus.search.query import Query, compose, encode_image
-from mm_milvus.store import Dataset
+from mm_milvus.store.dataset import Dataset
 
 Vector = NDArray[np.float32]
 

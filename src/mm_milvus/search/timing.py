@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Stages(dict[str, float]):
+class Timings(dict[str, float]):
     """Milliseconds by the name of a stage, in the order that they ran."""
 
     @contextmanager

@@ -1,89 +1,14 @@
-"""Where items come from: folders, tables and tar shards, here or on any fsspec filesystem."""
+"""Datasets as Arrow record batches: folders, tables and tar shards, on any fsspec filesystem.
 
-from __future__ import annotations
-
-import os
-from pathlib import PurePosixPath
-from typing import TypeVar
-
-from mm_milvus.errors import SourceError
-from mm_milvus.sources.base import Source, SourceOptions
-from mm_milvus.sources.files import Place, locate, one_line, printable, read_image
-from mm_milvus.sources.folder import IMAGE_SUFFIXES, ImageSource, open_folder
-from mm_milvus.sources.records import SUFFIXES as TABLE_SUFFIXES
-from mm_milvus.sources.table import open_table_source
-from mm_milvus.sources.webdataset import (
-    SHARD_SUFFIXES,
-    WebDatasetSource,
-    is_pattern,
-    open_shards,
-    shard_name,
-)
-
-__all__ = ["Source", "SourceOptions", "as_source", "open_source", "read_image"]
-
-T = TypeVar("T")
-
-_DEFAULTS = SourceOptions()
-
-
-def as_source(
-    source: str | os.PathLike[str] | T, options: SourceOptions | None = None
-) -> Source | T:
-    """Open what is a path or URI, by `open_source`; anything else is what it is."""
-    if isinstance(source, str | os.PathLike):
-        return open_source(source, options or _DEFAULTS)
-    return source
-
-
-def open_source(path: str | os.PathLike[str], options: SourceOptions = _DEFAULTS) -> Source:
-    """Open a data set by a local path or an fsspec URI, without reading its images.
-
-    path  a folder; a table (.csv .tsv .jsonl .parquet .arrow, or any file with a delimiter); a tar
-          shard, or a pattern of shards such as `data-{0000..0009}.tar` and `data-*.tar`; an image
-
-    Raises `SourceError` when it is missing, of no known kind, or without images.
-    """
-    text = os.fspath(path)
-    try:
-        source = _open(text, options)
-    except SourceError as error:
-        raise SourceError(printable(one_line(error))) from error.__cause__
-    except Exception as error:  # each filesystem has errors of its own
-        why = printable(one_line(f"{text} cannot be opened: {one_line(error)}; check the path"))
-        raise SourceError(why) from error
-    return source
-
-
-def _open(text: str, options: SourceOptions) -> Source:
-    place = locate(text)
-    if place.is_dir():
-        return _open_folder(place, options)
-    if options.caption_from_folder is not None:
-        raise SourceError(f"{place.uri} is not a folder: leave out the caption from the folder")
-    if not place.is_file():
-        if is_pattern(text):
-            return open_shards(text)
-        raise SourceError(f"{place.uri} does not exist: check the path")
-    if place.name.lower().endswith(SHARD_SUFFIXES):
-        return WebDatasetSource(shard_name(place.name), (place,))
-    if PurePosixPath(place.name).suffix.lower() in IMAGE_SUFFIXES:
-        return ImageSource(place)
-    if options.delimiter or PurePosixPath(place.name).suffix.lower() in TABLE_SUFFIXES:
-        return open_table_source(place, options)
-    raise SourceError(
-        f"{place.uri} is of no known kind: give a folder of images, an image, a table "
-        f"({' '.join(TABLE_SUFFIXES)}) or a tar shard ({' '.join(SHARD_SUFFIXES)})"
-    )
-
-
-def _open_folder(place: Place, options: SourceOptions) -> Source:
-    template = options.caption_from_folder
-    if template is not None and "{}" not in template:
-        raise SourceError(
-            f"the caption {template!r} has no {{}} for the folder's name: "
-            "write it as 'a photo of a {}'"
-        )
-    if options.id_column is not None:
-        raise SourceError(f"{place.uri} is a folder, whose ids are paths: leave out the id column")
-    return open_folder(place, options)
+open        opens a source by its path or URI
+options     options of every source
+base        the protocol of a source, and drafts of items to record batches
+files       local files and fsspec filesystems
+folder      a folder of images, with captions in sidecar files or a table
+table       CSV, TSV, JSONL, Parquet and Arrow IPC
+records     rows of a table as a stream
+csvrows     rows of a CSV file
+rows        one row of a table
+sidecar     captions in a file next to the image
+webdataset  tar shards
+"""

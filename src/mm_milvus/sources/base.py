@@ -18,34 +18,14 @@ import pyarrow as pa
 
 from mm_milvus.keys import DIGEST_BYTES
 from mm_milvus.schema import ITEMS
-from mm_milvus.sources.files import Place, printable, reason
+from mm_milvus.sources.files import Place, reason
+from mm_milvus.text import printable
 
 MAX_ROWS = 256
 MAX_BATCH_BYTES = 32 * 2**20
 """Bounds of a batch; one item that is larger than this is a batch of its own."""
 
 READ_THREADS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class SourceOptions:
-    """How to read a data set.
-
-    image_column         of a table; None: the first known name, such as `image` or `file_name`
-    caption_columns      of a table, text or lists of text; empty: the first known name
-    id_column            of a table; None: the image's path is the id
-    delimiter            of a CSV file, one character; None: a comma, and a tab for `.tsv`
-    caption_from_folder  a caption for each image of a folder, `a photo of a {}`, filled with the
-                         name of the folder that the image lies in
-    allow_outside        read also the images of a table that lie outside its folder
-    """
-
-    image_column: str | None = None
-    caption_columns: tuple[str, ...] = ()
-    id_column: str | None = None
-    delimiter: str | None = None
-    caption_from_folder: str | None = None
-    allow_outside: bool = False
 
 
 class Source(Protocol):

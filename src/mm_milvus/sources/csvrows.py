@@ -16,9 +16,10 @@ from itertools import islice
 from typing import Any
 
 from mm_milvus.errors import SourceError
-from mm_milvus.images import MAX_BYTES
-from mm_milvus.sources.files import Place, is_utf8, one_line
+from mm_milvus.images.decode import MAX_BYTES
+from mm_milvus.sources.files import Place
 from mm_milvus.sources.rows import SAMPLE, Row
+from mm_milvus.text import is_utf8, one_line
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")

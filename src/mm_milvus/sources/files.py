@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from mm_milvus.errors import SourceError
-from mm_milvus.images import MAX_BYTES
+from mm_milvus.images.decode import MAX_BYTES
+from mm_milvus.text import one_line
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*(?:://|::)")
 _INSIDE = re.compile(r"#row=\d+$|\.(?:tar|tar\.gz|tgz)#.+$", re.IGNORECASE | re.DOTALL)
@@ -234,22 +235,3 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return one_line(error.strerror)
     return one_line(error)
-
-
-def one_line(error: object) -> str:
-    """A message on one line; the type's name where there is no message."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def is_utf8(text: str) -> bool:
-    """Whether a text can be stored; a file name of other bytes cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def printable(text: str) -> str:
-    """A text as it is, or with backslash escapes for what is not valid Unicode."""
-    return text if is_utf8(text) else text.encode(errors="backslashreplace").decode()

@@ -10,12 +10,14 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 
 from mm_milvus.errors import SourceError
-from mm_milvus.sources.base import Draft, Ids, SourceOptions, reject, to_batches
-from mm_milvus.sources.files import Place, is_uri, is_utf8, reason, resolve
+from mm_milvus.sources.base import Draft, Ids, reject, to_batches
+from mm_milvus.sources.files import Place, is_uri, reason, resolve
+from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.records import Table, open_table
 from mm_milvus.sources.sidecar import SUFFIXES as SIDECAR_SUFFIXES
 from mm_milvus.sources.sidecar import parse_sidecar
 from mm_milvus.sources.table import Entry, Roles, draft_of, entries, find_roles, repeats
+from mm_milvus.text import is_utf8
 
 IMAGE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")

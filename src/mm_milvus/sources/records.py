@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from mm_milvus.errors import SourceError
 from mm_milvus.sources.csvrows import CsvTable, open_csv
-from mm_milvus.sources.files import Place, one_line, reason
+from mm_milvus.sources.files import Place, reason
 from mm_milvus.sources.rows import SAMPLE, Row
+from mm_milvus.text import one_line
 
 READ_ROWS = 64
 """Rows that are read at once: where a file breaks off, fewer than these are lost."""

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from mm_milvus.sources.files import one_line
+from mm_milvus.text import one_line
 
 CAPTION_KEYS = ("caption", "captions", "text")
 SUFFIXES = (".txt", ".json")

@@ -15,12 +15,14 @@ from uuid import UUID
 import pyarrow as pa
 
 from mm_milvus.errors import SourceError
-from mm_milvus.images import MAX_BYTES
-from mm_milvus.sources.base import Draft, Ids, SourceOptions, reject, to_batches
-from mm_milvus.sources.files import Place, is_uri, is_utf8, one_line, resolve
+from mm_milvus.images.decode import MAX_BYTES
+from mm_milvus.sources.base import Draft, Ids, reject, to_batches
+from mm_milvus.sources.files import Place, is_uri, resolve
+from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.records import Table, open_table
 from mm_milvus.sources.rows import Row
 from mm_milvus.sources.sidecar import as_captions
+from mm_milvus.text import is_utf8, one_line
 
 IMAGE_COLUMNS = (
     "image",

@@ -14,11 +14,12 @@ from typing import Self
 import pyarrow as pa
 
 from mm_milvus.errors import SourceError
-from mm_milvus.images import MAX_BYTES
+from mm_milvus.images.decode import MAX_BYTES
 from mm_milvus.sources.base import Draft, Ids, reject, to_batches
-from mm_milvus.sources.files import Place, is_utf8, locate, one_line, reason
+from mm_milvus.sources.files import Place, locate, reason
 from mm_milvus.sources.sidecar import SUFFIXES as SIDECAR_SUFFIXES
 from mm_milvus.sources.sidecar import parse_sidecar
+from mm_milvus.text import is_utf8, one_line
 
 SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")

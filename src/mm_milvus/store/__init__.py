@@ -1,84 +1,19 @@
-"""Where vectors live: the only package that imports pymilvus.
+"""Datasets in Milvus: the only package that imports pymilvus.
 
-connection   one engine, told apart by its URI alone; its errors in our words
-tls          certificates for https:// addresses
-manifest     what a data set was built with, kept in the collections' properties
-rows         what a row is; limits checked by us, so that every engine behaves alike
-index        the index types
-patience     reads that wait while an index is made
-match        what a search finds
-collection   one collection: upsert, lookup, delete, search
-read         whole rows out of a collection: by id, a fair sample, all vectors
-finish       flush, and an index that fits the row count
-serve        waiting until a server searches the index that it built
-tune         the measured choice of nprobe or ef
-generations  a data set built anew beside the one that is searched, and the switch
-annotate     facts found later, into the metadata
-dataset      the two collections of a data set: create, open, finish, list, drop
+connection  one engine, chosen by its URI; its errors as StoreError
+tls         certificates for https:// addresses
+dataset     the two collections of a dataset: create, open, finish, list, drop
+collection  one collection: upsert, lookup, delete, search
+rows        one row, and batches of rows
+manifest    what a dataset was built with, kept in the properties of its collections
+index       the index types
+finish      flush, and an index that fits the row count
+serve       wait until a server searches the index that it built
+tune        the measured choice of nprobe or ef
+read        whole rows: by id, a random sample, all vectors
+match       one match of a search
+rebuild     a dataset that is built again next to the one that is searched, and the switch
+retry       retries while an index is built or a rebuild switches
+annotate    metadata that is added later
+deprecated  keywords of version 0.1
 """
-
-from mm_milvus.store.annotate import annotate
-from mm_milvus.store.collection import MAX_LIMIT, Collection
-from mm_milvus.store.connection import Connection, is_missing_file, public_uri, require_file
-from mm_milvus.store.dataset import (
-    Dataset,
-    beside,
-    create_dataset,
-    drop_dataset,
-    find_dataset,
-    find_indexes,
-    list_datasets,
-    open_dataset,
-    open_indexes,
-    publish,
-    rebuild_dataset,
-)
-from mm_milvus.store.index import INDEX_TYPES
-from mm_milvus.store.manifest import Manifest
-from mm_milvus.store.match import Match
-from mm_milvus.store.read import (
-    by_number,
-    sample,
-    sample_embeddings,
-    scan_embeddings,
-    stored_captions,
-    stored_rows,
-)
-from mm_milvus.store.rows import COLUMN_TYPES, Row
-from mm_milvus.store.tune import Point, Recall, Tuner, Tuning
-
-__all__ = [
-    "COLUMN_TYPES",
-    "INDEX_TYPES",
-    "MAX_LIMIT",
-    "Collection",
-    "Connection",
-    "Dataset",
-    "Manifest",
-    "Match",
-    "Point",
-    "Recall",
-    "Row",
-    "Tuner",
-    "Tuning",
-    "annotate",
-    "beside",
-    "by_number",
-    "create_dataset",
-    "drop_dataset",
-    "find_dataset",
-    "find_indexes",
-    "is_missing_file",
-    "list_datasets",
-    "open_dataset",
-    "open_indexes",
-    "public_uri",
-    "publish",
-    "rebuild_dataset",
-    "require_file",
-    "sample",
-    "sample_embeddings",
-    "scan_embeddings",
-    "stored_captions",
-    "stored_rows",
-]

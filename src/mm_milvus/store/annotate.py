@@ -9,9 +9,10 @@ from typing import Any
 
 from mm_milvus.errors import StoreError
 from mm_milvus.keys import image_key
+from mm_milvus.limits import parse_metadata
 from mm_milvus.store.dataset import Dataset
 from mm_milvus.store.read import stored_captions, stored_rows
-from mm_milvus.store.rows import Row, parse_metadata
+from mm_milvus.store.rows import Row
 
 ABSENT = "it is not in the data set: ingest it first"
 

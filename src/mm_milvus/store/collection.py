@@ -11,14 +11,15 @@ from pymilvus import DataType
 from pymilvus.exceptions import MilvusException
 
 from mm_milvus.errors import QueryError
+from mm_milvus.limits import MAX_BYTES, MAX_COLUMN_BYTES
 from mm_milvus.schema import Field, Modality
 from mm_milvus.store import rows as row_rules
-from mm_milvus.store.connection import CALL_TIMEOUT_S, Connection, first
+from mm_milvus.store.connection import CALL_TIMEOUT_S, Store, first
 from mm_milvus.store.index import index_params, load
 from mm_milvus.store.manifest import Manifest, read_manifest
 from mm_milvus.store.match import Match, match_of
-from mm_milvus.store.patience import patiently
-from mm_milvus.store.rows import MAX_BYTES, MAX_COLUMN_BYTES, Row
+from mm_milvus.store.retry import retry_while_loading
+from mm_milvus.store.rows import Row
 
 LOOKUP_ROWS = 1000
 SCAN_ROWS = 5000
@@ -30,7 +31,7 @@ MAX_LIMIT = 16_384
 class Collection:
     """The image or the text collection of a data set."""
 
-    def __init__(self, connection: Connection, name: str, modality: Modality) -> None:
+    def __init__(self, connection: Store, name: str, modality: Modality) -> None:
         """Name a collection; nothing is asked of the engine yet."""
         self.name = name
         self.modality = modality
@@ -123,7 +124,7 @@ class Collection:
         caught up with the present.
         """
         with self.connection.explained(f"cannot count collection {self.name}"):
-            answer = patiently(
+            answer = retry_while_loading(
                 self.client.query,
                 self.name,
                 filter="",
@@ -237,7 +238,7 @@ class Collection:
             params["ef"] = max(params["ef"], limit)
         with self.connection.explained(f"cannot search collection {self.name}"):
             try:
-                return patiently(
+                return retry_while_loading(
                     self.client.search,
                     self.name,
                     data=list(embeddings),
@@ -261,7 +262,7 @@ class Collection:
         """The id and the named fields of those ids that are stored, in no order."""
         for chunk in _chunks(ids, LOOKUP_ROWS):
             with self.connection.explained(f"cannot read collection {self.name}"):
-                yield from patiently(
+                yield from retry_while_loading(
                     self.client.query,
                     self.name,
                     ids=chunk,

@@ -41,7 +41,7 @@ _users_lock = threading.Lock()
 is not started by one thread while another ends it."""
 
 
-class Connection:
+class Store:
     """A connection to Milvus Lite (a local `.db` file), a server or a cluster.
 
     uri      a path that ends in `.db`, or `http(s)://host:port`; `tls_options` tells where the
@@ -53,8 +53,15 @@ class Connection:
     it, or use it in a `with` block.
     """
 
-    def __init__(self, uri: str, *, token: str | None = None, db_name: str | None = None) -> None:
+    def __init__(
+        self,
+        uri: str | os.PathLike[str],
+        *,
+        token: str | None = None,
+        db_name: str | None = None,
+    ) -> None:
         """Connect."""
+        uri = os.fspath(uri)
         self.uri = public_uri(uri)
         self._secrets = [secret for secret in (token, urlsplit(uri).password) if secret]
         self._local = _local_path(uri)
@@ -142,6 +149,10 @@ class Connection:
         return "check that the server runs, and --uri, --token and --db-name"
 
 
+StoreLike = str | os.PathLike[str] | Store
+"""What verbs take: the URI of a store, or an open `Store`."""
+
+
 def public_uri(uri: str) -> str:
     """The URI without the user and password that it may carry."""
     parts = urlsplit(uri)
@@ -150,16 +161,46 @@ def public_uri(uri: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def is_missing_file(uri: str) -> bool:
-    """Whether the URI names a local Milvus file that does not exist: opening would create it."""
-    path = _local_path(uri)
+def store_uri(store: StoreLike) -> str:
+    """Return the URI of a store, without the user and password that it may carry."""
+    return store.uri if isinstance(store, Store) else public_uri(os.fspath(store))
+
+
+def is_missing_file(store: StoreLike) -> bool:
+    """Return whether a URI names a local file that does not exist: opening would create it."""
+    if isinstance(store, Store):
+        return False
+    path = _local_path(os.fspath(store))
     return path is not None and not path.exists()
 
 
-def require_file(uri: str) -> None:
-    """Raise `StoreError` when the URI names a local Milvus file that does not exist."""
-    if is_missing_file(uri):
-        raise StoreError(f"{uri} does not exist; fill it with: mm-milvus ingest PATH --uri {uri}")
+def require_file(store: StoreLike) -> None:
+    """Raise StoreError when the URI names a local Milvus file that does not exist."""
+    if is_missing_file(store):
+        raise StoreError(f"{store} does not exist; ingest a dataset into it first, or correct it")
+
+
+@contextmanager
+def opened(store: StoreLike, *, must_exist: bool = False) -> Iterator[Store]:
+    """Open a store by its URI, and close it at the end; one that is open is left open.
+
+    Args:
+        store: A URI, or an open `Store`.
+        must_exist: Whether a local file must exist; otherwise it is created.
+
+    Yields:
+        The open store.
+
+    Raises:
+        StoreError: When the engine cannot be reached.
+    """
+    if isinstance(store, Store):
+        yield store
+        return
+    if must_exist:
+        require_file(store)
+    with Store(store) as connected:
+        yield connected
 
 
 def _local_path(uri: str) -> Path | None:

@@ -12,9 +12,10 @@ from mm_milvus.errors import QueryError, StoreError
 from mm_milvus.keys import content_hash
 from mm_milvus.schema import Modality
 from mm_milvus.store.collection import Collection
-from mm_milvus.store.connection import Connection
-from mm_milvus.store.finish import settle
-from mm_milvus.store.generations import (
+from mm_milvus.store.connection import Store
+from mm_milvus.store.finish import flush_and_reindex
+from mm_milvus.store.manifest import Manifest
+from mm_milvus.store.rebuild import (
     drop_unfinished,
     fits,
     next_generation,
@@ -22,7 +23,6 @@ from mm_milvus.store.generations import (
     recover,
     switch,
 )
-from mm_milvus.store.manifest import Manifest
 from mm_milvus.store.tune import Tuner
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class Dataset:
 
     def finish(self) -> Dataset:
         """Flush, index and tune both collections, and write what came out to the manifest."""
-        rows = self.on_both(lambda collection: settle(collection, self.manifest))
+        rows = self.on_both(lambda collection: flush_and_reindex(collection, self.manifest))
         params = self.on_both(lambda collection: self.tuner(collection).choose())
         return self.with_manifest(replace(self.manifest, rows=rows, search_params=params))
 
@@ -90,14 +90,14 @@ class Dataset:
             return {c.modality.value: r for c, r in zip(self.collections, results, strict=True)}
 
 
-def create_dataset(connection: Connection, manifest: Manifest, expected_rows: int) -> Dataset:
+def create_dataset(connection: Store, manifest: Manifest, expected_rows: int) -> Dataset:
     """Create what is missing of a data set's two collections, and open it."""
     dataset = _named(connection, manifest)
     dataset.on_both(lambda collection: collection.ensure(manifest, expected_rows))
     return dataset
 
 
-def find_dataset(connection: Connection, name: str) -> Dataset | None:
+def find_dataset(connection: Store, name: str) -> Dataset | None:
     """The data set of that name, ready to be searched; None when there is none.
 
     Of one with several encoders it is the collections of the first.
@@ -111,18 +111,18 @@ def find_dataset(connection: Connection, name: str) -> Dataset | None:
     return create_dataset(connection, manifest, expected_rows=0)
 
 
-def find_indexes(connection: Connection, name: str) -> list[Manifest]:
+def find_indexes(connection: Store, name: str) -> list[Manifest]:
     """The manifests of a data set, one for each encoder, the first one first."""
     return [manifest for manifest in list_datasets(connection) if manifest.dataset == name]
 
 
-def beside(encoder: str, fingerprint: str) -> str:
+def encoder_suffix(encoder: str, fingerprint: str) -> str:
     """What the collections of a further encoder are called, after the data set's name."""
     short = encoder.rstrip("/").rpartition("/")[2]
     return f"_{re.sub(r'[^A-Za-z0-9]', '_', short)[:MAX_ENCODER_BYTES]}_{fingerprint[:8]}"
 
 
-def open_dataset(connection: Connection, name: str | None) -> Dataset:
+def open_dataset(connection: Store, name: str | None) -> Dataset:
     """The named data set; without a name, the only one that there is.
 
     Raises `QueryError` that names the data sets there are.
@@ -142,9 +142,7 @@ def open_dataset(connection: Connection, name: str | None) -> Dataset:
     return open_dataset(connection, names[0])
 
 
-def open_indexes(
-    connection: Connection, name: str | None, encoders: Sequence[str]
-) -> list[Dataset]:
+def open_indexes(connection: Store, name: str | None, encoders: Sequence[str]) -> list[Dataset]:
     """The data set as each of the named encoders filled it; none: as the first one did.
 
     encoders  their ids, or the last part of these
@@ -185,7 +183,7 @@ def publish(live: Dataset, rebuilt: Dataset) -> None:
         switch(former, new)
 
 
-def drop_dataset(connection: Connection, name: str) -> None:
+def drop_dataset(connection: Store, name: str) -> None:
     """Delete the collections of all of a data set's encoders, the first one's last."""
     for manifest in reversed(find_indexes(connection, name)):
         dataset = _named(connection, manifest)
@@ -194,7 +192,7 @@ def drop_dataset(connection: Connection, name: str) -> None:
             drop_unfinished(connection, collection.name, live=None)
 
 
-def list_datasets(connection: Connection) -> list[Manifest]:
+def list_datasets(connection: Store) -> list[Manifest]:
     """The manifests of all data sets by name, one for each encoder, the first one first."""
     with connection.explained(f"cannot list the collections of {connection.uri}"):
         names = connection.client.list_collections()
@@ -210,7 +208,7 @@ def list_datasets(connection: Connection) -> list[Manifest]:
     return sorted(manifests, key=lambda manifest: (manifest.dataset, manifest.beside))
 
 
-def collection_name(dataset: str, modality: Modality, beside: str = "") -> str:
+def collection_name(dataset: str, modality: Modality, encoder_suffix: str = "") -> str:
     """A name that Milvus takes: the data set's own where it can be, else one with its hash."""
     if not dataset.strip():
         raise QueryError("the data set has no name; give one with --dataset NAME")
@@ -219,10 +217,10 @@ def collection_name(dataset: str, modality: Modality, beside: str = "") -> str:
         safe = f"_{safe}"
     if safe != dataset:
         safe = f"{safe}_{content_hash(dataset)[:8]}"
-    return safe + beside + SUFFIXES[modality]
+    return safe + encoder_suffix + SUFFIXES[modality]
 
 
-def _named(connection: Connection, manifest: Manifest) -> Dataset:
+def _named(connection: Store, manifest: Manifest) -> Dataset:
     images, texts = (
         Collection(
             connection, collection_name(manifest.dataset, modality, manifest.beside), modality

@@ -10,13 +10,13 @@ from mm_milvus.schema import Field
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.index import INDEX_TYPES, build_index, index_params, is_stale
 from mm_milvus.store.manifest import Manifest
-from mm_milvus.store.patience import POLL_S
+from mm_milvus.store.retry import POLL_S
 
 REINDEX_TRIES = 3
 SETTLE_TIMEOUT_S = 10.0
 
 
-def settle(collection: Collection, manifest: Manifest) -> int:
+def flush_and_reindex(collection: Collection, manifest: Manifest) -> int:
     """Make what was written durable, and the index fit for it; returns the row count."""
     with collection.connection.explained(f"cannot flush collection {collection.name}"):
         collection.client.flush(collection.name)

@@ -13,7 +13,7 @@ from mm_milvus.keys import ID_DIGITS, caption_key
 from mm_milvus.schema import Field
 from mm_milvus.store.collection import SCAN_ROWS, Collection
 from mm_milvus.store.connection import CALL_TIMEOUT_S
-from mm_milvus.store.patience import patiently
+from mm_milvus.store.retry import retry_while_loading
 from mm_milvus.store.rows import Row
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ def sample_embeddings(collection: Collection, size: int, of: int) -> NDArray[np.
     Written moments ago may be missing: it does not ask for what other clients wrote.
     """
     with collection.connection.explained(f"cannot read collection {collection.name}"):
-        rows = patiently(
+        rows = retry_while_loading(
             collection.client.query,
             collection.name,
             filter=_least_ids(size, of),
@@ -62,7 +62,7 @@ def stored_rows(collection: Collection, ids: Sequence[str]) -> list[Row]:
     return [_row(found) for found in collection.get(ids, _fields(collection))]
 
 
-def by_number(
+def captions_in_order(
     item_ids: Sequence[str], get: Callable[[list[str]], Mapping[str, T]], at_once: int = 1
 ) -> dict[str, list[T]]:
     """What there is of each item's captions, in their order; nothing of an item without any.
@@ -88,7 +88,9 @@ def by_number(
 
 def stored_captions(texts: Collection, item_ids: Sequence[str]) -> dict[str, list[Row]]:
     """The rows of each item's captions, in their order; nothing of an item without any."""
-    return by_number(item_ids, lambda keys: {row.id: row for row in stored_rows(texts, keys)})
+    return captions_in_order(
+        item_ids, lambda keys: {row.id: row for row in stored_rows(texts, keys)}
+    )
 
 
 def scan_embeddings(

@@ -6,8 +6,6 @@ before the call, so that every engine behaves alike.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,25 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_milvus.errors import StoreError
+from mm_milvus.limits import column_value
 from mm_milvus.schema import Field
-
-MAX_BYTES = {
-    Field.ID: 32,
-    Field.ITEM_ID: 1024,
-    Field.URI: 4096,
-    Field.CONTENT_HASH: 32,
-    Field.DETAIL_HASH: 32,
-    Field.CAPTION: 65_535,
-}
-"""The longest value of each text field, in bytes of UTF-8."""
-
-MAX_METADATA_BYTES = 65_536
-MAX_COLUMN_BYTES = 4096
-UNIT_LENGTH_TOLERANCE = 1e-3
-
-COLUMN_TYPES = ("varchar", "double", "int64", "bool")
-"""What a metadata key can be promoted to."""
 
 BATCH_BYTES = 16 * 2**20
 """A gRPC message is limited to 64 MB; text costs up to three times its length in transit."""
@@ -81,67 +62,6 @@ class Row:
         return self.embedding.nbytes + len(str(self.metadata)) + len(self.caption or "") + 256
 
 
-def check_text(field: Field, value: str) -> None:
-    """Raise `StoreError` when the value is too long for its field."""
-    size = len(value.encode())
-    if size > MAX_BYTES[field]:
-        raise StoreError(f"{field} is {size:,} bytes long, over the limit of {MAX_BYTES[field]:,}")
-
-
-def parse_metadata(text: str, columns: Mapping[str, str]) -> dict[str, Any]:
-    """The JSON object in the text, known to fit every engine and the promoted columns.
-
-    Raises `StoreError` with the reason when it does not.
-    """
-    try:
-        metadata = json.loads(text, parse_constant=_no_constant)
-    except ValueError as error:
-        raise StoreError(f"metadata is not JSON: {error}") from error
-    if not isinstance(metadata, dict):
-        raise StoreError(f"metadata is a JSON {type(metadata).__name__}, not an object")
-    size = len(text.encode())
-    if size > MAX_METADATA_BYTES:
-        raise StoreError(f"metadata is {size:,} bytes long, over the limit of 65,536")
-    for name, kind in columns.items():
-        column_value(name, kind, metadata.get(name))
-    return metadata
-
-
-def column_value(name: str, kind: str, value: Any) -> Any:
-    """The value of a promoted column.
-
-    Milvus 2.3 has no null. A missing double is NaN, which no comparison but != finds; a missing
-    varchar is empty; an int64 or a bool has no such value, so a missing one is refused.
-    """
-    match kind, value:
-        case "double", None:
-            return math.nan
-        case "double", int() | float() if not isinstance(value, bool):
-            return float(value)
-        case "varchar", None:
-            return ""
-        case "varchar", str() if len(value.encode()) <= MAX_COLUMN_BYTES:
-            return value
-        case "int64", int() if not isinstance(value, bool) and -(2**63) <= value < 2**63:
-            return value
-        case "bool", bool():
-            return value
-    found = "missing" if value is None else f"{json.dumps(value, ensure_ascii=False)[:60]}"
-    raise StoreError(f"metadata key {name} is promoted to {kind} and is {found}")
-
-
-def check_embedding(embedding: NDArray[np.float32], dim: int) -> None:
-    """Raise `StoreError` when a vector cannot be stored: it is not finite, or no unit vector."""
-    if embedding.shape != (dim,):
-        raise StoreError(f"its vector has {embedding.size} numbers, not {dim}")
-    with np.errstate(over="ignore"):
-        length = float(np.linalg.norm(embedding))
-    if not math.isfinite(length):
-        raise StoreError("its vector is not finite")
-    if abs(length - 1) >= UNIT_LENGTH_TOLERANCE:
-        raise StoreError(f"its vector has the length {length:.4g}, not 1")
-
-
 def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
     """The rows in order, in lists of at most `BATCH_ROWS` rows and about `BATCH_BYTES`."""
     batch: list[Row] = []
@@ -154,7 +74,3 @@ def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
         size += row.size
     if batch:
         yield batch
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not allowed in JSON")

@@ -1,14 +1,11 @@
 """Zero-shot judgement: images against texts, without training.
 
+classify    the verb: the most probable label of each image
+moderate    the verb: the images that a policy describes as unsafe
+run         the run that both share
+findings    files of findings
 prompts     labels to one vector each, through templates
-labels      which label an image has, and how probable each one is
+labels      the probabilities of labels
 policy      what is unsafe, as prompts in a TOML file
-moderation  which categories of a policy an image falls into
+moderation  the probabilities of a policy's categories
 """
-
-from mm_milvus.zeroshot.labels import LabelJudge
-from mm_milvus.zeroshot.moderation import PolicyJudge
-from mm_milvus.zeroshot.policy import Category, Policy, load_policy
-from mm_milvus.zeroshot.prompts import TEMPLATES
-
-__all__ = ["TEMPLATES", "Category", "LabelJudge", "Policy", "PolicyJudge", "load_policy"]

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mm_milvus.encoders import Encoder
-from mm_milvus.encoders.base import Vectors
+from mm_milvus.arrays import Vectors
+from mm_milvus.encoders.base import Encoder
 from mm_milvus.zeroshot.labels import sigmoid
 from mm_milvus.zeroshot.policy import Policy
 

@@ -7,8 +7,8 @@ from importlib.resources import files
 
 import numpy as np
 
-from mm_milvus.encoders import Encoder
-from mm_milvus.encoders.base import Vectors
+from mm_milvus.arrays import Vectors
+from mm_milvus.encoders.base import Encoder
 from mm_milvus.errors import QueryError
 
 TEMPLATES = tuple(

@@ -1,5 +1,5 @@
-"""The bundled encoder: small, offline, without a GPU; see docs/compact.md."""
+"""The bundled encoder: small, offline, without a GPU; docs/compact.md describes it.
 
-from mm_milvus.encoders.compact.encoder import load_compact
-
-__all__ = ["load_compact"]
+encoder  the encoder
+towers   the same as two torch modules
+"""

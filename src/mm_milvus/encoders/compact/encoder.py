@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_milvus.encoders.base import EncoderSpec, Pixels, Vectors
-from mm_milvus.encoders.compact.spelling import Spelling
-from mm_milvus.images import Preprocessing
+from mm_milvus.arrays import Pixels, Vectors
+from mm_milvus.encoders.base import EncoderSpec
+from mm_milvus.encoders.spelling import Spelling
+from mm_milvus.images.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
-    from mm_milvus.encoders.torch_encoder import ImageTower, Towers
+    from mm_milvus.encoders.torch.encoder import ImageTower, Towers
 
 PREPROCESSING = Preprocessing(
     height=224,
@@ -116,7 +117,7 @@ class CompactEncoder:
     @cached_property
     def _image_tower(self) -> ImageTower:
         from mm_milvus.encoders.compact.towers import image_tower
-        from mm_milvus.encoders.torch_encoder import torch_device
+        from mm_milvus.encoders.torch.encoder import torch_device
 
         return image_tower(self._weights, PREPROCESSING).to(torch_device(self._device))
 

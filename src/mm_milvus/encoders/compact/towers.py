@@ -11,11 +11,11 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 
-from mm_milvus.encoders.compact.efficientnet import CPU_PIECE, EfficientNetLite0
-from mm_milvus.encoders.compact.spelling import Spelling
-from mm_milvus.encoders.text import TextInput
-from mm_milvus.encoders.torch_encoder import ImageTower, TextTower, Towers
-from mm_milvus.images import Preprocessing
+from mm_milvus.encoders.spelling import Spelling
+from mm_milvus.encoders.torch.efficientnet import CPU_PIECE, EfficientNetLite0
+from mm_milvus.encoders.torch.encoder import ImageTower, TextTower, Towers
+from mm_milvus.encoders.torch.text_input import TextInput
+from mm_milvus.images.preprocessing import Preprocessing
 
 Weights = dict[str, NDArray[np.generic]]
 

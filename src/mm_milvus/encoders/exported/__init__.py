@@ -1,8 +1,7 @@
-"""Encoders written as graphs for a runtime: ONNX Runtime, OpenVINO, TorchScript.
+"""Encoders read from graphs, without transformers and (but for TorchScript) without torch.
 
-Reading one imports neither transformers nor, but for TorchScript, torch; `write` does.
+encoder   the encoder
+config    the facts of an exported folder: its mm_milvus.json
+runtimes  ONNX Runtime, OpenVINO, TorchScript
+tokens    texts to arrays of tokens
 """
-
-from mm_milvus.encoders.exported.encoder import ExportedEncoder, load_exported
-
-__all__ = ["ExportedEncoder", "load_exported"]

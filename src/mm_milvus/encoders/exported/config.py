@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE
 from mm_milvus.encoders.folder import CONFIG, EXPORTED
 from mm_milvus.errors import EncoderError
-from mm_milvus.images import Preprocessing
+from mm_milvus.images.preprocessing import Preprocessing
 
 TOKENIZER = "tokenizer.json"
 

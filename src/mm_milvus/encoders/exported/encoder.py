@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
-from mm_milvus.encoders.base import EncoderSpec, Pixels, Vectors
-from mm_milvus.encoders.compact.spelling import Spelling
+from mm_milvus.arrays import Pixels, Vectors
+from mm_milvus.encoders.base import EncoderSpec
 from mm_milvus.encoders.distinct import encode_distinct
 from mm_milvus.encoders.exported.config import (
     GRAPH_SUFFIX,
@@ -22,6 +22,7 @@ from mm_milvus.encoders.exported.config import (
 )
 from mm_milvus.encoders.exported.runtimes import Graph, open_graph, runtime
 from mm_milvus.encoders.exported.tokens import Tokens
+from mm_milvus.encoders.spelling import Spelling
 from mm_milvus.errors import EncoderError
 
 BATCH_SIZE = 32

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_milvus.encoders.base import Vectors
+from mm_milvus.arrays import Vectors
 from mm_milvus.encoders.exported.config import Format
-from mm_milvus.encoders.snapshot import first_line
 from mm_milvus.errors import EncoderError
+from mm_milvus.text import first_line
 
 Graph = Callable[[Sequence[NDArray[np.generic]]], Vectors]
 """Maps the inputs, in the graph's order, to float32 unit rows; may be called from any thread."""

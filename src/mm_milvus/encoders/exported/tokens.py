@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
-from mm_milvus.encoders.compact.spelling import Spelling
 from mm_milvus.encoders.exported.config import Padding
+from mm_milvus.encoders.spelling import Spelling
 
 FIELDS = {
     "input_ids": attrgetter("ids"),

@@ -1,0 +1,76 @@
+"""Record batches of encoded items to items with their vectors, which are checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from mm_milvus.arrays import Vector
+from mm_milvus.embeddings.arrow import to_nested, to_numpy
+from mm_milvus.errors import ItemError
+from mm_milvus.keys import DIGEST_BYTES, content_hash
+from mm_milvus.limits import check_embedding
+from mm_milvus.pipeline.accept import add_item, make_item
+from mm_milvus.pipeline.batch import Batch, Item, PendingRow
+from mm_milvus.rejects import Reject
+
+_HASH = re.compile(rf"[0-9a-f]{{{2 * DIGEST_BYTES}}}")
+_VECTORS = ("image_embedding", "caption_embeddings")
+
+
+def accept_embeddings(
+    batches: Iterator[pa.RecordBatch], columns: Mapping[str, str], dim: int
+) -> Iterator[Batch[Item]]:
+    """Turn record batches of `schema.embeddings_schema` into items with their vectors.
+
+    Args:
+        batches: The record batches of `Embeddings`.
+        columns: Metadata keys that are typed columns, with their types.
+        dim: The length that a vector must have.
+
+    Yields:
+        One batch per record batch. Items with a missing field or a bad vector are rejected.
+    """
+    for records in batches:
+        batch: Batch[Item] = Batch(read=records.num_rows)
+        images = to_numpy(records.column("image_embedding"))
+        captions = to_nested(records.column("caption_embeddings"))
+        others = records.drop_columns(list(_VECTORS)).to_pylist()
+        for record, image, vectors in zip(others, images, captions, strict=True):
+            try:
+                rows = _rows(record, image, vectors, dim)
+                item = make_item(record, rows[0], rows[1:], columns)
+            except ItemError as error:
+                item_id = record["item_id"] or "(no name)"
+                batch.rejects.append(Reject(item_id, "read", str(error)))
+                continue
+            add_item(batch, item)
+        yield batch
+
+
+def _rows(
+    record: Mapping[str, Any], image: Vector, vectors: list[Vector], dim: int
+) -> list[PendingRow]:
+    """Return the row of the image, then those of the captions; raise ItemError."""
+    for name in ("item_id", "uri", "content_hash", "metadata"):
+        if not record[name]:
+            raise ItemError(f"it has no {name}")
+    if not _HASH.fullmatch(record["content_hash"]):
+        raise ItemError(f"its content_hash is not {2 * DIGEST_BYTES} hex digits")
+    check_embedding(image, dim)
+    rows = [PendingRow("", b"", record["content_hash"], image)]
+    captions = record["captions"] or []
+    if len(captions) != len(vectors):
+        raise ItemError(f"it has {len(captions)} captions, and vectors for {len(vectors)}")
+    for number, (text, vector) in enumerate(zip(captions, vectors, strict=True)):
+        try:
+            check_embedding(vector, dim)
+        except ItemError as error:
+            raise ItemError(f"caption {number}: {error}") from error
+        if not text:
+            raise ItemError(f"caption {number} is empty")
+        rows.append(PendingRow("", text, content_hash(text), vector))
+    return rows

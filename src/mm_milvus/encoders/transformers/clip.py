@@ -1,0 +1,150 @@
+"""The hub encoder: models of the CLIP family, run through transformers."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE
+from mm_milvus.encoders.fingerprint import config_facts, fingerprint
+from mm_milvus.encoders.snapshot import weight_files
+from mm_milvus.encoders.torch.encoder import (
+    ImageTower,
+    TextTower,
+    TorchEncoder,
+    Towers,
+    best_dtype,
+    torch_device,
+)
+from mm_milvus.encoders.torch.text_input import PADS_TO_MAX_LENGTH, TextInput, max_tokens_of
+from mm_milvus.encoders.transformers.pretrained import (
+    load_config,
+    load_model,
+    load_processor,
+    load_tokenizer,
+    loading,
+)
+from mm_milvus.encoders.transformers.processor import preprocessing_of
+from mm_milvus.errors import EncoderError
+
+
+def load_hub(
+    name: str, folder: Path, *, device: str | None = None, batch_size: int | None = None
+) -> TorchEncoder:
+    """The encoder of any transformers model with get_image_features and get_text_features.
+
+    folder  a folder that `find_model` gave for `name`
+
+    On a GPU weights and activations are bfloat16 where it has that type, else float32; on a CPU
+    float32. device and batch_size are those of `load_encoder`. Raises EncoderError where the
+    model does not embed images and texts into one space, where its preprocessing is not one that
+    `load_pixels` does, or where its files are broken.
+    """
+    with loading(name):
+        towers, model = load_towers(name, folder, torch_device(device))
+        files = weight_files(folder, name)
+        mark = fingerprint(
+            files, config_facts(model.config), towers.preprocessing, towers.text_input
+        )
+        scale = _number(files, "logit_scale")
+        return TorchEncoder(
+            name,
+            towers,
+            fingerprint=mark,
+            logit_scale=DEFAULT_LOGIT_SCALE if scale is None else math.exp(scale),
+            logit_bias=_number(files, "logit_bias"),
+            batch_size=batch_size,
+        )
+
+
+def _number(files: Sequence[Path], name: str) -> float | None:
+    """A tensor of one number, as it was saved: the model's own is rounded to its type."""
+    for path in files:
+        with safe_open(path, framework="pt") as weights:
+            if name in weights.keys():  # noqa: SIM118
+                return float(weights.get_tensor(name))
+    return None
+
+
+class ImageFeatures(nn.Module):
+    """The image half of a model of the CLIP family."""
+
+    def __init__(self, model: Any) -> None:
+        """`model` has get_image_features."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Map normalised pixels (n, 3, height, width) to (n, dim)."""
+        return _rows(self.model.get_image_features(pixel_values=pixels))
+
+
+class TextFeatures(nn.Module):
+    """The text half of a model of the CLIP family."""
+
+    def __init__(self, model: Any) -> None:
+        """`model` has get_text_features."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, **tokens: Tensor) -> Tensor:
+        """Map fields of tokens (n, tokens) to (n, dim)."""
+        return _rows(self.model.get_text_features(**tokens))
+
+
+def _rows(features: Any) -> Tensor:
+    """The rows, from the tensor or the output object of transformers 5."""
+    rows: Tensor = getattr(features, "pooler_output", features)
+    return rows
+
+
+def load_towers(
+    name: str, folder: Path, device: torch.device, dtype: torch.dtype | None = None
+) -> tuple[Towers, Any]:
+    """Both towers of the model in a folder, and the model; call it inside `loading`.
+
+    dtype  of the weights; None: the best of the device
+    """
+    import transformers
+
+    config = load_config(folder)
+    _check_class(name, transformers.MODEL_MAPPING.get(type(config), None))
+    model = load_model(transformers.AutoModel, name, folder, dtype or best_dtype(device))
+    model = model.to(device)
+    preprocessing = preprocessing_of(load_processor(folder), name)
+    return Towers(
+        image=ImageTower(ImageFeatures(model), preprocessing).to(device),
+        text=TextTower(TextFeatures(model)),
+        text_input=_text_input(model, load_tokenizer(folder)),
+        preprocessing=preprocessing,
+    ), model
+
+
+def _check_class(name: str, model_class: Any) -> None:
+    found = getattr(model_class, "__name__", "no known class")
+    if found == "Siglip2Model":
+        raise EncoderError(
+            f"{name}: a NaFlex model takes images of any shape, which is not supported; choose a "
+            "SigLIP 2 of fixed size, such as google/siglip2-base-patch16-224"
+        )
+    if not all(hasattr(model_class, f"get_{kind}_features") for kind in ("image", "text")):
+        raise EncoderError(
+            f"{name}: this model ({found}) does not embed both images and texts; "
+            "choose a model of the CLIP or SigLIP family"
+        )
+
+
+def _text_input(model: Any, tokenizer: Any) -> TextInput:
+    return TextInput(
+        tokenizer=tokenizer,
+        padding="max_length" if model.config.model_type in PADS_TO_MAX_LENGTH else "longest",
+        max_tokens=max_tokens_of(model, tokenizer),
+        accepts=frozenset(inspect.signature(model.get_text_features).parameters),
+    )

@@ -1,0 +1,134 @@
+"""The collections that an ingest writes to: found or created, and of the same encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from mm_milvus.encoders.base import EncoderIdentity
+from mm_milvus.errors import StoreError
+from mm_milvus.ingestion.options import IngestOptions
+from mm_milvus.store.connection import Store
+from mm_milvus.store.dataset import (
+    Dataset,
+    create_dataset,
+    encoder_suffix,
+    find_dataset,
+    find_indexes,
+    rebuild_dataset,
+)
+from mm_milvus.store.manifest import Manifest
+
+DEFAULT_INDEX = "IVF_FLAT"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the rows of an ingest go.
+
+    Attributes:
+        dataset: The collections that are written to.
+        counts: Row counts before the run, by modality; empty for a new dataset.
+        live: During a rebuild, the dataset that is searched meanwhile and replaced at the end.
+    """
+
+    dataset: Dataset
+    counts: dict[str, int]
+    live: Dataset | None = None
+
+
+def open_target(
+    store: Store,
+    name: str,
+    encoder: EncoderIdentity,
+    expected_rows: int,
+    options: IngestOptions,
+) -> Target | None:
+    """Open the dataset, or create it; None in a dry run where it does not exist.
+
+    Raises:
+        StoreError: When the dataset exists and was built in another way.
+    """
+    first = find_dataset(store, name)
+    existing = first and (_with_encoder(store, first, encoder) or first)
+    if existing and not (options.add_encoder and _has_other_encoder(existing, encoder)):
+        if options.rebuild:
+            return _rebuild(existing, encoder, expected_rows, options)
+        _check_same(existing.manifest, encoder, options)
+        return Target(existing, existing.counts())
+    if options.dry_run:
+        return None
+    manifest = Manifest(
+        dataset=name,
+        encoder=encoder.id,
+        encoder_fingerprint=encoder.fingerprint,
+        dim=encoder.dim,
+        beside=encoder_suffix(encoder.id, encoder.fingerprint) if first else "",
+        index_type=options.index_type or DEFAULT_INDEX,
+        columns=dict(options.promote or {}),
+        document=dict(options.document or {}),
+    )
+    return Target(create_dataset(store, manifest, expected_rows), {})
+
+
+def _rebuild(
+    live: Dataset, encoder: EncoderIdentity, expected_rows: int, options: IngestOptions
+) -> Target:
+    _check_encoder(live.manifest, encoder)
+    manifest = replace(
+        live.manifest,
+        index_type=options.index_type or live.manifest.index_type,
+        columns=dict(live.manifest.columns if options.promote is None else options.promote),
+        document=dict(options.document or {}),
+        search_params={},
+        rows={},
+    )
+    rebuilt = rebuild_dataset(live, manifest, expected_rows)
+    return Target(rebuilt, rebuilt.counts(), live)
+
+
+def _with_encoder(store: Store, first: Dataset, encoder: EncoderIdentity) -> Dataset | None:
+    """Return the dataset as this encoder indexed it; None where it has not."""
+    if not _has_other_encoder(first, encoder):
+        return first
+    for manifest in find_indexes(store, first.name):
+        if manifest.encoder_fingerprint == encoder.fingerprint:
+            return create_dataset(store, manifest, expected_rows=0)
+    return None
+
+
+def _has_other_encoder(dataset: Dataset, encoder: EncoderIdentity) -> bool:
+    return dataset.manifest.encoder_fingerprint != encoder.fingerprint
+
+
+def _check_same(manifest: Manifest, encoder: EncoderIdentity, options: IngestOptions) -> None:
+    name = manifest.dataset
+    remedy = f"{_OTHERWISE}, or build it again (`rebuild`)"
+    _check_encoder(manifest, encoder)
+    if manifest.dim != encoder.dim:
+        raise StoreError(
+            f"dataset {name!r} holds vectors of {manifest.dim} numbers, and these have "
+            f"{encoder.dim}; {remedy}"
+        )
+    if dict(options.document or {}) != manifest.document:
+        raise StoreError(
+            f"dataset {name!r} was built with the document {manifest.document or 'image'}, "
+            f"not {dict(options.document or {}) or 'image'}; {remedy}"
+        )
+    if options.promote is not None and dict(options.promote) != manifest.columns:
+        raise StoreError(
+            f"dataset {name!r} was built with the promoted columns {manifest.columns}, "
+            f"not {dict(options.promote)}; {remedy}"
+        )
+    if options.index_type not in (None, manifest.index_type):
+        raise StoreError(
+            f"dataset {name!r} has the index {manifest.index_type}, "
+            f"not {options.index_type}; {remedy}"
+        )
+
+
+def _check_encoder(manifest: Manifest, encoder: EncoderIdentity) -> None:
+    remedy = f"{_OTHERWISE}, or index it with both (`add_encoder`)"
+    manifest.require_encoder(encoder.id, encoder.fingerprint, remedy)
+
+
+_OTHERWISE = "drop the dataset first, or choose another name (`dataset`)"

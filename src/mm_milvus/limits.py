@@ -1,0 +1,106 @@
+"""Limits of a stored row, checked before any engine is called.
+
+Milvus Lite accepts NaN vectors and JSON of any size, and a Milvus server refuses them. Everything
+is checked here instead, so that every engine behaves alike.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mm_milvus.errors import ItemError
+from mm_milvus.schema import Field
+
+MAX_BYTES = {
+    Field.ID: 32,
+    Field.ITEM_ID: 1024,
+    Field.URI: 4096,
+    Field.CONTENT_HASH: 32,
+    Field.DETAIL_HASH: 32,
+    Field.CAPTION: 65_535,
+}
+"""The longest value of each text field, in bytes of UTF-8."""
+
+
+MAX_METADATA_BYTES = 65_536
+
+
+MAX_COLUMN_BYTES = 4096
+
+
+UNIT_LENGTH_TOLERANCE = 1e-3
+
+
+COLUMN_TYPES = ("varchar", "double", "int64", "bool")
+"""What a metadata key can be promoted to."""
+
+
+def check_text(field: Field, value: str) -> None:
+    """Raise `ItemError` when the value is too long for its field."""
+    size = len(value.encode())
+    if size > MAX_BYTES[field]:
+        raise ItemError(f"{field} is {size:,} bytes long, over the limit of {MAX_BYTES[field]:,}")
+
+
+def parse_metadata(text: str, columns: Mapping[str, str]) -> dict[str, Any]:
+    """The JSON object in the text, known to fit every engine and the promoted columns.
+
+    Raises `ItemError` with the reason when it does not.
+    """
+    try:
+        metadata = json.loads(text, parse_constant=_no_constant)
+    except ValueError as error:
+        raise ItemError(f"metadata is not JSON: {error}") from error
+    if not isinstance(metadata, dict):
+        raise ItemError(f"metadata is a JSON {type(metadata).__name__}, not an object")
+    size = len(text.encode())
+    if size > MAX_METADATA_BYTES:
+        raise ItemError(f"metadata is {size:,} bytes long, over the limit of 65,536")
+    for name, kind in columns.items():
+        column_value(name, kind, metadata.get(name))
+    return metadata
+
+
+def column_value(name: str, kind: str, value: Any) -> Any:
+    """The value of a promoted column.
+
+    Milvus 2.3 has no null. A missing double is NaN, which no comparison but != finds; a missing
+    varchar is empty; an int64 or a bool has no such value, so a missing one is refused.
+    """
+    match kind, value:
+        case "double", None:
+            return math.nan
+        case "double", int() | float() if not isinstance(value, bool):
+            return float(value)
+        case "varchar", None:
+            return ""
+        case "varchar", str() if len(value.encode()) <= MAX_COLUMN_BYTES:
+            return value
+        case "int64", int() if not isinstance(value, bool) and -(2**63) <= value < 2**63:
+            return value
+        case "bool", bool():
+            return value
+    found = "missing" if value is None else f"{json.dumps(value, ensure_ascii=False)[:60]}"
+    raise ItemError(f"metadata key {name} is promoted to {kind} and is {found}")
+
+
+def check_embedding(embedding: NDArray[np.float32], dim: int) -> None:
+    """Raise `ItemError` when a vector cannot be stored: it is not finite, or no unit vector."""
+    if embedding.shape != (dim,):
+        raise ItemError(f"its vector has {embedding.size} numbers, not {dim}")
+    with np.errstate(over="ignore"):
+        length = float(np.linalg.norm(embedding))
+    if not math.isfinite(length):
+        raise ItemError("its vector is not finite")
+    if abs(length - 1) >= UNIT_LENGTH_TOLERANCE:
+        raise ItemError(f"its vector has the length {length:.4g}, not 1")
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not allowed in JSON")

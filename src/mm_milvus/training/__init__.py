@@ -1,0 +1,1 @@
+"""Training: learns a space that images and texts share, from their pairs."""

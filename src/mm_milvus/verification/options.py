@@ -1,0 +1,31 @@
+"""Options of `verify`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mm_milvus.errors import OptionError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyOptions:
+    """How to check a stored dataset.
+
+    Attributes:
+        sample: Items to encode again; without a source, as many images and as many captions.
+        repair: Delete rows that are of no use, and ingest what is missing or stale.
+        prune: With `repair`: delete stored items that are no longer in the source.
+        progress: Draw a progress bar on stderr, where that is a terminal.
+    """
+
+    sample: int = 32
+    repair: bool = False
+    prune: bool = False
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values; raise OptionError."""
+        if self.sample < 0:
+            raise OptionError(f"`sample` is {self.sample}, and must be at least 0")
+        if self.prune and not self.repair:
+            raise OptionError("`prune` is a kind of repair: set `repair` as well")

@@ -1,0 +1,172 @@
+"""The contract of ingest, the same on every engine: real pictures, the real encoder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mm_milvus import IngestOptions, SearchClient, SourceOptions, ingest
+from mm_milvus.encoders.load import load_encoder
+from mm_milvus.errors import QueryError, SourceError, StoreError
+from mm_milvus.store.connection import Store
+from mm_milvus.store.dataset import open_dataset
+from pictures import PICTURES, OtherEncoder, caption, counts, found
+
+pytestmark = pytest.mark.engines("lite", "server", "container")
+
+
+@pytest.fixture
+def run(uri, dataset, folder):
+    """Ingest the folder; keywords are `IngestOptions`."""
+
+    def run(source=folder, **options):
+        return ingest(
+            source,
+            store=uri,
+            dataset=dataset,
+            options=IngestOptions(**options),
+            rejects=f"{dataset}.rejects.jsonl",
+        )
+
+    return run
+
+
+def rejects(dataset: str) -> list[dict[str, str]]:
+    return [json.loads(line) for line in Path(f"{dataset}.rejects.jsonl").open()]
+
+
+def test_a_folder_is_stored_and_found_and_a_second_run_encodes_nothing(run, uri, dataset):
+    first = run()
+    assert (first.items, first.images, first.captions) == (6, 6, 12)
+    assert (first.skipped, first.rejected, first.pruned) == (0, 0, 0)
+    assert not Path(f"{dataset}.rejects.jsonl").exists()
+    assert counts(uri, dataset) == {"image": 6, "text": 12}
+    assert found(uri, dataset, "an aircraft with rotors")[0] == "helicopter"
+    second = run()
+    assert (second.items, second.images, second.captions, second.skipped) == (6, 0, 0, 6)
+    assert counts(uri, dataset) == {"image": 6, "text": 12}
+
+
+def test_only_what_changed_is_encoded_again(run, uri, dataset, folder):
+    run()
+    shutil.copy(folder / "pizza.png", folder / "dog.png")
+    caption(folder, "helicopter", "a steam locomotive", "helicopter emoji")
+    caption(folder, "dress", "dress")
+    caption(folder, "saxophone", "saxophone", "saxophone emoji", price=12)
+    report = run()
+    assert (report.images, report.captions, report.skipped) == (1, 1, 3)
+    assert counts(uri, dataset) == {"image": 6, "text": 11}
+    assert found(uri, dataset, "a steam locomotive")[0] == "helicopter"
+    assert found(uri, dataset, "saxophone", where=["price=12"]) == ["saxophone"]
+
+
+def test_changed_metadata_is_rewritten_without_encoding(run, uri, dataset, folder):
+    run()
+    caption(folder, "dog", "dog", "dog emoji", price=7)
+    report = run()
+    assert (report.images, report.captions, report.skipped) == (0, 0, 6)
+    assert found(uri, dataset, "dog", where=["price=7"]) == ["dog"]
+    assert counts(uri, dataset) == {"image": 6, "text": 12}
+
+
+def test_what_left_the_data_set_stays_until_it_is_pruned(run, uri, dataset, folder):
+    run()
+    for suffix in ("png", "json"):
+        (folder / f"pizza.{suffix}").unlink()
+    assert run().pruned == 0
+    assert counts(uri, dataset)["image"] == 6
+    assert run(prune=True, dry_run=True).pruned == 3
+    assert counts(uri, dataset)["image"] == 6
+    assert run(prune=True).pruned == 3
+    assert counts(uri, dataset) == {"image": 5, "text": 10}
+    assert "pizza" not in found(uri, dataset, "pizza")
+
+
+def test_bad_items_are_told_and_never_stop_the_run_nor_lose_what_is_stored(
+    run, uri, dataset, folder
+):
+    run()
+    (folder / "dress.png").write_bytes(b"<html>not found</html>")
+    (folder / "helicopter.png").write_bytes((folder / "helicopter.png").read_bytes()[:300])
+    (folder / "nobody.txt").write_text("a caption without a picture")
+    shutil.copy(folder / "dog.png", folder / "cat.png")
+    report = run(prune=True)
+    assert (report.images, report.rejected, report.pruned) == (1, 3, 0)
+    assert report.rejects_file == Path(f"{dataset}.rejects.jsonl")
+    told = {Path(each["item_id"]).stem: each for each in rejects(dataset)}
+    assert told.keys() == {"dress", "helicopter", "nobody"}
+    assert told["dress"]["stage"] == "decode"
+    assert "is not an image: it begins with '<html>" in told["dress"]["reason"]
+    assert "truncated" in told["helicopter"]["reason"]
+    assert counts(uri, dataset) == {"image": 7, "text": 12}
+
+
+def test_a_dry_run_counts_and_writes_nothing(run, uri, dataset):
+    report = run(dry_run=True)
+    assert (report.items, report.images, report.captions) == (6, 6, 12)
+    with Store(uri) as connection, pytest.raises(QueryError):
+        open_dataset(connection, dataset)
+
+
+def test_a_limit_ends_the_run_and_the_next_goes_on(run):
+    assert (lambda r: (r.items, r.images))(run(limit=2)) == (2, 2)
+    assert (lambda r: (r.items, r.images, r.skipped))(run()) == (6, 4, 2)
+
+
+def test_promoted_keys_are_columns_and_misfits_are_rejected(run, uri, dataset, folder):
+    for number, name in enumerate(PICTURES):
+        caption(folder, name, name, price=10 * number, color="red" if number < 3 else "blue")
+    caption(folder, "penguin", "penguin", price="unknown")
+    report = run(promote={"price": "double", "color": "varchar"})
+    assert (report.images, report.rejected) == (5, 1)
+    assert "price is promoted to double" in rejects(dataset)[0]["reason"]
+    red = found(uri, dataset, "saxophone", where=["price>=10", "color=red"])
+    assert sorted(red) == ["helicopter", "pizza"]
+    with pytest.raises(StoreError, match="promoted columns"):
+        run(promote={"price": "int64"})
+
+
+def test_another_encoder_is_refused_with_both_fingerprints(run, uri, dataset, folder):
+    run()
+    other = OtherEncoder()
+    with pytest.raises(StoreError) as error:
+        ingest(folder, store=uri, dataset=dataset, model=other)
+    assert other.spec.fingerprint in str(error.value)
+    assert load_encoder("compact").spec.fingerprint in str(error.value)
+    with pytest.raises(StoreError, match="ffff0000ffff0000"):
+        SearchClient(uri, dataset, encoder=other)
+
+
+def test_duplicate_ids_keep_the_first_and_name_both(uri, dataset, folder):
+    table = folder / "table.csv"
+    table.write_text("id,image,caption\n7,dog.png,dog\n8,pizza.png,pizza\n7,saxophone.png,third\n")
+    report = ingest(table, store=uri, dataset=dataset, source_options=SourceOptions(id_column="id"))
+    assert (report.items, report.images, report.rejected) == (3, 2, 1)
+    [reject] = rejects(dataset)
+    assert reject["item_id"] == "7"
+    assert "row 1" in reject["reason"]
+    assert "row 3" in reject["reason"]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"limit": 0}, "the limit is 0"),
+        ({"batch_size": 0}, "the batch size is 0"),
+        ({"prune": True, "limit": 3}, "prune needs the whole data set"),
+        ({"promote": {"a": "json"}}, "cannot promote a to 'json'"),
+        ({"index_type": "BTREE"}, "unknown index 'BTREE'"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options, reason):
+    with pytest.raises(QueryError, match=reason):
+        IngestOptions(**options)
+
+
+def test_a_missing_path_is_refused_before_anything_is_created(tmp_path):
+    with pytest.raises(SourceError, match="nowhere"):
+        ingest(tmp_path / "nowhere", store=str(tmp_path / "store.db"))
+    assert not (tmp_path / "store.db").exists()

@@ -1,0 +1,28 @@
+"""A small data set, stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mm_milvus import ingest
+from mm_milvus.store.connection import Store
+from mm_milvus.store.dataset import Dataset, open_dataset
+from plain_encoder import PlainEncoder
+
+
+@pytest.fixture
+def folder(folder) -> Path:
+    """Beside the pictures, one that cannot be read."""
+    (folder / "broken.png").write_bytes(b"<html>")
+    return folder
+
+
+@pytest.fixture
+def stored(uri, dataset, folder) -> Callable[[], Dataset]:
+    """Ingest the folder; the function opens what is stored."""
+    ingest(folder, store=uri, dataset=dataset, model=PlainEncoder())
+    with Store(uri) as connection:
+        yield lambda: open_dataset(connection, dataset)
