@@ -1,14 +1,14 @@
-# Both targets do all of their own set-up in .venv, from a clean clone with Python 3.11 or newer.
+# Each target sets up what it needs in .venv, from a clean clone with Python 3.11 or newer.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs hooks clean
 
 demo: $(VENV)/.installed
 	$(BIN)/mm-milvus demo
 
-# The tests of the servers wait for them most of the time: the others run beside them.
+# The tests of the servers mostly wait, so they run in parallel with the others.
 test: $(VENV)/.installed-dev
 	@$(BIN)/pytest --engine server --engine container -k "server or container" \
 		>$(VENV)/servers.log 2>&1 & servers=$$!; \
@@ -21,9 +21,17 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m scripts.make_cli_reference --check
+
+# Built strictly: a broken link or a name that is not documented is an error.
+docs: $(VENV)/.installed-dev
+	$(BIN)/zensical build --strict
+
+hooks: $(VENV)/.installed-dev
+	$(BIN)/pre-commit install --hook-type pre-commit --hook-type commit-msg
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) site
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
