@@ -1,1 +1,1 @@
-"""Makes the bundled `compact` encoder; see docs/compact.md."""
+"""Makes the bundled `compact` encoder; see docs/reference/compact.md."""

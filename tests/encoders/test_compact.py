@@ -34,7 +34,7 @@ HUES = {"red": 0, "yellow": 60, "green": 120, "blue": 240}
 
 EMOJI_RECALL = 0.95
 CLOTHING_ACCURACY = 0.85
-"""Floors: what was measured is in docs/compact.md, and is a little more."""
+"""Floors: what was measured is in docs/reference/compact.md, and is a little more."""
 
 
 @pytest.fixture(scope="module")

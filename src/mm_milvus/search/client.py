@@ -31,7 +31,7 @@ CANDIDATES_PER_HIT = 3
 MIN_CANDIDATES = 30
 """Several captions of one item, and items of one list only, take places from others: each list
 is read deeper than the answer is long. On emoji and clothing nDCG@10 was the same to three
-decimals from 30 on (docs/fusion.md)."""
+decimals from 30 on (docs/measured/fusion.md)."""
 
 QUERIES_A_CALL = 64
 """A call of the engine with many queries costs less than many calls, up to its answer's size."""

@@ -31,7 +31,7 @@ DBSF_WIDTH = 3
 
 P = 4
 """Of the p-norm. 1 adds the lists up, and one that knows nothing spoils the other; infinity takes
-the best and lets the rest go to waste. docs/fusion.md has what was measured between."""
+the best and lets the rest go to waste. docs/measured/fusion.md has what was measured between."""
 
 
 @dataclass(frozen=True, slots=True)

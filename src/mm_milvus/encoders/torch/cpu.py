@@ -8,7 +8,7 @@
 - What a layer frees goes back to the kernel, and the next one pays for each page of 4 kB anew:
   pages of 2 MB are 512 times fewer.
 
-docs/performance.md has the figures. Vectors stay the same but for rounding.
+docs/measured/performance.md has the figures. Vectors stay the same but for rounding.
 """
 
 from __future__ import annotations
