@@ -342,7 +342,7 @@ def test_an_unknown_data_set_is_refused_with_those_there_are(catalogue):
 
 def test_a_store_that_does_not_exist_is_not_created_by_asking(tmp_path):
     path = tmp_path / "none.db"
-    with pytest.raises(StoreError, match="mm-milvus ingest"):
+    with pytest.raises(StoreError, match="ingest a dataset into it first"):
         SearchClient(str(path))
     assert not path.exists()
 
@@ -389,7 +389,7 @@ def test_two_encoders_are_searched_in_tandem(catalogue, uri, dataset, model_fold
     _, folder = catalogue
     clip = str(model_folder("clip"))
     ingest(folder, store=uri, dataset=dataset)
-    with pytest.raises(StoreError, match="--add-encoder"):
+    with pytest.raises(StoreError, match="`add_encoder`"):
         ingest(folder, store=uri, dataset=dataset, model=clip)
     both = IngestOptions(add_encoder=True)
     report = ingest(folder, store=uri, dataset=dataset, model=clip, options=both)
