@@ -35,7 +35,7 @@ TYPE_NAMES = {str: "TEXT", int: "INT", float: "NUMBER", Path: "PATH"}
 def reference() -> str:
     """The whole page, in Markdown."""
     root = typer.main.get_command(app)
-    sections = [HEADER, *option_tables(root), *overview(root)]
+    sections = [HEADER, *overview(root), *option_tables(root)]
     for name, command in commands(root):
         sections += command_section(name, command)
     return "\n\n".join(section.strip() for section in sections) + "\n"
@@ -68,7 +68,7 @@ def command_section(name: str, command: Any) -> list[str]:
         return [heading, help_text(command.help)]
     arguments = [param for param in command.params if not is_option(param)]
     usage = " ".join([name, "[OPTIONS]", *(argument_usage(param) for param in arguments)])
-    return [heading, help_text(command.help), f"```text\n{usage}\n```", *option_tables(command)]
+    return [heading, f"```text\n{usage}\n```", help_text(command.help), *option_tables(command)]
 
 
 def option_tables(command: Any) -> list[str]:
@@ -89,7 +89,7 @@ def table(panel: str, params: list[Any]) -> str:
         f"| {names(param)} | {cell(value(param))} | {cell(default(param))} | {description(param)} |"
         for param in params
     ]
-    return "\n".join(rows)
+    return "\n".join(['<div class="mm-options" markdown>\n', *rows, "\n</div>"])
 
 
 def is_option(param: Any) -> bool:
