@@ -149,7 +149,7 @@ def test_a_query_loads_neither_torch_nor_transformers(
 ) -> None:
     folder = exported(name, kind)[1].folder
     program = (
-        "import sys; from mm_milvus.encoders import load_encoder;"
+        "import sys; from mm_milvus.encoders.load import load_encoder;"
         f"rows = load_encoder({folder!r}).encode_texts(['red dress']); assert len(rows) == 1;"
         "assert not {'torch', 'transformers', 'onnx'} & sys.modules.keys()"
     )
@@ -158,7 +158,7 @@ def test_a_query_loads_neither_torch_nor_transformers(
 
 def test_an_interrupt_outlives_openvino_encoders(exported: Export) -> None:
     program = (
-        "import gc, signal; from mm_milvus.encoders import load_encoder;"
+        "import gc, signal; from mm_milvus.encoders.load import load_encoder;"
         "signal.signal(signal.SIGUSR1, lambda *_: print('heard'));"
         f"encoders = [load_encoder({exported('dual', 'openvino')[1].folder!r}) for _ in range(3)];"
         "[encoder.encode_texts(['a']) for encoder in encoders];"
@@ -172,7 +172,7 @@ def test_an_interrupt_outlives_openvino_encoders(exported: Export) -> None:
 def test_a_model_that_comes_out_otherwise_is_not_exported(
     model_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "LEAST_COSINE_INT8", 0.99999)
+    monkeypatch.setattr("mm_milvus.exporting.export.LEAST_COSINE_INT8", 0.99999)
     output = tmp_path / "clip-int8"
     # The tokenizer's trainer breaks its ties otherwise in each process, and so the digits differ.
     with pytest.raises(EncoderError, match=r"has a cosine of 0\.9\d+ to the original, under") as e:
@@ -217,7 +217,7 @@ def test_a_missing_runtime_is_named_with_how_to_get_it(exported: Export) -> None
     folder = exported("compact")[1].folder
     program = (
         "import sys; sys.modules['onnxruntime'] = None\n"
-        "from mm_milvus.encoders import load_encoder\n"
+        "from mm_milvus.encoders.load import load_encoder\n"
         f"load_encoder({folder!r})"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

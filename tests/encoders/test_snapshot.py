@@ -32,7 +32,7 @@ except EncoderError as error:
 
 LOAD = """
 import sys
-from mm_milvus.encoders import load_encoder
+from mm_milvus.encoders.load import load_encoder
 from mm_milvus.errors import EncoderError
 try:
     load_encoder(sys.argv[1])
