@@ -24,8 +24,8 @@ from transformers import (
     SiglipImageProcessorPil,
 )
 
-from mm_milvus import images
 from mm_milvus.errors import ImageError
+from mm_milvus.images import decode as decode_module
 from mm_milvus.images.decode import decode, load_pixels
 from mm_milvus.images.preprocessing import Preprocessing
 
@@ -314,7 +314,7 @@ def test_scans_without_end_are_refused():
 
 def test_a_file_over_the_limit_of_bytes_is_refused(monkeypatch):
     data = saved(noise(64, 64), "BMP")
-    monkeypatch.setattr(images, "MAX_BYTES", len(data))
+    monkeypatch.setattr(decode_module, "MAX_BYTES", len(data))
     assert decode(data).size == (64, 64)
     with pytest.raises(ImageError, match=r"^has 12,343 bytes, over the limit of 12,342$"):
         decode(data + b"\0")
@@ -330,7 +330,9 @@ def test_the_limit_of_pixels_is_ours_and_not_the_host_applications(monkeypatch):
 
 def test_broken_metadata_is_passed_over_in_silence():
     """In a process of its own: pytest replaces the filters of warnings."""
-    program = "import sys; from mm_milvus.images import decode; decode(sys.stdin.buffer.read())"
+    program = (
+        "import sys; from mm_milvus.images.decode import decode; decode(sys.stdin.buffer.read())"
+    )
     data = saved(noise(8, 8), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     done = subprocess.run(
         [sys.executable, "-W", "always", "-c", program], input=data, capture_output=True, check=True
