@@ -10,6 +10,21 @@ ColumnType = Literal["varchar", "double", "int64", "bool"]
 IndexName = Literal["IVF_FLAT", "IVF_SQ8", "HNSW", "FLAT", "AUTOINDEX"]
 """Types of the vector index."""
 
+ExportFormat = Literal["onnx", "openvino", "torchscript"]
+"""Graph formats that an encoder can be exported to."""
+
+Pooling = Literal["mean", "cls"]
+"""How the token states of a text model become one vector: their mean, or the first one."""
+
+Features = Literal["pooled", "logits"]
+"""What an image classifier gives as features: the input of its last layer, or its logits."""
+
+MINILM = "all-minilm-l6-v2"
+"""The text model that the extra `train` brings as a Python package."""
+
+LITE0 = "efficientnet-lite0"
+"""The image model that the extra `train` brings as a Python package."""
+
 DEFAULT_STORE = "./mm_milvus.db"
 """The local Milvus Lite file that is used where no store is named."""
 

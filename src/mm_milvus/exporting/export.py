@@ -13,12 +13,12 @@ from typing import Any, get_args
 import torch
 from tokenizers import Tokenizer
 
+from mm_milvus.choices import ExportFormat
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.encoders.exported.config import (
     TOKENIZER,
     WORDS,
     ExportedConfig,
-    Format,
     Padding,
     digest,
 )
@@ -47,7 +47,7 @@ class ExportReport:
     """
 
     folder: str
-    format: Format
+    format: ExportFormat
     int8: bool
     model: str
     fingerprint: str
@@ -109,11 +109,13 @@ def export(
     )
 
 
-def _format(name: str) -> Format:
-    for known in get_args(Format):
+def _format(name: str) -> ExportFormat:
+    for known in get_args(ExportFormat):
         if name == known:
             return known  # type: ignore[no-any-return]
-    raise EncoderError(f"there is no format {name}; choose one of {', '.join(get_args(Format))}")
+    raise EncoderError(
+        f"there is no format {name}; choose one of {', '.join(get_args(ExportFormat))}"
+    )
 
 
 def _check_output(output: Path) -> None:
@@ -140,7 +142,9 @@ def _appearing(output: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _write(folder: Path, encoder: Encoder, towers: Towers, kind: Format, *, int8: bool) -> None:
+def _write(
+    folder: Path, encoder: Encoder, towers: Towers, kind: ExportFormat, *, int8: bool
+) -> None:
     text_input = towers.text_input
     fields = text_input.pad(text_input.tokens(TRACED_TEXTS))
     padding = _padding(text_input, list(fields))
@@ -219,7 +223,7 @@ def _save_tokenizer(folder: Path, name: str, text_input: TextInput, padding: Pad
         (folder / WORDS).write_text(words, encoding="utf-8")
 
 
-def _judge(name: str, kind: Format, parity: Parity, *, int8: bool) -> None:
+def _judge(name: str, kind: ExportFormat, parity: Parity, *, int8: bool) -> None:
     least = LEAST_COSINE_INT8 if int8 else LEAST_COSINE
     worst = min(parity.image, parity.text)
     if worst >= least:

@@ -14,13 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mm_milvus.encoders.exported.config import GRAPH_SUFFIX, Format
+from mm_milvus.choices import ExportFormat
+from mm_milvus.encoders.exported.config import GRAPH_SUFFIX
 from mm_milvus.encoders.exported.runtimes import library
 from mm_milvus.encoders.torch.encoder import TextTower
 from mm_milvus.errors import EncoderError
 from mm_milvus.text import first_line
 
-EXPORT_LIBRARIES: dict[Format, tuple[str, ...]] = {
+EXPORT_LIBRARIES: dict[ExportFormat, tuple[str, ...]] = {
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "openvino": ("openvino",),
     "torchscript": (),
@@ -49,7 +50,7 @@ class TextGraph(nn.Module):
         return rows
 
 
-def check_libraries(kind: Format, *, int8: bool) -> None:
+def check_libraries(kind: ExportFormat, *, int8: bool) -> None:
     """Raise EncoderError where a model cannot be exported that way here."""
     if int8 and kind == "openvino":
         raise EncoderError(
@@ -65,7 +66,7 @@ def write_graph(
     inputs: Sequence[Tensor],
     free: Sequence[int],
     path: Path,
-    kind: Format,
+    kind: ExportFormat,
     *,
     int8: bool,
 ) -> None:
@@ -148,7 +149,7 @@ def _torchscript(
 
 
 _Writer = Callable[[nn.Module, tuple[Tensor, ...], tuple[int, ...], Path, bool], None]
-_WRITERS: dict[Format, _Writer] = {
+_WRITERS: dict[ExportFormat, _Writer] = {
     "onnx": _onnx,
     "openvino": _openvino,
     "torchscript": _torchscript,

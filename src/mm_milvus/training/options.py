@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import get_args
 
-from mm_milvus.encoders.trained.classifier import Features
-from mm_milvus.encoders.trained.packaged import LITE0, MINILM
-from mm_milvus.encoders.trained.sentence import Pooling
+from mm_milvus.choices import LITE0, MINILM, Features, Pooling
 from mm_milvus.errors import QueryError
 from mm_milvus.schema import IMAGE_FIELD
 

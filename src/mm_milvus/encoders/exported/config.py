@@ -6,8 +6,9 @@ import json
 from dataclasses import asdict, dataclass
 from hashlib import blake2b, file_digest
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
+from mm_milvus.choices import ExportFormat
 from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE
 from mm_milvus.encoders.folder import CONFIG, EXPORTED
 from mm_milvus.errors import EncoderError
@@ -18,9 +19,7 @@ TOKENIZER = "tokenizer.json"
 WORDS = "tokenizer.words.txt"
 """The words of the spelling correction, a line each, where the encoder has one."""
 
-Format = Literal["onnx", "openvino", "torchscript"]
-
-GRAPH_SUFFIX: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt"}
+GRAPH_SUFFIX: dict[ExportFormat, str] = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt"}
 
 NO_PART_OF_VECTORS = ("origin", "origin_fingerprint", "logit_scale", "logit_bias")
 """The facts that the fingerprint leaves out."""
@@ -59,7 +58,7 @@ class ExportedConfig:
     logit_scale, logit_bias  those of the original's spec
     """
 
-    format: Format
+    format: ExportFormat
     int8: bool
     origin: str
     origin_fingerprint: str

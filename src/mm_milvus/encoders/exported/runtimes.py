@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_milvus.arrays import Vectors
-from mm_milvus.encoders.exported.config import Format
+from mm_milvus.choices import ExportFormat
 from mm_milvus.errors import EncoderError
 from mm_milvus.text import first_line
 
 Graph = Callable[[Sequence[NDArray[np.generic]]], Vectors]
 """Maps the inputs, in the graph's order, to float32 unit rows; may be called from any thread."""
 
-LIBRARIES: dict[Format, str] = {
+LIBRARIES: dict[ExportFormat, str] = {
     "onnx": "onnxruntime",
     "openvino": "openvino",
     "torchscript": "torch",
@@ -32,12 +32,12 @@ LIBRARIES: dict[Format, str] = {
 """What runs a format. Each is an optional dependency of the format's name, but for torch."""
 
 
-def runtime(kind: Format) -> Any:
+def runtime(kind: ExportFormat) -> Any:
     """The library that runs graphs of the format; raises EncoderError where it is missing."""
     return library(LIBRARIES[kind], kind)
 
 
-def library(name: str, kind: Format) -> Any:
+def library(name: str, kind: ExportFormat) -> Any:
     """A library that the format needs; raises EncoderError where it is missing."""
     # Else ONNX Runtime, once imported, keeps a device id in the home folder and reports its use.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -50,7 +50,7 @@ def library(name: str, kind: Format) -> Any:
         ) from error
 
 
-def open_graph(path: Path, kind: Format) -> Graph:
+def open_graph(path: Path, kind: ExportFormat) -> Graph:
     """Read a graph; raises EncoderError where its runtime is missing, or cannot read it."""
     module = runtime(kind)
     try:
@@ -123,7 +123,7 @@ def _open_torchscript(torch: Any, path: Path) -> Graph:
     return run
 
 
-_OPENERS: dict[Format, Callable[[Any, Path], Graph]] = {
+_OPENERS: dict[ExportFormat, Callable[[Any, Path], Graph]] = {
     "onnx": _open_onnx,
     "openvino": _open_openvino,
     "torchscript": _open_torchscript,

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, amax, mean, nn
 
+from mm_milvus.choices import LITE0, Features
 from mm_milvus.encoders.snapshot import WEIGHTS
 from mm_milvus.encoders.torch.efficientnet import EfficientNetLite0
-from mm_milvus.encoders.trained.packaged import LITE0
 from mm_milvus.encoders.transformers.pretrained import load_model, load_processor
 from mm_milvus.encoders.transformers.processor import preprocessing_of
 from mm_milvus.images.preprocessing import Preprocessing
-
-Features = Literal["pooled", "logits"]
 
 MIDDLE = 11
 """So many blocks of EfficientNet-Lite0 come before its last stride: 112 channels."""

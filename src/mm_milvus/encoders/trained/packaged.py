@@ -8,11 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mm_milvus.choices import LITE0, MINILM
 from mm_milvus.encoders.torch.efficientnet import fold
 from mm_milvus.errors import EncoderError
-
-MINILM = "all-minilm-l6-v2"
-LITE0 = "efficientnet-lite0"
 
 
 def minilm_folder() -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mm_milvus.choices import LITE0, MINILM, Features, Pooling
 from mm_milvus.encoders.fingerprint import config_facts, fingerprint
 from mm_milvus.encoders.snapshot import MODEL_FILES, find_model, weight_files
 from mm_milvus.encoders.torch.efficientnet import CPU_PIECE
@@ -19,14 +20,13 @@ from mm_milvus.encoders.torch.text_input import TextInput
 from mm_milvus.encoders.trained.classifier import (
     LITE0_PREPROCESSING,
     ClassifierFeatures,
-    Features,
     Lite0Features,
     lite0,
     load_classifier,
     save_lite0,
 )
-from mm_milvus.encoders.trained.packaged import LITE0, MINILM, lite0_weights, minilm_folder
-from mm_milvus.encoders.trained.sentence import Pooling, load_sentence
+from mm_milvus.encoders.trained.packaged import lite0_weights, minilm_folder
+from mm_milvus.encoders.trained.sentence import load_sentence
 from mm_milvus.encoders.transformers.clip import load_towers
 from mm_milvus.encoders.transformers.pretrained import loading
 from mm_milvus.images.preprocessing import Preprocessing

@@ -5,16 +5,15 @@ from __future__ import annotations
 import inspect
 import json
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
+from mm_milvus.choices import Pooling
 from mm_milvus.encoders.torch.text_input import TextInput, max_tokens_of
 from mm_milvus.encoders.transformers.pretrained import load_model, load_tokenizer
 from mm_milvus.errors import EncoderError
-
-Pooling = Literal["mean", "cls"]
 
 POOLING_CONFIG = Path("1_Pooling/config.json")
 """Where a sentence-transformers model tells its pooling."""
