@@ -1,4 +1,4 @@
-"""Encoding on one machine and storing on another comes to the same as ingesting at once."""
+"""Encoding on one machine and storing on another gives the same rows as one ingest."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ import pytest
 
 from mm_milvus import EncodeOptions, IngestOptions, SearchClient, encode, ingest, open_embeddings
 from mm_milvus.encoders.load import load_encoder
-from mm_milvus.errors import QueryError, SourceError, StoreError
+from mm_milvus.errors import OptionError, OutputError, SourceError, StoreError
 from mm_milvus.schema import Field, Modality, embeddings_schema
 from mm_milvus.store.connection import Store
 from mm_milvus.store.dataset import open_dataset
 from pictures import OtherEncoder, caption, counts, found
 
-# Their way to the store is that of an ingest, which runs on every engine.
 QUESTIONS = ("an aircraft with rotors", "food", "a bird that swims", "music")
 
 
@@ -46,14 +45,19 @@ def store(uri, dataset, out):
     """Store what was encoded; keywords are `IngestOptions`."""
 
     def store(path=out, **options):
-        options = IngestOptions(**options)
-        return ingest(open_embeddings(path), store=uri, dataset=dataset, options=options)
+        return ingest(
+            open_embeddings(path),
+            store=uri,
+            dataset=dataset,
+            options=IngestOptions(**options),
+            rejects="rejects.jsonl",
+        )
 
     return store
 
 
-class Counting:
-    """The real encoder; it counts what it is given, and fails at the call `broken`."""
+class CountingEncoder:
+    """The real encoder; it counts its inputs, and fails at the call `broken`."""
 
     def __init__(self, broken: int | None = None) -> None:
         self.compact = load_encoder("compact")
@@ -74,11 +78,11 @@ class Counting:
         return self.compact.encode_texts(texts)
 
 
-def everything(uri: str, dataset: str) -> list[dict[str, object]]:
-    """All rows of both collections, with all fields."""
+def all_rows(uri: str, dataset: str) -> list[dict[str, object]]:
+    """Return all rows of both collections, with all fields."""
     rows = []
-    with Store(uri) as connection:
-        for collection in open_dataset(connection, dataset).collections:
+    with Store(uri) as opened:
+        for collection in open_dataset(opened, dataset).collections:
             ids = [key for batch in collection.scan() for key, _ in batch]
             fields = [field.value for field in Field if field != Field.CAPTION]
             if collection.modality is Modality.TEXT:
@@ -98,7 +102,7 @@ def rejects(path: Path) -> list[dict[str, str]]:
     return [json.loads(line) for line in path.open()]
 
 
-def test_two_steps_come_to_the_same_as_one(run, store, uri, dataset, folder):
+def test_two_steps_give_the_same_rows_as_one(run, store, uri, dataset, folder):
     caption(folder, "dog", "dog", "dog emoji", price=7, tags=["größe", "b"])
     caption(folder, "penguin")
     direct = f"{dataset}_direct"
@@ -107,9 +111,9 @@ def test_two_steps_come_to_the_same_as_one(run, store, uri, dataset, folder):
     assert (encoded.items, encoded.images, encoded.captions, encoded.parts) == (6, 6, 10, 1)
     stored = store()
     assert (stored.items, stored.images, stored.captions, stored.model) == (6, 6, 10, "compact")
-    rows = everything(uri, dataset)
+    rows = all_rows(uri, dataset)
     assert len(rows) == 16
-    assert rows == everything(uri, direct)
+    assert rows == all_rows(uri, direct)
     with SearchClient(uri, dataset) as two, SearchClient(uri, direct) as one:
         for question in QUESTIONS:
             assert two.search(question) == one.search(question)
@@ -118,7 +122,7 @@ def test_two_steps_come_to_the_same_as_one(run, store, uri, dataset, folder):
     assert (again.images, again.captions, again.skipped) == (0, 0, 6)
     other_way = ingest(open_embeddings(encoded.output), store=uri, dataset=direct)
     assert (other_way.images, other_way.captions, other_way.skipped) == (0, 0, 6)
-    assert everything(uri, direct) == rows
+    assert all_rows(uri, direct) == rows
 
 
 def test_nothing_is_encoded_twice_and_the_latest_version_counts(
@@ -126,7 +130,7 @@ def test_nothing_is_encoded_twice_and_the_latest_version_counts(
 ):
     run()
     store()
-    encoder = Counting()
+    encoder = CountingEncoder()
     unchanged = run(encoder)
     assert (unchanged.skipped, unchanged.parts) == (6, 0)
     assert (encoder.images, encoder.texts) == (0, 0)
@@ -146,32 +150,32 @@ def test_nothing_is_encoded_twice_and_the_latest_version_counts(
     assert counts(uri, dataset) == {"image": 6, "text": 11}
     direct = f"{dataset}_direct"
     ingest(folder, store=uri, dataset=direct)
-    assert_same(everything(uri, dataset), everything(uri, direct))
+    assert_same(all_rows(uri, dataset), all_rows(uri, direct))
     again = store()
     assert (again.images, again.captions, again.skipped) == (0, 0, 6)
 
 
 def assert_same(rows: list[dict[str, object]], others: list[dict[str, object]]) -> None:
-    """The same rows; vectors that were encoded in other batches may differ in their last bits."""
+    """Compare rows; vectors that were encoded in other batches may differ in their last bits."""
     for row, other in zip(rows, others, strict=True):
-        vectors = [np.frombuffer(each.pop("embedding"), np.float32) for each in (row, other)]
+        vectors = [np.frombuffer(one.pop("embedding"), np.float32) for one in (row, other)]
         np.testing.assert_allclose(*vectors, atol=1e-6)
         assert row == other
 
 
-def test_a_run_that_broke_goes_on_where_it_was(run, out):
+def test_a_run_that_failed_is_resumed(run, out):
     with pytest.raises(RuntimeError, match="the device is gone"):
-        run(Counting(broken=2))
+        run(CountingEncoder(broken=2))
     assert open_embeddings(out).size == 4
     (out / ".part-00001.parquet.tmp").write_bytes(b"PAR1 a run was killed here")
-    encoder = Counting()
+    encoder = CountingEncoder()
     report = run(encoder)
     assert (report.skipped, report.images, encoder.images) == (4, 2, 2)
     assert parts(out) == ["part-00000.parquet", "part-00001.parquet"]
-    assert run(Counting()).skipped == 6
+    assert run(CountingEncoder()).skipped == 6
 
 
-def test_a_limit_ends_the_run_and_the_next_goes_on(run, store):
+def test_a_limit_ends_the_run_and_the_next_run_resumes(run, store):
     assert (lambda r: (r.items, r.images))(run(limit=2)) == (2, 2)
     assert (lambda r: (r.items, r.images, r.skipped))(run()) == (6, 4, 2)
     assert (lambda r: (r.items, r.images))(store(limit=3)) == (3, 3)
@@ -181,7 +185,7 @@ def test_a_limit_ends_the_run_and_the_next_goes_on(run, store):
 def test_another_encoder_is_refused_with_both_fingerprints(run, store, out, folder, uri, dataset):
     run()
     other, compact = OtherEncoder(), load_encoder("compact")
-    with pytest.raises(StoreError) as error:
+    with pytest.raises(OutputError) as error:
         run(other)
     assert other.spec.fingerprint in str(error.value)
     assert compact.spec.fingerprint in str(error.value)
@@ -199,20 +203,22 @@ def test_another_encoder_is_refused_with_both_fingerprints(run, store, out, fold
         open_embeddings(out)
 
 
-def test_bad_items_are_told_and_what_was_encoded_of_them_stays(run, store, folder, out):
+def test_bad_items_are_rejected_and_what_was_encoded_of_them_stays(run, store, folder, out):
     run()
     (folder / "dress.png").write_bytes(b"<html>not found</html>")
     (folder / "nobody.txt").write_text("a caption without a picture")
     report = run(prune=True)
     assert (report.rejected, report.pruned, report.skipped) == (2, 0, 5)
     assert report.rejects_file == out / "rejects.jsonl"
-    told = {each["item_id"]: each for each in rejects(report.rejects_file)}
-    assert told.keys() == {"dress.png", "nobody.txt"}
-    assert told["dress.png"]["stage"] == "decode"
+    by_item = {reject["item_id"]: reject for reject in rejects(report.rejects_file)}
+    assert by_item.keys() == {"dress.png", "nobody.txt"}
+    assert by_item["dress.png"]["stage"] == "decode"
     assert store().items == 6
 
 
-def test_what_left_the_data_set_is_pruned_here_and_there(run, store, uri, dataset, folder, out):
+def test_items_that_left_the_source_are_pruned_from_parts_and_store(
+    run, store, uri, dataset, folder, out
+):
     run()
     store()
     for suffix in ("png", "json"):
@@ -232,7 +238,7 @@ def test_what_left_the_data_set_is_pruned_here_and_there(run, store, uri, datase
 
 
 def damage(out: Path, change) -> None:
-    """Change the rows of the only part, and leave its schema's metadata as it is."""
+    """Change the rows of the only part, and keep the metadata of its schema."""
     path = out / "part-00000.parquet"
     table = pq.read_table(path)
     rows = table.to_pylist()
@@ -266,8 +272,10 @@ def test_damaged_items_are_rejected_with_the_reason(run, store, uri, dataset, ou
     damage(out, change)
     report = store()
     assert (report.items, report.images, report.captions, report.rejected) == (6, 1, 2, 5)
-    told = {Path(each["item_id"]).stem: each["reason"] for each in rejects(report.rejects_file)}
-    assert told == {
+    reasons = {
+        Path(reject["item_id"]).stem: reject["reason"] for reject in rejects(report.rejects_file)
+    }
+    assert reasons == {
         "dress": "its vector is not finite",
         "helicopter": "its vector has the length 2, not 1",
         "pizza": "caption 1: its vector has 255 numbers, not 256",
@@ -277,7 +285,7 @@ def test_damaged_items_are_rejected_with_the_reason(run, store, uri, dataset, ou
     assert counts(uri, dataset) == {"image": 1, "text": 2}
 
 
-def test_promoted_keys_are_columns_and_misfits_are_rejected(run, store, uri, dataset, folder):
+def test_promoted_keys_are_columns_and_other_types_are_rejected(run, store, uri, dataset, folder):
     caption(folder, "dog", "dog", price=7)
     caption(folder, "pizza", "pizza", price="cheap")
     run()
@@ -286,16 +294,16 @@ def test_promoted_keys_are_columns_and_misfits_are_rejected(run, store, uri, dat
     assert found(uri, dataset, "animal", where=["price=7"]) == ["dog"]
 
 
-def cut_off(data: bytes) -> bytes:
+def truncate(data: bytes) -> bytes:
     return data[:-100]
 
 
-def with_other_bytes(data: bytes) -> bytes:
+def overwrite(data: bytes) -> bytes:
     return data[:40] + b"?" * 9 + data[49:]
 
 
-@pytest.mark.parametrize("spoil", [cut_off, with_other_bytes])
-def test_a_damaged_file_is_refused_and_never_pruned_by(run, store, uri, dataset, out, spoil):
+@pytest.mark.parametrize("spoil", [truncate, overwrite])
+def test_a_damaged_file_is_refused_and_nothing_is_pruned(run, store, uri, dataset, out, spoil):
     run()
     store()
     path = out / "part-00000.parquet"
@@ -307,7 +315,7 @@ def test_a_damaged_file_is_refused_and_never_pruned_by(run, store, uri, dataset,
     assert counts(uri, dataset) == {"image": 6, "text": 12}
 
 
-def test_the_data_set_has_the_name_of_what_was_encoded_wherever_it_lies(run, uri, out, folder):
+def test_the_dataset_is_named_after_the_encoded_source_for_every_path(run, uri, out, folder):
     run()
     memory = fsspec.filesystem("memory")
     memory.put(str(out / "part-00000.parquet"), "/encoded/part-00000.parquet")
@@ -321,16 +329,16 @@ def test_what_is_not_embeddings_is_refused(tmp_path, folder):
     for path, reason in [
         (tmp_path / "nowhere", "does not exist"),
         (folder, "holds no .parquet file"),
-        (tmp_path / "table.parquet", "was not written by mm-milvus encode"),
+        (tmp_path / "table.parquet", "was not written by `encode`"),
         (folder / "dog.png", "cannot be read as embeddings"),
     ]:
         with pytest.raises(SourceError, match=reason):
             open_embeddings(path)
-    with pytest.raises(QueryError, match="not a local folder"):
+    with pytest.raises(OptionError, match="not a local folder"):
         encode(folder, "s3://bucket/encoded")
-    with pytest.raises(StoreError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         encode(folder, tmp_path / "table.parquet")
-    with pytest.raises(QueryError, match="the limit is 0"):
+    with pytest.raises(OptionError, match="`limit` is 0"):
         EncodeOptions(limit=0)
 
 

@@ -1,4 +1,4 @@
-"""Part files: bounded, numbered on, whole or not there."""
+"""Part files: bounded, numbered on, complete or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mm_milvus.embeddings.header import Header
 from mm_milvus.embeddings.parts import open_embeddings
 from mm_milvus.embeddings.writer import PART_ROWS, PartWriter, find_parts
 from mm_milvus.encoders.base import EncoderIdentity
-from mm_milvus.errors import StoreError
+from mm_milvus.errors import OutputError
 
 HEADER = Header(EncoderIdentity("größer/model@main", "0123456789abcdef", 2), "photos")
 
@@ -36,12 +36,14 @@ def test_parts_are_bounded_and_numbered_on(tmp_path):
         writer.close()
         writer.close()
         assert writer.written == 2
-    found = find_parts(tmp_path)
-    assert [part.place.name for part in found.parts] == [f"part-0000{n}.parquet" for n in range(4)]
-    assert [part.rows for part in found.parts] == [PART_ROWS, 3] * 2
-    assert found.header == HEADER
-    assert found.size == 2 * (PART_ROWS + 3)
-    assert sum(each.num_rows for each in found.batches()) == PART_ROWS + 3
+    written = find_parts(tmp_path)
+    assert [part.place.name for part in written.parts] == [
+        f"part-0000{n}.parquet" for n in range(4)
+    ]
+    assert [part.rows for part in written.parts] == [PART_ROWS, 3] * 2
+    assert written.header == HEADER
+    assert written.size == 2 * (PART_ROWS + 3)
+    assert sum(records.num_rows for records in written.batches()) == PART_ROWS + 3
     assert pq.read_schema(tmp_path / "part-00000.parquet") == HEADER.schema()
 
 
@@ -50,20 +52,20 @@ def test_a_hundred_thousand_parts_are_in_order(tmp_path):
         pq.write_table(
             pa.Table.from_batches([batch(number, 1)]), tmp_path / f"part-{number}.parquet"
         )
-    for found in (find_parts(tmp_path), open_embeddings(tmp_path)):
-        assert [part.place.name for part in found.parts] == [
+    for embeddings in (find_parts(tmp_path), open_embeddings(tmp_path)):
+        assert [part.place.name for part in embeddings.parts] == [
             "part-99999.parquet",
             "part-100000.parquet",
         ]
 
 
-def test_a_full_disk_leaves_no_half_of_a_part(tmp_path):
+def test_a_full_disk_leaves_no_partial_file(tmp_path):
     writer = PartWriter(tmp_path, HEADER.schema())
     writer.write(batch(0, 2000))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        with pytest.raises(StoreError, match=r"part-00000\.parquet cannot be written"):
+        with pytest.raises(OutputError, match=r"part-00000\.parquet cannot be written"):
             writer.close()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

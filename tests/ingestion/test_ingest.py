@@ -10,7 +10,7 @@ import pytest
 
 from mm_milvus import IngestOptions, SearchClient, SourceOptions, ingest
 from mm_milvus.encoders.load import load_encoder
-from mm_milvus.errors import QueryError, SourceError, StoreError
+from mm_milvus.errors import OptionError, QueryError, SourceError, StoreError
 from mm_milvus.store.connection import Store
 from mm_milvus.store.dataset import open_dataset
 from pictures import PICTURES, OtherEncoder, caption, counts, found
@@ -72,7 +72,7 @@ def test_changed_metadata_is_rewritten_without_encoding(run, uri, dataset, folde
     assert counts(uri, dataset) == {"image": 6, "text": 12}
 
 
-def test_what_left_the_data_set_stays_until_it_is_pruned(run, uri, dataset, folder):
+def test_items_that_left_the_source_stay_until_they_are_pruned(run, uri, dataset, folder):
     run()
     for suffix in ("png", "json"):
         (folder / f"pizza.{suffix}").unlink()
@@ -85,7 +85,7 @@ def test_what_left_the_data_set_stays_until_it_is_pruned(run, uri, dataset, fold
     assert "pizza" not in found(uri, dataset, "pizza")
 
 
-def test_bad_items_are_told_and_never_stop_the_run_nor_lose_what_is_stored(
+def test_bad_items_are_rejected_and_neither_stop_the_run_nor_lose_stored_rows(
     run, uri, dataset, folder
 ):
     run()
@@ -96,27 +96,27 @@ def test_bad_items_are_told_and_never_stop_the_run_nor_lose_what_is_stored(
     report = run(prune=True)
     assert (report.images, report.rejected, report.pruned) == (1, 3, 0)
     assert report.rejects_file == Path(f"{dataset}.rejects.jsonl")
-    told = {Path(each["item_id"]).stem: each for each in rejects(dataset)}
-    assert told.keys() == {"dress", "helicopter", "nobody"}
-    assert told["dress"]["stage"] == "decode"
-    assert "is not an image: it begins with '<html>" in told["dress"]["reason"]
-    assert "truncated" in told["helicopter"]["reason"]
+    by_item = {Path(reject["item_id"]).stem: reject for reject in rejects(dataset)}
+    assert by_item.keys() == {"dress", "helicopter", "nobody"}
+    assert by_item["dress"]["stage"] == "decode"
+    assert "is not an image: it begins with '<html>" in by_item["dress"]["reason"]
+    assert "truncated" in by_item["helicopter"]["reason"]
     assert counts(uri, dataset) == {"image": 7, "text": 12}
 
 
 def test_a_dry_run_counts_and_writes_nothing(run, uri, dataset):
     report = run(dry_run=True)
     assert (report.items, report.images, report.captions) == (6, 6, 12)
-    with Store(uri) as connection, pytest.raises(QueryError):
-        open_dataset(connection, dataset)
+    with Store(uri) as store, pytest.raises(QueryError):
+        open_dataset(store, dataset)
 
 
-def test_a_limit_ends_the_run_and_the_next_goes_on(run):
+def test_a_limit_ends_the_run_and_the_next_run_resumes(run):
     assert (lambda r: (r.items, r.images))(run(limit=2)) == (2, 2)
     assert (lambda r: (r.items, r.images, r.skipped))(run()) == (6, 4, 2)
 
 
-def test_promoted_keys_are_columns_and_misfits_are_rejected(run, uri, dataset, folder):
+def test_promoted_keys_are_columns_and_other_types_are_rejected(run, uri, dataset, folder):
     for number, name in enumerate(PICTURES):
         caption(folder, name, name, price=10 * number, color="red" if number < 3 else "blue")
     caption(folder, "penguin", "penguin", price="unknown")
@@ -143,7 +143,13 @@ def test_another_encoder_is_refused_with_both_fingerprints(run, uri, dataset, fo
 def test_duplicate_ids_keep_the_first_and_name_both(uri, dataset, folder):
     table = folder / "table.csv"
     table.write_text("id,image,caption\n7,dog.png,dog\n8,pizza.png,pizza\n7,saxophone.png,third\n")
-    report = ingest(table, store=uri, dataset=dataset, source_options=SourceOptions(id_column="id"))
+    report = ingest(
+        table,
+        store=uri,
+        dataset=dataset,
+        source_options=SourceOptions(id_column="id"),
+        rejects=f"{dataset}.rejects.jsonl",
+    )
     assert (report.items, report.images, report.rejected) == (3, 2, 1)
     [reject] = rejects(dataset)
     assert reject["item_id"] == "7"
@@ -154,15 +160,15 @@ def test_duplicate_ids_keep_the_first_and_name_both(uri, dataset, folder):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"limit": 0}, "the limit is 0"),
-        ({"batch_size": 0}, "the batch size is 0"),
-        ({"prune": True, "limit": 3}, "prune needs the whole data set"),
+        ({"limit": 0}, "`limit` is 0"),
+        ({"batch_size": 0}, "`batch_size` is 0"),
+        ({"prune": True, "limit": 3}, "`prune` needs the whole dataset"),
         ({"promote": {"a": "json"}}, "cannot promote a to 'json'"),
-        ({"index_type": "BTREE"}, "unknown index 'BTREE'"),
+        ({"index_type": "BTREE"}, "unknown `index_type` 'BTREE'"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(options, reason):
-    with pytest.raises(QueryError, match=reason):
+def test_bad_options_are_refused(options, reason):
+    with pytest.raises(OptionError, match=reason):
         IngestOptions(**options)
 
 

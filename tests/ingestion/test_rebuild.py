@@ -1,4 +1,4 @@
-"""A rebuild: whole before, whole after, and nothing between."""
+"""A rebuild: searches see the whole dataset before, the whole dataset after, nothing between."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from mm_milvus import IngestOptions, QueryError, SearchClient, StoreError, ingest
+from mm_milvus import IngestOptions, OptionError, SearchClient, StoreError, ingest
 from mm_milvus.store.connection import Store
 from mm_milvus.store.dataset import drop_dataset, open_dataset, rebuild_dataset
 from mm_milvus.store.read import stored_rows
@@ -15,19 +15,19 @@ from mm_milvus.store.rebuild import switch
 from pictures import PICTURES, caption
 
 pytestmark = pytest.mark.engines("lite")
-"""All of them pass on a server as well, where each takes it 20 seconds to make its collections."""
+"""All of them pass on a server as well, where each takes 20 seconds to create its collections."""
 
 REBUILD = IngestOptions(rebuild=True)
 
 
 def collections(uri: str, dataset: str) -> list[str]:
-    with Store(uri) as connection:
-        names = connection.client.list_collections()
+    with Store(uri) as store:
+        names = store.client.list_collections()
     return sorted(name.removeprefix(dataset) for name in names if name.startswith(dataset))
 
 
 @pytest.mark.engines("lite", "server")
-def test_queries_see_one_whole_data_set_or_the_other(folder, uri, dataset):
+def test_searches_see_one_whole_dataset_or_the_other(folder, uri, dataset):
     ingest(folder, store=uri, dataset=dataset)
     with SearchClient(uri, dataset) as client:
         before = {hit.item_id for hit in client.search("anything", top_k=20)}
@@ -35,7 +35,7 @@ def test_queries_see_one_whole_data_set_or_the_other(folder, uri, dataset):
         failures: list[BaseException] = []
         done = threading.Event()
 
-        def ask() -> None:
+        def search() -> None:
             while not done.is_set():
                 try:
                     hits = client.search("anything", top_k=20)
@@ -46,14 +46,14 @@ def test_queries_see_one_whole_data_set_or_the_other(folder, uri, dataset):
 
         (folder / f"{PICTURES[0]}.png").unlink()
         shutil.copy(folder / f"{PICTURES[1]}.png", folder / "new.png")
-        askers = [threading.Thread(target=ask) for _ in range(2)]
-        for asker in askers:
-            asker.start()
+        searchers = [threading.Thread(target=search) for _ in range(2)]
+        for searcher in searchers:
+            searcher.start()
         for _ in range(2):
             ingest(folder, store=uri, dataset=dataset, options=REBUILD)
         done.set()
-        for asker in askers:
-            asker.join()
+        for searcher in searchers:
+            searcher.join()
         after = {hit.item_id for hit in client.search("anything", top_k=20)}
     assert failures == []
     assert after == before - {f"{PICTURES[0]}.png"} | {"new.png"}
@@ -62,55 +62,55 @@ def test_queries_see_one_whole_data_set_or_the_other(folder, uri, dataset):
     assert collections(uri, dataset) == ["_images__g2", "_texts__g2"]
 
 
-def test_what_was_chosen_at_the_first_ingest_can_be_chosen_anew(folder, uri, dataset):
+def test_what_was_chosen_at_the_first_ingest_can_be_changed(folder, uri, dataset):
     caption(folder, "dog", "dog", price=3.5)
     ingest(folder, store=uri, dataset=dataset)
     promoted = {"price": "double"}
-    with pytest.raises(StoreError, match="--rebuild"):
+    with pytest.raises(StoreError, match="`rebuild`"):
         ingest(folder, store=uri, dataset=dataset, options=IngestOptions(promote=promoted))
     options = IngestOptions(promote=promoted, index_type="HNSW", rebuild=True)
     assert ingest(folder, store=uri, dataset=dataset, options=options).images == len(PICTURES)
-    with Store(uri) as connection:
-        manifest = open_dataset(connection, dataset).manifest
+    with Store(uri) as store:
+        manifest = open_dataset(store, dataset).manifest
     assert (manifest.columns, manifest.index_type) == (promoted, "HNSW")
     with SearchClient(uri, dataset) as client:
         assert [hit.item_id for hit in client.search("a", where=["price=3.5"])] == ["dog.png"]
-    # What is said once stays, and an ordinary ingest goes on from there.
+    # The choice is kept by later ingests and rebuilds.
     assert ingest(folder, store=uri, dataset=dataset).skipped == len(PICTURES)
     ingest(folder, store=uri, dataset=dataset, options=REBUILD)
-    with Store(uri) as connection:
-        assert open_dataset(connection, dataset).manifest.columns == promoted
-        drop_dataset(connection, dataset)
+    with Store(uri) as store:
+        assert open_dataset(store, dataset).manifest.columns == promoted
+        drop_dataset(store, dataset)
     assert collections(uri, dataset) == []
 
 
-def test_a_rebuild_that_was_killed_goes_on(folder, uri, dataset):
+def test_a_rebuild_that_was_killed_is_resumed(folder, uri, dataset):
     ingest(folder, store=uri, dataset=dataset)
-    with Store(uri) as connection:
-        live = open_dataset(connection, dataset)
+    with Store(uri) as store:
+        live = open_dataset(store, dataset)
         half = rebuild_dataset(live, live.manifest, 6)
-        for collection, former in zip(half.collections, live.collections, strict=True):
-            keys = [key for batch in former.scan() for key, item in batch if item == "dog.png"]
-            collection.upsert(stored_rows(former, keys), {})
+        for collection, current in zip(half.collections, live.collections, strict=True):
+            keys = [key for batch in current.scan() for key, item in batch if item == "dog.png"]
+            collection.upsert(stored_rows(current, keys), {})
     report = ingest(folder, store=uri, dataset=dataset, options=REBUILD)
     assert (report.images, report.skipped) == (len(PICTURES) - 1, 1)
     assert collections(uri, dataset) == ["_images__g1", "_texts__g1"]
 
 
 @pytest.mark.parametrize("step", ["one name", "no alias"])
-def test_a_switch_that_was_killed_is_brought_to_its_end(folder, uri, dataset, step):
+def test_a_switch_that_was_killed_is_completed(folder, uri, dataset, step):
     ingest(folder, store=uri, dataset=dataset)
-    with Store(uri) as connection:
-        live = open_dataset(connection, dataset)
+    with Store(uri) as store:
+        live = open_dataset(store, dataset)
         rebuilt = rebuild_dataset(live, live.manifest, 6)
-        for collection, former in zip(rebuilt.collections, live.collections, strict=True):
-            keys = [key for batch in former.scan() for key, _ in batch]
-            collection.upsert(stored_rows(former, keys), {})
+        for collection, current in zip(rebuilt.collections, live.collections, strict=True):
+            keys = [key for batch in current.scan() for key, _ in batch]
+            collection.upsert(stored_rows(current, keys), {})
         rebuilt.finish()
         if step == "one name":
             switch(live.texts, rebuilt.texts)
         else:
-            connection.client.rename_collection(live.images.name, f"{live.images.name}__g0")
+            store.client.rename_collection(live.images.name, f"{live.images.name}__g0")
     with SearchClient(uri, dataset) as client:
         assert len(client.search("anything", top_k=20)) == len(PICTURES)
     ingest(folder, store=uri, dataset=dataset, options=REBUILD)
@@ -123,12 +123,12 @@ def test_a_rebuild_of_nothing_replaces_nothing(folder, uri, dataset):
     ingest(folder, store=uri, dataset=dataset)
     for picture in folder.glob("*.png"):
         picture.write_bytes(b"no picture")
-    with pytest.raises(StoreError, match="stays as it was"):
+    with pytest.raises(StoreError, match="stays unchanged"):
         ingest(folder, store=uri, dataset=dataset, options=REBUILD)
     with SearchClient(uri, dataset) as client:
         assert len(client.search("anything", top_k=20)) == len(PICTURES)
 
 
 def test_a_rebuild_of_a_part_is_refused():
-    with pytest.raises(QueryError, match="the whole data set"):
+    with pytest.raises(OptionError, match="the whole dataset"):
         IngestOptions(rebuild=True, limit=3)

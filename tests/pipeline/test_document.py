@@ -15,7 +15,7 @@ from mm_milvus import IngestOptions, ingest, open_embeddings
 from mm_milvus.embeddings.encode import encode
 from mm_milvus.embeddings.options import EncodeOptions
 from mm_milvus.encoders.load import load_encoder
-from mm_milvus.errors import QueryError, StoreError
+from mm_milvus.errors import OptionError, OutputError, StoreError
 from mm_milvus.images.decode import load_pixels
 from mm_milvus.keys import image_key
 from mm_milvus.pipeline.document import combine
@@ -23,14 +23,13 @@ from mm_milvus.store.connection import Store
 from mm_milvus.store.dataset import open_dataset
 from pictures import caption, found
 
-# Their way to the store is that of an ingest, which runs on every engine.
 DOCUMENT = {"image": 0.6, "title": 0.4}
 
 
 def stored(uri: str, dataset: str, name: str) -> np.ndarray:
     key = image_key(f"{name}.png")
-    with Store(uri) as connection:
-        return open_dataset(connection, dataset).images.embeddings([key])[key]
+    with Store(uri) as store:
+        return open_dataset(store, dataset).images.embeddings([key])[key]
 
 
 @pytest.fixture
@@ -59,7 +58,7 @@ def test_the_vector_is_the_weighted_sum_of_the_fields(run, uri, dataset, folder)
     both = 0.6 * dog + 0.4 * encoder.encode_texts(["a violin"])[0]
     both /= np.linalg.norm(both)
     np.testing.assert_allclose(stored(uri, dataset, "dog"), both, rtol=0, atol=1e-5)
-    # Without a title, the image is all there is.
+    # Without a title, the vector is the image's alone.
     np.testing.assert_allclose(stored(uri, dataset, "pizza"), pizza, rtol=0, atol=1e-5)
     assert found(uri, dataset, "a violin")[0] == "dog"
 
@@ -74,18 +73,18 @@ def test_a_changed_field_is_encoded_again_and_nothing_else(run, uri, dataset, fo
     assert before @ stored(uri, dataset, "dog") < 0.99
 
 
-def test_another_document_is_refused_and_the_manifest_tells_which(run, uri, dataset):
+def test_another_document_is_refused_and_the_manifest_has_the_first(run, uri, dataset):
     run()
     for other in (None, {"image": 1.0}):
         with pytest.raises(StoreError, match="built with the document"):
             run(options=IngestOptions(document=other))
-    with Store(uri) as connection:
-        assert open_dataset(connection, dataset).manifest.document == DOCUMENT
+    with Store(uri) as store:
+        assert open_dataset(store, dataset).manifest.document == DOCUMENT
 
 
-def test_encoded_apart_it_comes_to_the_same(run, uri, dataset, folder):
+def test_encoding_and_storing_apart_gives_the_same_rows(run, uri, dataset, folder):
     encode(folder, "encoded", options=EncodeOptions(document=DOCUMENT))
-    with pytest.raises(StoreError, match="encoded with the document"):
+    with pytest.raises(OutputError, match="encoded with the document"):
         encode(folder, "encoded")
     ingest(open_embeddings("encoded"), store=uri, dataset=dataset)
     report = run()
@@ -101,8 +100,8 @@ def test_an_item_without_any_of_the_fields_is_rejected(run, dataset):
 
 
 @pytest.mark.parametrize("document", [{}, {"image": 0.0}, {"image": 1.0, "title": -1.0}])
-def test_weights_that_make_no_sense_are_refused(document):
-    with pytest.raises(QueryError, match="weights above 0"):
+def test_bad_weights_are_refused(document):
+    with pytest.raises(OptionError, match="weights above 0"):
         IngestOptions(document=document)
 
 

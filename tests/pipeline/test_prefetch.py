@@ -1,4 +1,4 @@
-"""A stage that runs ahead: order, bounds, errors, and an end to every wait."""
+"""A stage that runs ahead: order, bounds, errors, and no wait without an end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mm_milvus.pipeline.prefetch import Prefetch
 
 @settings(deadline=None, max_examples=50, derandomize=True)
 @given(st.lists(st.integers()), st.integers(1, 5))
-def test_all_values_come_in_order(values, depth):
+def test_all_values_arrive_in_order(values, depth):
     with closing(Prefetch(iter(values), threading.Event(), depth)) as stage:
         assert list(stage) == values
 
@@ -34,7 +34,7 @@ def test_it_runs_ahead_by_no_more_than_its_depth():
         assert len(taken) <= 1 + 3 + 1
 
 
-def test_an_error_comes_after_the_values_before_it():
+def test_an_error_is_raised_after_the_values_before_it():
     def broken():
         yield 1
         raise ValueError("broken")

@@ -1,4 +1,4 @@
-"""Arrow lists to numpy and back: null rows, empty rows, slices, other widths and kinds."""
+"""Arrow lists to numpy and back: null rows, empty rows, slices, other types of lists."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from mm_milvus.embeddings.arrow import from_nested, from_numpy, to_nested, to_numpy
 
 
-def test_vectors_come_back_as_they_were():
+def test_vectors_are_read_back_unchanged():
     vectors = list(np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32))
     column = from_numpy(vectors, 3)
     assert column.type == pa.list_(pa.float32(), 3)
@@ -24,7 +24,7 @@ def test_vectors_come_back_as_they_were():
 @pytest.mark.parametrize(
     "kind", [pa.list_(pa.float64()), pa.large_list(pa.float32()), pa.list_(pa.float16())]
 )
-def test_other_tools_write_other_kinds_of_lists(kind):
+def test_other_types_of_lists_are_read(kind):
     rows = to_numpy(pa.array([[1.0, 2.0], None, [], [3.0, None]], kind))
     assert [row.tolist() for row in rows[:3]] == [[1, 2], [], []]
     assert rows[3][0] == 3
