@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -39,9 +39,12 @@ def atomic_file(path: Path, *, sync: bool = False) -> Iterator[IO[bytes]]:
                 os.fsync(file.fileno())
         unfinished.replace(path)
     except OSError as error:
+        if not _is_about(error, unfinished):
+            raise
         raise unwritable(path, error) from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -64,6 +67,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         yield unfinished
         unfinished.rename(path)
     except OSError as error:
+        if not _is_about(error, unfinished):
+            raise
         raise unwritable(path, error) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -80,6 +85,13 @@ def unwritable(path: Path, error: OSError) -> OutputError:
     return OutputError(
         f"{path} cannot be written: {reason}; free some space, or name another folder"
     )
+
+
+def _is_about(error: OSError, path: Path) -> bool:
+    """Return whether an error concerns a file or folder: one of another file names that file."""
+    if isinstance(error, ConnectionError | TimeoutError):
+        return False
+    return error.filename is None or Path(error.filename).is_relative_to(path)
 
 
 def _unfinished(path: Path) -> Path:
