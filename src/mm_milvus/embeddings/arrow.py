@@ -14,44 +14,44 @@ from mm_milvus.arrays import Vector
 
 
 def is_vector(kind: pa.DataType) -> bool:
-    """Whether this is a list of floats, of whatever length."""
+    """Return whether a type is a list of floats, of any length."""
     return is_list(kind) and pa.types.is_floating(kind.value_type)
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Whether this is one of Arrow's kinds of lists."""
+    """Return whether a type is one of Arrow's lists."""
     return bool(
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     )
 
 
 def to_numpy(column: pa.Array) -> list[Vector]:
-    """A float32 vector for each row; a null one is empty, and a null number in it is NaN."""
+    """Return a float32 vector per row; a null row is empty, and a null number in one is NaN."""
     flat = column.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
     return [flat[start:stop] for start, stop in _bounds(column)]
 
 
 def to_nested(column: pa.Array) -> list[list[Vector]]:
-    """A list of float32 vectors for each row of a list of lists."""
+    """Return a list of float32 vectors per row of a list of lists."""
     flat = to_numpy(column.flatten())
     return [flat[start:stop] for start, stop in _bounds(column)]
 
 
 def _bounds(column: pa.Array) -> list[tuple[int, int]]:
-    # Null rows have no place among the flattened values, whatever lies beneath them.
+    # Null rows add nothing to the flattened values, whatever their buffers hold.
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
     stops = np.cumsum(lengths)
     return list(zip((stops - lengths).tolist(), stops.tolist(), strict=True))
 
 
 def from_numpy(vectors: Sequence[Vector], dim: int) -> pa.Array:
-    """A fixed-size list of `dim` float32 for each vector."""
+    """Return a fixed-size list of `dim` float32 per vector."""
     flat: NDArray[Any] = np.concatenate(vectors) if vectors else np.empty(0, np.float32)
     return pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float32()), dim)
 
 
 def from_nested(rows: Sequence[Sequence[Vector]], dim: int) -> pa.Array:
-    """A list of fixed-size lists for each row."""
+    """Return a list of fixed-size lists per row."""
     offsets = np.cumsum([0, *map(len, rows)])
     flat = from_numpy([vector for row in rows for vector in row], dim)
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), flat)

@@ -13,7 +13,7 @@ POLL_S = 0.1
 
 
 class _End:
-    """The stream is over; `error` is what ended it early."""
+    """The end of a stream; `error` is the exception that ended it early."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
@@ -22,16 +22,19 @@ class _End:
 class Prefetch(Generic[T]):
     """Runs an iterator ahead of its consumer, in its own thread, by at most `depth` values.
 
-    Order is kept. What the iterator raises, the consumer sees in its place. An exception in the
-    consumer leaves the queue intact: iteration can go on. `close` stops the thread and closes the
-    iterator.
-
-    stop  shared by all stages of a pipeline: set, it ends every wait, so that no stage waits
-          for another that is gone
+    Order is kept. An exception of the iterator is raised to the consumer, after the values before
+    it. An exception in the consumer leaves the queue intact: iteration can continue.
     """
 
     def __init__(self, stream: Iterator[T], stop: threading.Event, depth: int = 2) -> None:
-        """Start to run ahead."""
+        """Start the thread.
+
+        Args:
+            stream: The iterator to run.
+            stop: Shared by all stages of a pipeline. Once it is set, every wait ends, so that no
+                stage waits for another that has ended.
+            depth: Maximum number of values in the queue.
+        """
         self._stream = stream
         self._queue: queue.Queue[T | _End] = queue.Queue(depth)
         self._stop = stop
@@ -44,7 +47,7 @@ class Prefetch(Generic[T]):
         return self
 
     def __next__(self) -> T:
-        """Return the next value, waiting for it if need be."""
+        """Return the next value; wait for it."""
         while not (self._over or self._stop.is_set()):
             try:
                 value = self._queue.get(timeout=POLL_S)
@@ -58,7 +61,7 @@ class Prefetch(Generic[T]):
         raise StopIteration
 
     def close(self) -> None:
-        """Stop all stages, and wait until this one has let go of its iterator."""
+        """Stop all stages, and wait until this one has closed its iterator."""
         self._stop.set()
         self._thread.join()
 
