@@ -1,7 +1,7 @@
 """Check the subject of a commit: `subsystem: what it does`, in plain English.
 
-    python -m scripts.check_subject .git/COMMIT_EDITMSG   # as a commit-msg hook (make hooks)
-    git log --format=%s main..HEAD | python -m scripts.check_subject -   # several subjects
+python -m scripts.check_subject .git/COMMIT_EDITMSG   # as a commit-msg hook (make hooks)
+git log --format=%s main..HEAD | python -m scripts.check_subject -   # several subjects
 """
 
 from __future__ import annotations

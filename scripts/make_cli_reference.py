@@ -1,7 +1,7 @@
 """Write docs/reference/cli.md from the commands, options and help texts of the command line.
 
-    python -m scripts.make_cli_reference           # write it
-    python -m scripts.make_cli_reference --check   # fail if it is not up to date (make lint)
+python -m scripts.make_cli_reference           # write it
+python -m scripts.make_cli_reference --check   # fail if it is not up to date (make lint)
 """
 
 from __future__ import annotations
