@@ -68,7 +68,7 @@ def test_a_plain_file_is_not_a_store(tmp_path):
 def test_a_file_that_another_process_has_open_says_so(tmp_path):
     path = str(tmp_path / "store.db")
     program = (
-        "import sys; from mm_milvus.store import Store; c = Store(sys.argv[1]); "
+        "import sys; from mm_milvus import Store; c = Store(sys.argv[1]); "
         "print('open', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -88,7 +88,7 @@ def test_closing_lets_another_process_in_and_loses_nothing(tmp_path):
     assert is_missing_file(path)
     Store(path).close()
     assert not is_missing_file(path)
-    program = "import sys; from mm_milvus.store import Store; Store(sys.argv[1]).close()"
+    program = "import sys; from mm_milvus import Store; Store(sys.argv[1]).close()"
     subprocess.run([sys.executable, "-c", program, path], check=True)
 
 

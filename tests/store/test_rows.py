@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mm_milvus.errors import StoreError
+from mm_milvus.errors import ItemError
 from mm_milvus.limits import check_text, column_value, parse_metadata
 from mm_milvus.schema import Field
 from mm_milvus.store.index import choose_nlist, is_stale, settings_up_to
@@ -34,7 +34,7 @@ def test_batches_keep_the_order_and_the_bounds(sizes):
 
 def test_a_text_is_measured_in_bytes_not_characters():
     check_text(Field.ITEM_ID, "é" * 512)
-    with pytest.raises(StoreError, match="item_id is 1,026 bytes long, over the limit of 1,024"):
+    with pytest.raises(ItemError, match="item_id is 1,026 bytes long, over the limit of 1,024"):
         check_text(Field.ITEM_ID, "é" * 513)
 
 
@@ -48,7 +48,7 @@ def test_a_text_is_measured_in_bytes_not_characters():
     ],
 )
 def test_bad_metadata_is_refused_with_the_reason(text, reason):
-    with pytest.raises(StoreError, match=reason):
+    with pytest.raises(ItemError, match=reason):
         parse_metadata(text, {})
 
 
@@ -85,7 +85,7 @@ def test_a_missing_double_is_nan():
     ],
 )
 def test_a_promoted_value_of_another_type_is_refused(kind, value):
-    with pytest.raises(StoreError, match=f"metadata key k is promoted to {kind} and is"):
+    with pytest.raises(ItemError, match=f"metadata key k is promoted to {kind} and is"):
         column_value("k", kind, value)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from mm_milvus import EncodeOptions, SourceOptions, VerifyOptions, encode, ingest, open_embeddings
 from mm_milvus import verify as verify_
-from mm_milvus.errors import QueryError, StoreError
+from mm_milvus.errors import OptionError, StoreError
 from mm_milvus.keys import caption_key, image_key
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.dataset import Dataset
@@ -183,9 +183,9 @@ def test_a_table_is_read_with_its_options(verify, uri, dataset, folder):
 def test_questions_that_make_no_sense_are_refused(tmp_path):
     with pytest.raises(StoreError, match="does not exist"):
         verify_(store=str(tmp_path / "nowhere.db"))
-    with pytest.raises(QueryError, match="add --repair"):
+    with pytest.raises(OptionError, match="set `repair` as well"):
         VerifyOptions(prune=True)
-    with pytest.raises(QueryError, match="the sample is -1"):
+    with pytest.raises(OptionError, match="`sample` is -1"):
         VerifyOptions(sample=-1)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from mm_milvus.errors import StoreError
+from mm_milvus.errors import ItemError
 from mm_milvus.keys import image_key
 from mm_milvus.limits import parse_metadata
 from mm_milvus.store.dataset import Dataset
@@ -34,7 +34,7 @@ def annotate(dataset: Dataset, facts: Mapping[str, Mapping[str, Any]]) -> dict[s
             continue
         try:
             annotated.append(_with(images[item_id], added, dataset))
-        except StoreError as error:
+        except ItemError as error:
             refused[item_id] = str(error)
     captions = stored_captions(dataset.texts, [row.item_id for row in annotated])
     dataset.images.upsert(annotated, dataset.manifest.columns)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_milvus.errors import StoreError
+from mm_milvus.errors import ItemError
 from mm_milvus.keys import (
     DIGEST_BYTES,
     Keys,
@@ -118,7 +118,7 @@ class Scan:
     ) -> bool:
         try:
             check_embedding(vector, self._dim)
-        except StoreError as error:
+        except ItemError as error:
             self._report.add(Kind.VECTOR, item_id, str(error))
             self._spoil(modality, key, item_id)
             return False
