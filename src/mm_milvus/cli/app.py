@@ -26,11 +26,11 @@ from mm_milvus.cli.query import query
 from mm_milvus.cli.train import train
 from mm_milvus.cli.tune import tune
 from mm_milvus.cli.verify import verify
-from mm_milvus.errors import MmMilvusError, QueryError, SourceError
+from mm_milvus.errors import MmMilvusError, SourceError, UsageError
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
-USAGE_ERRORS = (QueryError, SourceError)
+USAGE_ERRORS = (UsageError, SourceError)
 """What the user named or asked for is wrong; all other errors are failures on the way."""
 
 DEBUG = "--debug"
