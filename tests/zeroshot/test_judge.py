@@ -14,7 +14,7 @@ import pytest
 
 from mm_milvus import IngestOptions, RunOptions, classify, ingest, moderate
 from mm_milvus.cli.interrupt import interrupted_by_signals
-from mm_milvus.errors import QueryError, StoreError
+from mm_milvus.errors import OptionError, OutputError, QueryError
 from mm_milvus.schema import Modality
 from mm_milvus.store.connection import Store
 from mm_milvus.store.dataset import open_dataset
@@ -92,9 +92,9 @@ def test_parquet_is_written_in_groups(tmp_path, monkeypatch):
 
 
 def test_a_file_that_cannot_be_is_refused_before_the_first_image(folder, tmp_path):
-    with pytest.raises(QueryError, match=r"\*.csv, \*.jsonl, \*.parquet"):
+    with pytest.raises(OptionError, match=r"\*.csv, \*.jsonl, \*.parquet"):
         classify(folder, LABELS, output=tmp_path / "labels.txt")
-    with pytest.raises(StoreError, match="cannot be written: No such file"):
+    with pytest.raises(OutputError, match="cannot be written: No such file"):
         classify(folder, LABELS, output=tmp_path / "no/labels.csv")
 
 
