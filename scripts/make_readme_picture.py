@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from mm_milvus import SearchClient
+from mm_milvus.files import read_image
 from mm_milvus.images.decode import decode
 from mm_milvus.render.contact_sheet import contact_sheet
-from mm_milvus.sources.files import read_image
 
 QUERIES = ("red dress", "happy cat", "animals of the sea")
 TARGET = Path(__file__).parents[1] / "docs" / "images" / "results.png"

@@ -314,7 +314,7 @@ def test_scans_without_end_are_refused():
 
 def test_a_file_over_the_limit_of_bytes_is_refused(monkeypatch):
     data = saved(noise(64, 64), "BMP")
-    monkeypatch.setattr(decode_module, "MAX_BYTES", len(data))
+    monkeypatch.setattr(decode_module, "MAX_FILE_BYTES", len(data))
     assert decode(data).size == (64, 64)
     with pytest.raises(ImageError, match=r"^has 12,343 bytes, over the limit of 12,342$"):
         decode(data + b"\0")

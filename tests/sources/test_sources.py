@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mm_milvus.errors import SourceError
+from mm_milvus.files import read_image
 from mm_milvus.sources.base import MAX_ROWS
-from mm_milvus.sources.files import read_image
 from mm_milvus.sources.open import open_source
 
 from .conftest import read_items

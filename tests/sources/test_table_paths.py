@@ -36,8 +36,8 @@ def test_images_elsewhere_are_read_when_that_is_allowed(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     images = ["../out.png", str(tmp_path / "out.png"), "zip://a.png::/x.zip", "../none.png"]
     write_table(tmp_path / "set/set.jsonl", [{"image": image} for image in images])
-    told = read_items(tmp_path / "set/set.jsonl").rejects
-    assert "with --allow-outside" in told["../out.png"]
+    rejects = read_items(tmp_path / "set/set.jsonl").rejects
+    assert "with `allow_outside`" in rejects["../out.png"]
     items = read_items(tmp_path / "set/set.jsonl", allow_outside=True)
     assert items.ids == images[:2]
     assert items["../out.png"]["uri"] == str(tmp_path / "out.png")

@@ -25,6 +25,7 @@ from mm_milvus.embeddings.writer import PartWriter, find_parts
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.encoders.load import as_encoder
 from mm_milvus.errors import OptionError, OutputError
+from mm_milvus.files import is_uri
 from mm_milvus.pipeline.accept import accept_items
 from mm_milvus.pipeline.batch import Batch, Item
 from mm_milvus.pipeline.plan import SeenKeys, plan
@@ -34,7 +35,6 @@ from mm_milvus.pipeline.stages import count_new, decode
 from mm_milvus.pipeline.stages import encode as encode_stage
 from mm_milvus.rejects import RejectsFile
 from mm_milvus.sources.base import Source
-from mm_milvus.sources.files import is_uri
 from mm_milvus.sources.open import as_source
 from mm_milvus.sources.options import SourceOptions
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from mm_milvus.embeddings.arrow import is_list, is_vector
 from mm_milvus.embeddings.header import Header, read_header
 from mm_milvus.errors import SourceError
+from mm_milvus.files import Place, locate, read_failure
 from mm_milvus.keys import find_keys, image_key, key_array, pack_keys
 from mm_milvus.schema import embeddings_schema
-from mm_milvus.sources.files import Place, locate, reason
 from mm_milvus.text import printable
 
 SUFFIX = ".parquet"
@@ -215,6 +215,6 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _unreadable(place: Place, error: Exception) -> SourceError:
     return SourceError(
-        f"{printable(place.uri)} cannot be read as embeddings: {reason(error)}; "
+        f"{printable(place.uri)} cannot be read as embeddings: {read_failure(error)}; "
         "copy it once more, or delete it and encode its items again"
     )

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from mm_milvus.atomic import atomic_file, leftovers, unwritable
 from mm_milvus.embeddings.parts import Embeddings, Part, read_parts
-from mm_milvus.sources.files import locate
+from mm_milvus.files import locate
 
 PART_ROWS = 4096
 PART_BYTES = 64 * 2**20

@@ -1,6 +1,7 @@
-"""Image files to RGB pixels: limits, orientation, colour modes; every failure has a reason.
+"""Image files to RGB pixels: size limits, orientation, colour modes; every failure has a reason.
 
-decode         image files to pixels
-jpeg           what only JPEG has: scans, and decoding at a part of the size
-preprocessing  how an image becomes the input of an encoder
+load           load an image by path, URI, bytes, PIL image or array
+decode         image files to RGB images, and to the pixels of an encoder
+resize         resize and crop
+preprocessing  the input that an encoder expects
 """

@@ -1,13 +1,11 @@
-"""Image files to RGB pixels: limits, orientation, colour modes; every failure has a name."""
+"""Decode image files to upright RGB, within limits; every failure is an `ImageError`."""
 
 from __future__ import annotations
 
 import io
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
-from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,29 +13,40 @@ from PIL import ExifTags, Image
 from PIL.ImageFile import ImageFile
 
 from mm_milvus.errors import ImageError
-from mm_milvus.images.jpeg import check_scans, scale_down
+from mm_milvus.files import MAX_FILE_BYTES
 from mm_milvus.images.preprocessing import Preprocessing
+from mm_milvus.images.resize import Picture, resize_and_crop
+from mm_milvus.text import one_line
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF")
-"""What is opened. A closed list: some of Pillow's other plug-ins run programs (EPS)."""
+"""The formats that are opened. A closed list: some other Pillow plug-ins run programs (EPS)."""
 
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
 
-MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 178_956_970
-"""By the header, before anything is decoded. It is where Pillow itself refuses by default: the
-largest cameras' 150 megapixels pass, and as RGB that is 0.7 GB (Pillow keeps 4 bytes a pixel)."""
+"""Largest number of pixels, checked in the header before anything is decoded. It is Pillow's own
+default limit: the 150 megapixels of the largest cameras pass, and as RGB that is 0.7 GB (Pillow
+keeps 4 bytes per pixel)."""
 
 MAX_SIDE = 65_535
-"""JPEG's own bound: Pillow places what it resizes with 24 bits, too few for a longer strip."""
+"""Longest side: JPEG's own limit. Pillow positions what it resizes with 24 bits, which are too few
+for a longer strip."""
+
+MAX_SCANS = 100
+"""Most scans of a JPEG file. Encoders write about ten. Each scan passes over the whole picture,
+0.1 s for 170 megapixels, and takes a few bytes where it is empty: a file of 64 MB could keep a
+decoder busy for hours."""
+
+JPEG_START, JPEG_SCAN = b"\xff\xd8\xff", b"\xff\xda"
 
 DRAFT_MARGIN = 2
-"""JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves this many times the pixels that the resize
-asks for. Mean difference from the exact path on mosaics of the clothing photos: at 2, 0.2 to 0.6 of
-255 and a cosine of 0.999 (least: 0.995); at 1, up to 2.2 of 255 and single photos fall to 0.91."""
+"""JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that leaves this many times the pixels that
+the resize needs. Mean difference from the exact path on mosaics of the clothing photos: at 2, 0.2
+to 0.6 of 255 and a cosine of 0.999 (minimum: 0.995); at 1, up to 2.2 of 255, and single photos
+fall to 0.91."""
 
 CEILINGS = {"u": (65_535,), "i": (65_535,), "f": (1, 255, 65_535)}
-"""What white may be in a picture of more than 8 bits, by the kind of its numbers."""
+"""Possible values of white in a picture of more than 8 bits, by the kind of its numbers."""
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -48,79 +57,105 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What sets a picture upright, by its EXIF orientation: 5 and above lie on their side."""
+"""The operation that makes a picture upright, by its EXIF orientation; from 5 on, it swaps the
+sides."""
 
-# Pillow remarks on broken metadata, which we do not read; a broken picture is an ImageError.
+# Pillow warns about broken metadata, which is not used; a broken picture is an ImageError.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.\w+ImagePlugin")
 
 
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    """An upright RGB image, and the width and height that the picture has in it.
-
-    They are less than the image's own, by a fraction of a pixel, where a JPEG was decoded at a
-    part of a size that cannot be divided by it. The fraction is taken to lie right and below; for
-    a picture that was then turned, that may move it by less than a pixel.
-    """
-
-    image: Image.Image
-    width: float
-    height: float
-
-
 def load_pixels(
-    data: bytes, preprocessing: Preprocessing, *, exact: bool = False
+    image: bytes | Image.Image, preprocessing: Preprocessing, *, exact: bool = False
 ) -> NDArray[np.uint8]:
-    """The pixels that an image encoder takes, from an image file: uint8 (height, width, 3), RGB.
+    """Return the pixels that an image encoder takes.
 
-    exact  equal the models' own processors bit for bit: decode JPEG at full size, and resize
-           also what the crop then throws away; otherwise a large JPEG is several times as fast
+    Args:
+        image: The bytes of an image file, or a PIL image as for `decode`.
+        preprocessing: The encoder's input.
+        exact: Match the models' own processors bit for bit: decode JPEG at full size, and resize
+            also what the crop removes. Otherwise a large JPEG is several times faster.
 
-    Raises `ImageError`.
+    Returns:
+        RGB pixels, uint8, (height, width, 3).
+
+    Raises:
+        ImageError: When the image cannot be decoded.
     """
-    if exact:
-        return _fit(_read(data, None), preprocessing, whole=True)
-    least = preprocessing.shortest_edge or max(preprocessing.height, preprocessing.width)
-    return _fit(_read(data, least * DRAFT_MARGIN), preprocessing, whole=False)
+    shortest = preprocessing.shortest_edge or max(preprocessing.height, preprocessing.width)
+    picture = _read(image, None if exact else shortest * DRAFT_MARGIN)
+    return resize_and_crop(picture, preprocessing, whole=exact, max_pixels=MAX_PIXELS)
 
 
-def decode(data: bytes, *, at_least: int | None = None) -> Image.Image:
-    """The picture in an image file, upright, as RGB; of an animation, the first frame.
+def decode(image: bytes | Image.Image, *, at_least: int | None = None) -> Image.Image:
+    """Decode an image file to RGB, upright by its EXIF orientation; an animation to its first frame.
 
-    Transparency lies on white; CMYK, palettes, greys and 16 bits a channel become 8-bit RGB.
+    Transparency is put on white; CMYK, palettes, greys and 16 bits per channel become 8-bit RGB.
 
-    at_least  a JPEG may be decoded smaller, as long as its shorter side keeps this many pixels
+    Args:
+        image: The bytes of an image file. A PIL image is converted to RGB only: it keeps its
+            orientation, and one of mode RGB is returned unchanged.
+        at_least: A JPEG may be decoded smaller, as long as its shorter side keeps this many
+            pixels (default: decode it at its full size).
 
-    Raises `ImageError` whose message is the reason, for whatever the bytes are.
+    Returns:
+        A PIL image of mode RGB.
+
+    Raises:
+        ImageError: For bytes of any other kind; the message is the reason.
     """
-    return _read(data, at_least).image
+    return _read(image, at_least).image
 
 
-def _read(data: bytes, at_least: int | None) -> _Picture:
-    """Decode; the one place where what goes wrong inside a decoder gets its name."""
-    if not data:
-        raise ImageError("is empty (0 bytes)")
-    if len(data) > MAX_BYTES:
-        raise ImageError(f"has {len(data):,} bytes, over the limit of {MAX_BYTES:,}")
+def _read(image: bytes | Image.Image, at_least: int | None) -> Picture:
+    """Decode; the one place where an error inside a decoder becomes an `ImageError`."""
     try:
-        check_scans(data)
-        image = _open(data)
-        _check_size(image)
-        reduced = scale_down(image, at_least)
-        image.load()
-        width, height = reduced or image.size
-        return _upright(_Picture(_to_rgb(image), width, height), _orientation(image))
+        if isinstance(image, Image.Image):
+            _check_size(image)
+            image.load()
+            return Picture(_to_rgb(image), *image.size)
+        return _read_file(image, at_least)
     except ImageError:
         raise
-    except Exception as error:  # the decoders raise nearly every class there is on bad bytes
+    except Exception as error:  # decoders raise almost every class of error on bad bytes
         raise ImageError(_why_broken(error)) from error
+
+
+def _read_file(data: bytes, at_least: int | None) -> Picture:
+    if not data:
+        raise ImageError("is empty (0 bytes)")
+    if len(data) > MAX_FILE_BYTES:
+        raise ImageError(f"has {len(data):,} bytes, over the limit of {MAX_FILE_BYTES:,}")
+    _check_scans(data)
+    image = _open(data)
+    _check_size(image)
+    reduced = _scale_down(image, at_least)
+    image.load()
+    width, height = reduced or image.size
+    return _upright(Picture(_to_rgb(image), width, height), _orientation(image))
+
+
+def _check_scans(data: bytes) -> None:
+    """Raise `ImageError` when a JPEG file has too many scans."""
+    # Picture data never contains the marker: JPEG writes a zero after each of its ff bytes.
+    count = data.count(JPEG_SCAN) if data.startswith(JPEG_START) else 0
+    if count > MAX_SCANS:
+        raise ImageError(f"has {count:,} scans, over the limit of {MAX_SCANS}")
+
+
+def _scale_down(image: ImageFile, at_least: int | None) -> tuple[float, float] | None:
+    """Let Pillow decode a JPEG smaller; return the picture's exact width and height in the result.
+
+    None: the picture is decoded at its full size.
+    """
+    drafted = image.draft(None, (at_least, at_least)) if at_least else None
+    return drafted[1][2:] if drafted else None
 
 
 def _open(data: bytes) -> ImageFile:
     """Read the header.
 
-    The plug-ins are asked directly: `Image.open` holds an image against the host application's
-    own limit of pixels, with a warning or an error, before we can hold it against ours.
+    The plug-ins are called directly: `Image.open` compares an image with the host application's
+    limit of pixels, with a warning or an error, before it can be compared with `MAX_PIXELS`.
     """
     if _is_heic(data) and "HEIF" not in _formats():
         raise ImageError("is HEIC, which needs a plug-in: pip install pillow-heif")
@@ -134,14 +169,14 @@ def _open(data: bytes) -> ImageFile:
             continue
         try:
             return factory(io.BytesIO(data), "")
-        except Exception as error:  # AVIF and HEIC share a container: the next may know it
+        except Exception as error:  # AVIF and HEIC share a container: try the next plug-in
             failure = error
     raise failure or ImageError(_why_unidentified(data))
 
 
 @cache
 def _formats() -> tuple[str, ...]:
-    """Those of `FORMATS` that this installation can read."""
+    """Return those of `FORMATS` that this installation can read."""
     with suppress(ImportError):
         import pillow_heif
 
@@ -161,17 +196,17 @@ def _check_size(image: Image.Image) -> None:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # a broken EXIF block does not make the picture a bad one
+    except Exception:  # a broken EXIF block is no reason to reject the picture
         return 1
 
 
-def _upright(picture: _Picture, orientation: int) -> _Picture:
+def _upright(picture: Picture, orientation: int) -> Picture:
     if orientation not in TURNS:
         return picture
     image = picture.image.transpose(TURNS[orientation])
     if orientation >= 5:
-        return _Picture(image, picture.height, picture.width)
-    return _Picture(image, picture.width, picture.height)
+        return Picture(image, picture.height, picture.width)
+    return Picture(image, picture.width, picture.height)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -183,14 +218,14 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Integers or floats, (height, width), as uint8; Pillow's own conversion would clip them."""
+    """Scale integers or floats, (height, width), to uint8; Pillow's own conversion clips them."""
     finite: NDArray[np.float64] = np.nan_to_num(values, posinf=0, neginf=0).astype(np.float64)
     low, high = _range(finite, CEILINGS[values.dtype.kind])
     return np.round((finite - low) * (255 / ((high - low) or 1))).astype(np.uint8)
 
 
 def _range(values: NDArray[np.float64], ceilings: tuple[int, ...]) -> tuple[float, float]:
-    """What is black and what is white: 0 and the first ceiling that holds, else the extremes."""
+    """Return the values of black and white: 0 and the lowest ceiling, else the extremes."""
     low, high = float(values.min()), float(values.max())
     white = next((ceiling for ceiling in ceilings if high <= ceiling), None)
     return (low, high) if low < 0 or white is None else (0, white)
@@ -200,55 +235,6 @@ def _on_white(image: Image.Image) -> Image.Image:
     white = Image.new("RGB", image.size, "white")
     white.paste(image, mask=image)
     return white
-
-
-def _fit(picture: _Picture, preprocessing: Preprocessing, *, whole: bool) -> NDArray[np.uint8]:
-    """Resize, and crop the centre: uint8 (height, width, 3).
-
-    whole  resize the whole picture and then crop, as the models' own processors do; otherwise
-           only what the crop keeps, the same to within a rounding, in less time and memory
-    """
-    resample = Image.Resampling[preprocessing.resample.upper()]
-    size = preprocessing.width, preprocessing.height
-    extent = picture.width, picture.height
-    if preprocessing.shortest_edge is None:
-        return np.array(picture.image.resize(size, resample, box=(0, 0, *extent)))
-    scaled = _scaled_size(extent, preprocessing.shortest_edge)
-    left, top = ((have - want) // 2 for have, want in zip(scaled, size, strict=True))
-    window = left, top, left + size[0], top + size[1]
-    if whole and prod(scaled) <= MAX_PIXELS:
-        return np.array(picture.image.resize(scaled, resample).crop(window))
-    return np.array(_resize_window(picture, scaled, window, resample))
-
-
-def _scaled_size(extent: tuple[float, float], shortest_edge: int) -> tuple[int, int]:
-    """Rounded down, as the models' own processors do."""
-    short = min(extent)
-    width, height = (
-        shortest_edge if side == short else int(shortest_edge * side / short) for side in extent
-    )
-    return width, height
-
-
-def _resize_window(
-    picture: _Picture,
-    scaled: tuple[int, int],
-    window: tuple[int, int, int, int],
-    resample: Image.Resampling,
-) -> Image.Image:
-    """The window (left, top, right, bottom) of the picture resized to `scaled`; black outside."""
-    left, top, right, bottom = window
-    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(right, scaled[0]), min(bottom, scaled[1])
-    box = (
-        x0 * picture.width / scaled[0],
-        y0 * picture.height / scaled[1],
-        x1 * picture.width / scaled[0],
-        y1 * picture.height / scaled[1],
-    )
-    part = picture.image.resize((x1 - x0, y1 - y0), resample, box)
-    canvas = Image.new("RGB", (right - left, bottom - top))
-    canvas.paste(part, (x0 - left, y0 - top))
-    return canvas
 
 
 def _is_heic(data: bytes) -> bool:
@@ -264,7 +250,7 @@ def _why_unidentified(data: bytes) -> str:
 
 
 def _why_broken(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = one_line(error)
     if isinstance(error, MemoryError):
         return "does not fit into memory"
     if isinstance(error, Image.DecompressionBombError):

@@ -1,4 +1,4 @@
-"""How an RGB image becomes the input of an image encoder."""
+"""The input that an image encoder expects."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ Resample = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"
 class Preprocessing:
     """How an RGB image becomes the input of an image encoder.
 
-    height, width  of the result, in pixels
-    shortest_edge  resize the shorter side to this many pixels, keep the aspect ratio, then crop
-                   the centre to (height, width); None: resize straight to (height, width)
-    resample       the filter of the resize
-    mean, std      of each channel, after scaling pixels to [0, 1]; applied on the device
+    Attributes:
+        height: Height of the input, in pixels.
+        width: Width of the input, in pixels.
+        shortest_edge: Resize the shorter side to this many pixels, keep the aspect ratio, then
+            crop the centre to (height, width). None: resize to (height, width) directly.
+        resample: Filter of the resize.
+        mean: Mean of each channel, for pixels scaled to [0, 1]; the encoder applies it.
+        std: Standard deviation of each channel, for pixels scaled to [0, 1]; the encoder applies
+            it.
     """
 
     height: int

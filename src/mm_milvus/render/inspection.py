@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mm_milvus.errors import MmMilvusError, StoreError
+from mm_milvus.files import read_image
 from mm_milvus.images.decode import decode
 from mm_milvus.inspection.geometry import Vectors, principal_axes
 from mm_milvus.inspection.report import HealthReport
@@ -19,7 +20,6 @@ from mm_milvus.render.caption_sheet import Captioned, caption_sheet
 from mm_milvus.render.gallery import data_uri
 from mm_milvus.render.map_page import Layout, Point, write_map
 from mm_milvus.render.plots import draw_map, draw_similarity
-from mm_milvus.sources.files import read_image
 
 REPORT, MAP_PAGE, MAP, SIMILARITY, CAPTIONS = (
     "report.json",

@@ -149,7 +149,7 @@ def _read(image: ImageQuery) -> tuple[str, bytes]:
     if isinstance(image, np.ndarray):
         return "given as an array", _png(_from_array(image))
     if "://" in str(image):
-        from mm_milvus.sources.files import read_image
+        from mm_milvus.files import read_image
 
         try:
             return str(image), read_image(str(image))

@@ -252,8 +252,8 @@ def _caption(hit: Hit) -> str | None:
 
 
 def _picture(hit: Hit) -> Any:
+    from mm_milvus.files import read_image
     from mm_milvus.images.decode import decode
-    from mm_milvus.sources.files import read_image
 
     try:
         return decode(read_image(hit.uri))

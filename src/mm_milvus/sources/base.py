@@ -16,9 +16,9 @@ from uuid import UUID
 
 import pyarrow as pa
 
+from mm_milvus.files import Place, read_failure
 from mm_milvus.keys import DIGEST_BYTES
 from mm_milvus.schema import ITEMS
-from mm_milvus.sources.files import Place, reason
 from mm_milvus.text import printable
 
 MAX_ROWS = 256
@@ -103,7 +103,7 @@ def _finish(draft: Draft, job: Future[bytes] | None) -> Draft:
         draft.image = job.result()
     except Exception as error:  # each filesystem has errors of its own
         draft.image = None
-        draft.rejected = f"the image cannot be read: {reason(error)}"
+        draft.rejected = f"the image cannot be read: {read_failure(error)}"
     return draft
 
 

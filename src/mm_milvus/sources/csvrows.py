@@ -16,8 +16,7 @@ from itertools import islice
 from typing import Any
 
 from mm_milvus.errors import SourceError
-from mm_milvus.images.decode import MAX_BYTES
-from mm_milvus.sources.files import Place
+from mm_milvus.files import MAX_FILE_BYTES, Place
 from mm_milvus.sources.rows import SAMPLE, Row
 from mm_milvus.text import is_utf8, one_line
 
@@ -78,7 +77,7 @@ def open_csv(place: Place, delimiter: str) -> CsvTable:
 @contextmanager
 def _reader(place: Place, delimiter: str) -> Iterator[Any]:
     # The bound on a field is the module's; the default of 128 KiB would refuse a long text.
-    csv.field_size_limit(MAX_BYTES)
+    csv.field_size_limit(MAX_FILE_BYTES)
     with (
         place.open() as stream,
         io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="") as text,

@@ -10,13 +10,13 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 
 from mm_milvus.errors import SourceError
+from mm_milvus.files import Place, is_uri, read_failure
 from mm_milvus.sources.base import Draft, Ids, reject, to_batches
-from mm_milvus.sources.files import Place, is_uri, reason, resolve
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.records import Table, open_table
 from mm_milvus.sources.sidecar import SUFFIXES as SIDECAR_SUFFIXES
 from mm_milvus.sources.sidecar import parse_sidecar
-from mm_milvus.sources.table import Entry, Roles, draft_of, entries, find_roles, repeats
+from mm_milvus.sources.table import Entry, Roles, draft_of, entries, find_roles, repeats, resolve
 from mm_milvus.text import is_utf8
 
 IMAGE_SUFFIXES = frozenset(
@@ -110,7 +110,7 @@ class FolderSource:
             try:
                 said = parse_sidecar(posixpath.basename(path), self.root.child(path).read())
             except Exception as error:  # each filesystem has errors of its own
-                draft.rejected = f"its sidecar {path} cannot be used: {reason(error)}"
+                draft.rejected = f"its sidecar {path} cannot be used: {read_failure(error)}"
                 return
             draft.captions += said.captions
             draft.metadata = said.metadata | draft.metadata
@@ -123,7 +123,7 @@ class FolderSource:
             try:
                 draft = self._listed_draft(entry, listed.place)
             except Exception as error:  # each filesystem has errors of its own
-                why = f"row {entry.number}: {reason(error)}"
+                why = f"row {entry.number}: {read_failure(error)}"
                 draft = reject(entry.item_id, f"{listed.place.uri}#row={entry.number}", why)
             if draft.rejected is not None:
                 refused.first(entry.item_id, entry.number)
@@ -178,7 +178,7 @@ def _why_empty(root: Place) -> str:
     try:
         names = [entry.name for entry in root.entries() if not entry.name.startswith(".")]
     except OSError as error:
-        return f"{root.uri} cannot be read: {reason(error)}; check its permissions"
+        return f"{root.uri} cannot be read: {read_failure(error)}; check its permissions"
     if not names:
         return f"{root.uri} is an empty folder; give one with images"
     if any(name.endswith((".tar", ".tgz", ".tar.gz")) for name in names):
@@ -219,7 +219,7 @@ def _walk(root: Place) -> Iterator[_Found]:
             visited.add(identity)
             listing = place.entries()
         except Exception as error:  # each filesystem has errors of its own
-            yield _Found(f"{folder}/", fault=f"the folder cannot be read: {reason(error)}")
+            yield _Found(f"{folder}/", fault=f"the folder cannot be read: {read_failure(error)}")
             continue
         visible = [entry for entry in listing if not entry.name.startswith(".")]
         yield from _files(folder, [entry.name for entry in visible if not entry.is_dir])

@@ -7,8 +7,8 @@ from pathlib import PurePosixPath
 from typing import TypeVar
 
 from mm_milvus.errors import SourceError
+from mm_milvus.files import Place, locate, read_image
 from mm_milvus.sources.base import Source
-from mm_milvus.sources.files import Place, locate, read_image
 from mm_milvus.sources.folder import IMAGE_SUFFIXES, ImageSource, open_folder
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.records import SUFFIXES as TABLE_SUFFIXES

@@ -14,8 +14,8 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from mm_milvus.errors import SourceError
+from mm_milvus.files import Place, read_failure
 from mm_milvus.sources.csvrows import CsvTable, open_csv
-from mm_milvus.sources.files import Place, reason
 from mm_milvus.sources.rows import SAMPLE, Row
 from mm_milvus.text import one_line
 
@@ -56,7 +56,7 @@ def open_table(place: Place, delimiter: str | None) -> Table:
         raise
     except Exception as error:  # each format and filesystem has errors of its own
         raise SourceError(
-            f"{place.uri} cannot be read as {suffix.lstrip('.') or 'CSV'}: {reason(error)}; "
+            f"{place.uri} cannot be read as {suffix.lstrip('.') or 'CSV'}: {read_failure(error)}; "
             "check that the file is whole, and that its suffix says what it is"
         ) from error
     if not table.columns:
@@ -75,7 +75,7 @@ def _as_far_as_possible(rows: Iterator[Row], name: str) -> Iterator[Row]:
             done = row.number
             yield row
     except Exception as error:  # each format and filesystem has errors of its own
-        why = f"{name} cannot be read after row {done}: {reason(error)}; the rest is lost"
+        why = f"{name} cannot be read after row {done}: {read_failure(error)}; the rest is lost"
         yield Row(done + 1, fault=why)
 
 

@@ -15,9 +15,8 @@ from uuid import UUID
 import pyarrow as pa
 
 from mm_milvus.errors import SourceError
-from mm_milvus.images.decode import MAX_BYTES
+from mm_milvus.files import MAX_FILE_BYTES, Place, is_uri, locate
 from mm_milvus.sources.base import Draft, Ids, reject, to_batches
-from mm_milvus.sources.files import Place, is_uri, resolve
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.records import Table, open_table
 from mm_milvus.sources.rows import Row
@@ -124,6 +123,58 @@ def _normal(path: str) -> str:
     return path if is_uri(path) else posixpath.normpath(path)
 
 
+REMOTE_SCHEMES = frozenset(
+    {
+        *("http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hf"),
+        *("file", "local", "memory"),
+    }
+)
+"""Filesystems that a table may name; some others reach local files outside the table's folder."""
+
+
+def resolve(written: str, folder: Place, *, allow_outside: bool = False) -> Place:
+    """Return the place of an image that a table names.
+
+    Args:
+        written: The path, relative to the folder or absolute, or URI in the table.
+        folder: The folder of the table.
+        allow_outside: Whether the path may lead out of the folder.
+
+    Raises:
+        ValueError: With the reason, when the path leads out of the folder and may not, or when
+            the URI is of a filesystem that a table may not name.
+    """
+    if is_uri(written):
+        if "::" in written:
+            raise ValueError(f"the chained URI {written} is not read from a table")
+        scheme = written.split(":", 1)[0]
+        if scheme not in REMOTE_SCHEMES and not _has_protocol(folder, scheme):
+            raise ValueError(f"{scheme}:// is not read from a table")
+        try:
+            place = locate(written)
+        except SourceError as error:
+            raise ValueError(str(error)) from error
+        if place.fs is not None:
+            return place
+        written = place.path
+    if "\0" in written:
+        raise ValueError("the image path contains a NUL character")
+    base = folder.path.rstrip("/") + "/"
+    path = posixpath.normpath(posixpath.join(folder.path, written))
+    is_outside = not path.startswith(base) or (folder.fs is not None and written.startswith("/"))
+    if is_outside and not allow_outside:
+        raise ValueError(
+            f"the image path {written} leads out of the table's folder: give the table itself, "
+            "with `allow_outside`, to read it"
+        )
+    return Place(path, folder.fs)
+
+
+def _has_protocol(place: Place, scheme: str) -> bool:
+    protocol = () if place.fs is None else place.fs.protocol
+    return scheme in ((protocol,) if isinstance(protocol, str) else protocol)
+
+
 def entries(table: Table, roles: Roles) -> Iterator[Entry]:
     """The rows of a table; adjacent ones of the same image are one, unless there are ids."""
     last: Entry | None = None
@@ -207,8 +258,8 @@ def _image(value: Any, column: str) -> tuple[str | None, bytes | None]:
             raise ValueError(f"there is no image in {column}")
         case _:
             raise ValueError(f"{column} holds no image: neither a path nor bytes")
-    if len(data) > MAX_BYTES:
-        raise ValueError(f"the image in {column} is larger than {MAX_BYTES // 2**20} MiB")
+    if len(data) > MAX_FILE_BYTES:
+        raise ValueError(f"the image in {column} is larger than {MAX_FILE_BYTES // 2**20} MiB")
     return path if isinstance(path, str) and path else None, data
 
 

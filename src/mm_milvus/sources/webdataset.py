@@ -14,9 +14,8 @@ from typing import Self
 import pyarrow as pa
 
 from mm_milvus.errors import SourceError
-from mm_milvus.images.decode import MAX_BYTES
+from mm_milvus.files import MAX_FILE_BYTES, Place, locate, read_failure
 from mm_milvus.sources.base import Draft, Ids, reject, to_batches
-from mm_milvus.sources.files import Place, locate, reason
 from mm_milvus.sources.sidecar import SUFFIXES as SIDECAR_SUFFIXES
 from mm_milvus.sources.sidecar import parse_sidecar
 from mm_milvus.text import is_utf8, one_line
@@ -62,8 +61,8 @@ class _Sample:
         is_image = suffix in IMAGE_SUFFIXES and self.image is None
         if not is_image and suffix not in SIDECAR_SUFFIXES:
             return
-        if member.size > MAX_BYTES:
-            self.fault = f"{member.name} is larger than {MAX_BYTES // 2**20} MiB"
+        if member.size > MAX_FILE_BYTES:
+            self.fault = f"{member.name} is larger than {MAX_FILE_BYTES // 2**20} MiB"
             return
         stream = tar.extractfile(member)
         data = stream.read() if stream is not None else b""
@@ -141,7 +140,7 @@ def _shard_drafts(shard: Place) -> Iterator[Draft]:
                     sample = _Sample(key, f"{shard.uri}#{member.name}")
                 sample.add(tar, member, shard)
     except Exception as error:  # each compression and filesystem has errors of its own
-        why = f"the shard {shard.name} cannot be read on: {reason(error)}; the rest of it is lost"
+        why = f"the shard {shard.name} cannot be read on: {read_failure(error)}; the rest of it is lost"
         if sample is not None:
             yield reject(sample.key, sample.uri, f"the shard {shard.name} ends within this item")
         yield reject(shard.name, shard.uri, why)

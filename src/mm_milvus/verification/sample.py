@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.errors import SourceError
+from mm_milvus.files import read_image
 from mm_milvus.keys import content_hash
 from mm_milvus.pipeline.batch import Batch, Item, PendingRow
 from mm_milvus.pipeline.document import document_hash, document_texts
 from mm_milvus.pipeline.stages import decode, encode
 from mm_milvus.schema import Modality
-from mm_milvus.sources.files import read_image
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.dataset import Dataset
 from mm_milvus.store.read import stored_rows
