@@ -8,9 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from mm_milvus import SearchClient
-from mm_milvus.files import read_image
-from mm_milvus.images.decode import decode
+from mm_milvus import SearchClient, load_image
 from mm_milvus.render.contact_sheet import contact_sheet
 
 QUERIES = ("red dress", "happy cat", "animals of the sea")
@@ -24,7 +22,7 @@ def main() -> None:
         rows = []
         for text in QUERIES:
             hits = client.search(text, top_k=TOP_K)
-            pictures = [(decode(read_image(hit.uri)), f"{hit.score:.3f}") for hit in hits]
+            pictures = [(load_image(hit.uri), f"{hit.score:.3f}") for hit in hits]
             rows.append((f'mm-milvus query "{text}"', pictures))
     TARGET.parent.mkdir(parents=True, exist_ok=True)
     contact_sheet(rows).save(TARGET, optimize=True)

@@ -24,9 +24,10 @@ from transformers import (
     SiglipImageProcessorPil,
 )
 
-from mm_milvus.errors import ImageError
+from mm_milvus.errors import ImageError, SourceError
 from mm_milvus.images import decode as decode_module
 from mm_milvus.images.decode import decode, load_pixels
+from mm_milvus.images.load import load_image
 from mm_milvus.images.preprocessing import Preprocessing
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -542,3 +543,72 @@ STARTS = [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"II*\0"
 def test_random_bytes_are_refused(start, rest):
     with pytest.raises(ImageError):
         decode(start + rest)
+
+
+# Loading by path, URI, bytes, PIL image and array
+
+
+def test_a_picture_is_the_same_however_it_is_passed(tmp_path):
+    image = quadrants()
+    path = tmp_path / "a.png"
+    image.save(path)
+    expected = np.asarray(image)
+    for passed in (path, str(path), path.as_uri(), path.read_bytes(), image, expected):
+        loaded = load_image(passed)
+        assert loaded.mode == "RGB"
+        np.testing.assert_array_equal(np.asarray(loaded), expected)
+
+
+def test_a_file_is_turned_upright_and_a_pil_image_is_not(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(saved(quadrants(), "PNG", exif=oriented(6)))
+    assert corners(load_image(path)) == [BLUE, RED, WHITE, GREEN]
+    with Image.open(path) as opened:
+        assert corners(load_image(opened)) == [RED, GREEN, BLUE, WHITE]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.new("RGBA", (9, 7), (255, 0, 0, 128)),
+        Image.new("LA", (9, 7), (0, 128)),
+        Image.new("L", (9, 7), 77),
+        Image.new("1", (9, 7), 1),
+        Image.new("I;16", (9, 7), 300),
+        noise(9, 7).convert("P"),
+    ],
+    ids=lambda image: image.mode,
+)
+def test_a_pil_image_has_the_pixels_of_its_png_file(image):
+    np.testing.assert_array_equal(load_image(image), decode(saved(image, "PNG")))
+    np.testing.assert_array_equal(load_pixels(image, CLIP), load_pixels(saved(image, "PNG"), CLIP))
+
+
+def test_an_array_of_grey_pixels_is_an_image():
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    np.testing.assert_array_equal(load_image(pixels), np.stack([pixels] * 3, axis=-1))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "reason"),
+    [
+        (np.zeros((4, 4, 3), np.float32), r"is an array of float32 \(4, 4, 3\): give uint8 pixels"),
+        (np.zeros((4, 4, 4), np.uint8), r"is an array of uint8 \(4, 4, 4\): give uint8 pixels"),
+        (np.zeros(4, np.uint8), r"is an array of uint8 \(4,\): give uint8 pixels"),
+        (np.zeros((0, 4, 3), np.uint8), r"is an array without pixels, \(0, 4, 3\)"),
+    ],
+)
+def test_an_array_that_is_no_image_is_refused(pixels, reason):
+    with pytest.raises(ImageError, match=f"^{reason}"):
+        load_image(pixels)
+
+
+def test_an_image_that_cannot_be_loaded_is_refused(tmp_path):
+    with pytest.raises(SourceError, match="no such file"):
+        load_image(tmp_path / "none.png")
+    path = tmp_path / "cut.png"
+    path.write_bytes(saved(noise(64, 64), "PNG")[:5000])
+    with pytest.raises(ImageError, match=r"^is truncated$"):
+        load_image(path)
+    with Image.open(path) as lazy, pytest.raises(ImageError, match=r"^is truncated$"):
+        load_image(lazy)

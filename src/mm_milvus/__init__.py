@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mm_milvus.evaluation.results import Evaluation
     from mm_milvus.exporting.export import ExportReport, export
     from mm_milvus.filters.condition import Condition
+    from mm_milvus.images.load import load_image
     from mm_milvus.images.preprocessing import Preprocessing
     from mm_milvus.ingestion.ingest import IngestReport, ingest
     from mm_milvus.ingestion.options import IngestOptions
@@ -114,6 +115,7 @@ __all__ = [
     "export",
     "ingest",
     "load_encoder",
+    "load_image",
     "load_policy",
     "load_reranker",
     "moderate",
@@ -175,6 +177,7 @@ _HOMES = {
     "export": "exporting.export",
     "ingest": "ingestion.ingest",
     "load_encoder": "encoders.load",
+    "load_image": "images.load",
     "load_policy": "zeroshot.policy",
     "load_reranker": "rerankers",
     "moderate": "zeroshot.moderate",

@@ -114,7 +114,6 @@ def save_gallery(path: Path, hits: Sequence[Hit], *, text: str, image: str | Non
 
 
 def _open_image(uri: str) -> Image.Image:
-    from mm_milvus.files import read_image
-    from mm_milvus.images.decode import decode
+    from mm_milvus.images.load import load_image
 
-    return decode(read_image(uri))
+    return load_image(uri)

@@ -87,9 +87,9 @@ def load_pixels(
 
 
 def decode(image: bytes | Image.Image, *, at_least: int | None = None) -> Image.Image:
-    """Decode an image file to RGB, upright by its EXIF orientation; an animation to its first frame.
+    """Decode an image file to RGB, upright by its EXIF orientation.
 
-    Transparency is put on white; CMYK, palettes, greys and 16 bits per channel become 8-bit RGB.
+    An animation gives its first frame. Transparency is put on white; CMYK, palettes, greys and 16 bits per channel become 8-bit RGB.
 
     Args:
         image: The bytes of an image file. A PIL image is converted to RGB only: it keeps its

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mm_milvus.errors import MmMilvusError, StoreError
-from mm_milvus.files import read_image
-from mm_milvus.images.decode import decode
+from mm_milvus.images.load import load_image
 from mm_milvus.inspection.geometry import Vectors, principal_axes
 from mm_milvus.inspection.report import HealthReport
 from mm_milvus.inspection.sample import Sample
@@ -157,13 +156,13 @@ def _captioned(sample: Sample, count: int) -> list[Captioned]:
 def _picture(uri: str) -> Image.Image:
     """The image, or a grey tile where it is no longer to be had."""
     try:
-        return decode(read_image(uri))
+        return load_image(uri)
     except (MmMilvusError, OSError):
         return Image.new("RGB", MISSING_SIZE, MISSING_COLOUR)
 
 
 def _thumbnail(uri: str) -> str | None:
     try:
-        return data_uri(decode(read_image(uri)), MAP_THUMBNAIL)
+        return data_uri(load_image(uri), MAP_THUMBNAIL)
     except (MmMilvusError, OSError):
         return None

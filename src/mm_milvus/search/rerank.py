@@ -252,10 +252,9 @@ def _caption(hit: Hit) -> str | None:
 
 
 def _picture(hit: Hit) -> Any:
-    from mm_milvus.files import read_image
-    from mm_milvus.images.decode import decode
+    from mm_milvus.images.load import load_image
 
     try:
-        return decode(read_image(hit.uri))
+        return load_image(hit.uri)
     except MmMilvusError:
         return None

@@ -140,7 +140,8 @@ def _shard_drafts(shard: Place) -> Iterator[Draft]:
                     sample = _Sample(key, f"{shard.uri}#{member.name}")
                 sample.add(tar, member, shard)
     except Exception as error:  # each compression and filesystem has errors of its own
-        why = f"the shard {shard.name} cannot be read on: {read_failure(error)}; the rest of it is lost"
+        why = f"the shard {shard.name} cannot be read further: {read_failure(error)}; "
+        why += "the rest of it is lost"
         if sample is not None:
             yield reject(sample.key, sample.uri, f"the shard {shard.name} ends within this item")
         yield reject(shard.name, shard.uri, why)
