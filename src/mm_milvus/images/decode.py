@@ -89,7 +89,8 @@ def load_pixels(
 def decode(image: bytes | Image.Image, *, at_least: int | None = None) -> Image.Image:
     """Decode an image file to RGB, upright by its EXIF orientation.
 
-    An animation gives its first frame. Transparency is put on white; CMYK, palettes, greys and 16 bits per channel become 8-bit RGB.
+    Of an animation, the first frame is decoded. Transparency is put on white; CMYK, palettes, greys
+    and 16 bits per channel become 8-bit RGB.
 
     Args:
         image: The bytes of an image file. A PIL image is converted to RGB only: it keeps its
