@@ -24,7 +24,8 @@ from mm_milvus.encoders.base import EncoderSpec
 from mm_milvus.errors import EncoderError
 from mm_milvus.images.preprocessing import Preprocessing
 from mm_milvus.keys import caption_key, content_hash, image_key
-from mm_milvus.search.client import MIN_CANDIDATES, SearchClient
+from mm_milvus.search.candidates import MIN_CANDIDATES
+from mm_milvus.search.client import SearchClient
 from mm_milvus.store.connection import Store
 from mm_milvus.store.dataset import create_dataset, find_dataset
 from mm_milvus.store.manifest import Manifest

@@ -25,6 +25,15 @@ MINILM = "all-minilm-l6-v2"
 LITE0 = "efficientnet-lite0"
 """The image model that the extra `train` brings as a Python package."""
 
+FusionName = Literal["pnorm", "max", "weighted", "rrf", "zscore", "dbsf"]
+"""Fusion modes of a search; `mm_milvus.search.fusion` has their formulas."""
+
+DedupMode = Literal["item", "content", "near"]
+"""What a search merges as duplicates of one hit."""
+
+MAX_LIMIT = 16_384
+"""Maximum number of rows that Milvus returns per query, the skipped ones included."""
+
 DEFAULT_STORE = "./mm_milvus.db"
 """The local Milvus Lite file that is used where no store is named."""
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mm_milvus import SearchClient, ingest
-from mm_milvus.errors import QueryError
+from mm_milvus.errors import OptionError, QueryError
 from mm_milvus.evaluation.evaluate import evaluate
 from mm_milvus.evaluation.fused import encode, rankings
 from mm_milvus.evaluation.judged import read_queries
@@ -160,9 +160,9 @@ def test_what_cannot_be_evaluated_is_said(wardrobe):
     uri, name = wardrobe
     with pytest.raises(QueryError, match="no two items have the same 'price'"):
         evaluate(name, store=uri, options=EvaluateOptions(by="price"))
-    with pytest.raises(QueryError, match="queries need judgements"):
+    with pytest.raises(OptionError, match="queries need judgements"):
         EvaluateOptions(queries=Path("queries.jsonl"))
-    with pytest.raises(QueryError, match="the depth is 5, less than the largest k, 10"):
+    with pytest.raises(OptionError, match="the depth is 5, less than the largest k, 10"):
         EvaluateOptions(depth=5)
 
 

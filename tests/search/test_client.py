@@ -1,4 +1,4 @@
-"""The contract of the search client, the same on every engine."""
+"""SearchClient and AsyncSearchClient: the same results on every engine."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ from mm_milvus import (
     AsyncSearchClient,
     Condition,
     IngestOptions,
+    OptionError,
     QueryError,
     SearchClient,
+    Store,
     StoreError,
     ingest,
 )
@@ -29,6 +31,7 @@ from mm_milvus.encoders.load import load_encoder
 from mm_milvus.images.decode import load_pixels
 from mm_milvus.rerankers import load_reranker
 from mm_milvus.search.fusion import FUSION_MODES, Background, fuse_scores
+from mm_milvus.search.options import SearchOptions
 from mm_milvus.search.query import Query
 from mm_milvus.search.rerank import parse_rerank
 
@@ -39,7 +42,7 @@ COUNT = 60
 
 @pytest.fixture(scope="session")
 def catalogue(server, emoji, tmp_path_factory):
-    """Sixty pictures with a name, a price and tags, ingested once an engine."""
+    """Sixty pictures with a name, a price and tags, ingested once per engine."""
     folder = tmp_path_factory.mktemp("catalogue")
     lines = (emoji / "metadata.jsonl").read_text().splitlines()[:: 700 // COUNT][:COUNT]
     with (folder / "metadata.jsonl").open("w") as table:
@@ -62,7 +65,7 @@ def catalogue(server, emoji, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def client(catalogue):
-    """One for all tests, as services have it: to open a data set takes a server a second."""
+    """One client for all tests, as a service has it: a server takes a second to open a dataset."""
     with SearchClient(catalogue[0], "catalogue") as client:
         yield client
 
@@ -71,7 +74,7 @@ def rows(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "metadata.jsonl").open()]
 
 
-def test_a_hit_tells_what_it_is_and_where_it_stood(client, catalogue):
+def test_a_hit_has_the_item_and_its_place_in_each_list(client, catalogue):
     row = rows(catalogue[1])[0]
     [name] = row["captions"]
     hit = client.search(name, top_k=3, fusion="max")[0]
@@ -85,7 +88,7 @@ def test_a_hit_tells_what_it_is_and_where_it_stood(client, catalogue):
 
 @pytest.fixture(scope="module")
 def exact(catalogue):
-    """Every item's scores for a question, (2, items), by brute force; and their item_ids."""
+    """A function from a text to all items' scores, (2, items), by brute force; and the item_ids."""
     _, folder = catalogue
     encoder = load_encoder("compact")
     items = rows(folder)
@@ -97,8 +100,8 @@ def exact(catalogue):
     captioned = [n for n, row in enumerate(items) if row["captions"]]
     texts = encoder.encode_texts([items[n]["captions"][0] for n in captioned])
 
-    def scores(question: str) -> np.ndarray:
-        vector = encoder.encode_texts([question])[0]
+    def scores(text: str) -> np.ndarray:
+        vector = encoder.encode_texts([text])[0]
         table = np.full((2, len(items)), np.nan)
         table[0] = images @ vector
         table[1, captioned] = texts @ vector
@@ -112,8 +115,8 @@ def test_the_ranking_is_the_exact_one(client, exact, fusion):
     """Equal to a brute-force ranking, hence the same on every engine."""
     scores, item_ids = exact
     table = scores("something to drink")
-    known = Background(np.nanmean(table, axis=1), np.nanstd(table, axis=1))
-    fused = fuse_scores(table, fusion, background=known)
+    background = Background(np.nanmean(table, axis=1), np.nanstd(table, axis=1))
+    fused = fuse_scores(table, fusion, background=background)
     hits = client.search("something to drink", top_k=COUNT, fusion=fusion)
     best = dict(zip(item_ids, fused, strict=True))
     np.testing.assert_allclose(
@@ -125,7 +128,7 @@ def test_the_ranking_is_the_exact_one(client, exact, fusion):
 
 
 def test_every_hit_is_scored_in_both_lists(client, exact):
-    """Also in the one that did not find it."""
+    """Also in the list that did not find it."""
     scores, item_ids = exact
     table = dict(zip(item_ids, scores("a red fruit").T, strict=True))
     for hit in client.search("a red fruit", top_k=COUNT):
@@ -139,22 +142,23 @@ def test_every_hit_is_scored_in_both_lists(client, exact):
 
 @pytest.mark.parametrize("fusion", ["pnorm", "max"])
 @pytest.mark.parametrize("weights", [None, {"image": 0.2, "text": 0.8}])
-def test_what_cannot_reach_the_hits_is_not_completed_and_not_missed(client, fusion, weights):
-    def all_completed(hits, question):
-        del question
+def test_leaving_candidates_incomplete_does_not_change_the_hits(client, fusion, weights):
+    def keep_all(hits, context):
+        del context
         return list(hits)
 
     for text in ("a cat", "food", "something red", "a person who sings", "2:00"):
-        asked = {"top_k": 3, "fusion": fusion, "fusion_weights": weights}
-        some = client.search(text, **asked)
-        every = client.search(text, **asked, rerank=[all_completed])
-        for one, other in zip(some, every, strict=True):
-            assert (one.item_id, one.score) == (other.item_id, pytest.approx(other.score))
-            assert one.image.score == pytest.approx(other.image.score)
-            assert (one.text is None) == (other.text is None)
+        options = {"top_k": 3, "fusion": fusion, "fusion_weights": weights}
+        bounded = client.search(text, **options)
+        # With a rerank stage, all candidates are completed.
+        completed = client.search(text, **options, rerank=[keep_all])
+        for hit, expected in zip(bounded, completed, strict=True):
+            assert (hit.item_id, hit.score) == (expected.item_id, pytest.approx(expected.score))
+            assert hit.image.score == pytest.approx(expected.image.score)
+            assert (hit.text is None) == (expected.text is None)
 
 
-def test_a_picture_finds_itself_by_path_bytes_or_image(client, catalogue):
+def test_an_image_by_path_bytes_or_pil_image_finds_itself(client, catalogue):
     path = catalogue[1] / rows(catalogue[1])[5]["file_name"]
     for image in (path, str(path), path.read_bytes(), Image.open(path)):
         hit = client.search(image=image, top_k=1)[0]
@@ -163,7 +167,7 @@ def test_a_picture_finds_itself_by_path_bytes_or_image(client, catalogue):
         assert hit.image.score == pytest.approx(1, abs=1e-3)
 
 
-def test_a_picture_is_fetched_by_its_url(client, catalogue):
+def test_an_image_is_fetched_from_its_url(client, catalogue):
     name = rows(catalogue[1])[5]["file_name"]
     handler = partial(QuietHandler, directory=str(catalogue[1]))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -189,20 +193,20 @@ def test_an_array_of_pixels_is_an_image(client, catalogue):
     assert client.search(image=np.asarray(on_white), top_k=1)[0].item_id == path.name
 
 
-def test_more_like_an_item_does_not_find_the_item(client, catalogue):
+def test_more_like_an_item_does_not_return_the_item(client, catalogue):
     first, second = (row["file_name"] for row in rows(catalogue[1])[3:5])
     like = client.search(like=first, top_k=COUNT)
     assert len(like) == COUNT - 1
     assert first not in {hit.item_id for hit in like}
     by_picture = client.search(image=catalogue[1] / first, top_k=COUNT)
-    # The stored vector is the picture's own, but for the engine's last digits.
+    # The stored vector is that of the picture, except for the engine's last digits.
     assert [hit.item_id for hit in like][:5] == [
         hit.item_id for hit in by_picture if hit.item_id != first
     ][:5]
     assert len(client.search(like=[first, second], top_k=COUNT)) == COUNT - 2
 
 
-def test_what_is_not_wanted_falls(client, catalogue):
+def test_an_unwanted_text_lowers_its_item(client, catalogue):
     name = rows(catalogue[1])[0]["captions"][0]
     wanted = [hit.item_id for hit in client.search("a thing", top_k=COUNT)]
     without = [hit.item_id for hit in client.search("a thing", minus=name, top_k=COUNT)]
@@ -220,21 +224,21 @@ def test_a_weight_moves_the_query_towards_its_part(client, catalogue):
     assert score(0.2) < score(1) < score(5)
 
 
-def test_pages_follow_each_other(client):
-    whole = client.search("an animal", top_k=30)
+def test_pages_continue_each_other(client):
+    all_hits = client.search("an animal", top_k=30)
     pages = [client.search("an animal", top_k=10, offset=start) for start in (0, 10, 20)]
-    assert [hit for page in pages for hit in page] == whole
+    assert [hit for page in pages for hit in page] == all_hits
     assert client.search("an animal", offset=COUNT) == []
 
 
-def test_a_least_score_ends_the_hits(client):
-    whole = client.search("an animal", top_k=COUNT, fusion="max")
-    least = whole[7].score
-    cut = client.search("an animal", top_k=COUNT, fusion="max", min_score=least)
-    assert cut == [hit for hit in whole if hit.score >= least]
+def test_min_score_leaves_out_lower_hits(client):
+    all_hits = client.search("an animal", top_k=COUNT, fusion="max")
+    least = all_hits[7].score
+    hits = client.search("an animal", top_k=COUNT, fusion="max", min_score=least)
+    assert hits == [hit for hit in all_hits if hit.score >= least]
 
 
-def test_many_queries_are_answered_as_if_asked_alone(client, catalogue):
+def test_many_queries_have_the_hits_of_single_searches(client, catalogue):
     like = rows(catalogue[1])[3]["file_name"]
     queries = [Query.of("a cat"), Query.of(like=like), Query.of(["music", "food"], weights=[2])]
     queries += [Query.of(f"number {n}") for n in range(70)]
@@ -246,7 +250,7 @@ def test_many_queries_are_answered_as_if_asked_alone(client, catalogue):
     assert client.search_many([]) == []
 
 
-def test_an_explanation_adds_up(client):
+def test_an_explanation_has_terms_that_add_up_to_the_score(client):
     explanation = client.explain("a cat", fusion="weighted")
     assert explanation.hits == client.search("a cat", fusion="weighted")
     for hit, places in zip(explanation.hits, explanation.places, strict=True):
@@ -257,14 +261,14 @@ def test_an_explanation_adds_up(client):
     assert list(explanation.stages) == [
         *("encode", "search", "background", "complete", "fuse", "dedup"),
     ]
-    assert all(took >= 0 for took in explanation.stages.values())
+    assert all(milliseconds >= 0 for milliseconds in explanation.stages.values())
     assert json.loads(json.dumps(explanation.to_dict()))["hits"][0]["lists"]["image"]["rank"]
 
 
-def test_stages_run_in_order_and_tell_their_time(client):
-    def reverse(hits, question):
-        assert question.query.texts == ("a cat",)
-        assert question.vectors(hits).shape == (len(hits), client.encoder.spec.dim)
+def test_rerank_stages_run_in_order_and_are_timed(client):
+    def reverse(hits, context):
+        assert context.query.texts == ("a cat",)
+        assert context.vectors(hits).shape == (len(hits), client.encoder.spec.dim)
         return hits[::-1]
 
     plain = client.search("a cat", top_k=50)
@@ -278,7 +282,7 @@ def test_stages_run_in_order_and_tell_their_time(client):
     assert boosted[0].metadata["price"] == 0
 
 
-def test_text_and_image_together_lie_between_the_two(client, catalogue):
+def test_a_text_with_an_image_finds_items_of_both(client, catalogue):
     first, second = rows(catalogue[1])[3], rows(catalogue[1])[30]
     both = client.search(first["captions"][0], catalogue[1] / second["file_name"], top_k=5)
     ids = [hit.item_id for hit in both]
@@ -287,13 +291,13 @@ def test_text_and_image_together_lie_between_the_two(client, catalogue):
 
 
 def test_a_hit_shows_its_own_caption(client, catalogue):
-    named = {row["file_name"]: (row["captions"] or [None])[0] for row in rows(catalogue[1])}
+    captions = {row["file_name"]: (row["captions"] or [None])[0] for row in rows(catalogue[1])}
     for hit in client.search("food", top_k=COUNT):
-        assert hit.caption == named[hit.item_id]
+        assert hit.caption == captions[hit.item_id]
 
 
 @pytest.mark.parametrize("fusion", FUSION_MODES)
-def test_every_item_comes_once_and_best_first(client, fusion):
+def test_every_item_is_returned_once_best_first(client, fusion):
     hits = client.search("an animal", top_k=COUNT, fusion=fusion)
     assert len({hit.item_id for hit in hits}) == len(hits) == COUNT
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
@@ -313,58 +317,107 @@ def test_filters_restrict_both_collections(client):
         ({"text": ["a", " "]}, "a text has no words"),
         ({"text": "a", "weights": [1, 2]}, "2 weights for 1 parts"),
         ({"text": "a", "weights": [-1]}, "make no sense"),
-        ({"like": "nobody.png"}, "no item 'nobody.png' in the data set 'catalogue'"),
-        ({"text": "a", "offset": -1}, "offset is -1"),
-        ({"text": "a", "offset": 16_380}, "must be 0 to 16,374"),
-        ({"text": "a", "dedup": "far"}, "the modes are item, content, near"),
-        ({"text": "a", "fusion_weights": {"video": 1}}, "there are image and text"),
-        ({"text": "a", "fusion_weights": {"text": -1}}, "make no sense"),
+        ({"like": "nobody.png"}, "no item 'nobody.png' in dataset 'catalogue'"),
         ({"image": np.zeros((4, 4, 2), np.uint8)}, "give uint8 pixels"),
-        ({"text": "a", "top_k": 0}, "top_k is 0"),
-        ({"text": "a", "top_k": 16_385}, "must be 1 to 16,384"),
-        ({"text": "a", "fusion": "best"}, "unknown fusion 'best': the modes are pnorm, max, "),
         ({"text": "a", "where": ["price<<3"]}, "at character 7"),
         ({"text": "a", "filter": "price <"}, "Milvus refused the filter 'price <'|refused"),
         ({"image": b"no image"}, "cannot search with the image given as bytes"),
         ({"image": "nowhere.png"}, "cannot read the image nowhere.png"),
     ],
 )
-def test_a_bad_question_is_refused_in_one_line(client, arguments, reason):
+def test_a_malformed_query_is_rejected_in_one_line(client, arguments, reason):
     with pytest.raises(QueryError, match=reason) as error:
         client.search(**arguments)
     assert "\n" not in str(error.value)
 
 
-def test_an_unknown_data_set_is_refused_with_those_there_are(catalogue):
-    with pytest.raises(QueryError, match=r"no data set 'nobody'.*catalogue"):
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"offset": -1}, "offset is -1"),
+        ({"offset": 16_380}, "must be 0 to 16,374"),
+        ({"dedup": "far"}, "the modes are item, content, near"),
+        ({"fusion_weights": {"video": 1}}, "there are image and text"),
+        ({"fusion_weights": {"text": -1}}, "make no sense"),
+        ({"top_k": 0}, "top_k is 0"),
+        ({"top_k": 16_385}, "must be 1 to 16,384"),
+        ({"fusion": "best"}, "unknown fusion 'best': the modes are pnorm, max, "),
+    ],
+)
+def test_a_bad_option_is_rejected_in_one_line(client, options, reason):
+    with pytest.raises(OptionError, match=reason) as error:
+        client.search("a", **options)
+    assert "\n" not in str(error.value)
+
+
+def test_options_are_given_as_an_object_as_keywords_or_as_both(client):
+    options = SearchOptions(top_k=3, fusion="max")
+    by_keywords = client.search("a cat", top_k=3, fusion="max")
+    assert client.search("a cat", options=options) == by_keywords
+    assert client.search_many(["a cat"], options=options) == [by_keywords]
+    assert client.explain("a cat", options=options).hits == by_keywords
+    assert client.search("a cat", options=options, top_k=2) == by_keywords[:2]
+    with pytest.raises(TypeError, match="colour"):
+        client.search("a cat", colour="red")
+
+
+def test_an_unknown_dataset_is_rejected_with_the_names_of_the_others(catalogue):
+    with pytest.raises(QueryError, match=r"no data ?set 'nobody'.*catalogue"):
         SearchClient(catalogue[0], "nobody")
 
 
-def test_a_store_that_does_not_exist_is_not_created_by_asking(tmp_path):
+def test_an_open_store_stays_open_when_the_client_is_closed(catalogue):
+    with Store(catalogue[0]) as store:
+        with SearchClient(store, "catalogue") as client:
+            hits = client.search("a cat")
+        with SearchClient(store, "catalogue") as client:
+            assert client.search("a cat") == hits
+
+
+@pytest.mark.engines("lite")
+def test_old_keywords_work_with_one_warning_that_points_at_the_caller(catalogue):
+    with pytest.warns(DeprecationWarning, match=r"SearchClient\(uri=") as warnings:
+        client = SearchClient(uri=catalogue[0], dataset="catalogue")
+    with client:
+        hits = client.search("a cat")
+    assert [Path(warning.filename) for warning in warnings] == [Path(__file__)]
+
+    async def search():
+        async with AsyncSearchClient(uri=catalogue[0], dataset="catalogue") as asynchronous:
+            return await asynchronous.search("a cat")
+
+    with pytest.warns(DeprecationWarning, match=r"AsyncSearchClient\(uri=") as warnings:
+        assert asyncio.run(search()) == hits
+    assert [Path(warning.filename) for warning in warnings] == [Path(__file__)]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+        SearchClient(catalogue[0], "catalogue", colour="red")
+
+
+def test_a_search_does_not_create_a_missing_store(tmp_path):
     path = tmp_path / "none.db"
     with pytest.raises(StoreError, match="ingest a dataset into it first"):
         SearchClient(str(path))
     assert not path.exists()
 
 
-def test_many_threads_share_a_client(client):
+def test_threads_can_share_a_client(client):
     texts = ["a cat", "a house", "music", "sports"] * 4
-    alone = {text: client.search(text) for text in set(texts)}
+    expected = {text: client.search(text) for text in set(texts)}
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(client.search, texts)) == [alone[text] for text in texts]
+        assert list(pool.map(client.search, texts)) == [expected[text] for text in texts]
 
 
-def test_the_asynchronous_client_gives_the_same_hits(client, catalogue):
-    async def ask():
+def test_the_asynchronous_client_returns_the_same_hits(client, catalogue):
+    async def search():
         async with AsyncSearchClient(catalogue[0], "catalogue") as asynchronous:
             return await asyncio.gather(
                 asynchronous.search("a cat"), asynchronous.search("music", fusion="rrf")
             )
 
-    assert asyncio.run(ask()) == [client.search("a cat"), client.search("music", fusion="rrf")]
+    assert asyncio.run(search()) == [client.search("a cat"), client.search("music", fusion="rrf")]
 
 
-def test_the_same_image_is_shown_once_and_names_its_copies(catalogue, uri, dataset, tmp_path):
+def test_copies_of_an_image_are_merged_into_one_hit(catalogue, uri, dataset, tmp_path):
     source = tmp_path / "twins"
     source.mkdir()
     first, second = (row["file_name"] for row in rows(catalogue[1])[3:5])
@@ -374,10 +427,9 @@ def test_the_same_image_is_shown_once_and_names_its_copies(catalogue, uri, datas
     Image.open(catalogue[1] / first).save(source / "c.png", compress_level=1)
     ingest(source, store=uri, dataset=dataset)
     with SearchClient(uri, dataset) as client:
-        asked = catalogue[1] / first
 
         def groups(dedup):
-            hits = client.search(image=asked, dedup=dedup)
+            hits = client.search(image=catalogue[1] / first, dedup=dedup)
             return [{hit.item_id, *hit.duplicates} for hit in hits]
 
         assert groups("item") == [{"a.png"}, {"b.png"}, {"c.png"}, {"other.png"}]
@@ -385,7 +437,7 @@ def test_the_same_image_is_shown_once_and_names_its_copies(catalogue, uri, datas
         assert groups("near") == [{"a.png", "b.png", "c.png"}, {"other.png"}]
 
 
-def test_two_encoders_are_searched_in_tandem(catalogue, uri, dataset, model_folder):
+def test_the_lists_of_two_encoders_are_fused(catalogue, uri, dataset, model_folder):
     _, folder = catalogue
     clip = str(model_folder("clip"))
     ingest(folder, store=uri, dataset=dataset)
@@ -406,13 +458,14 @@ def test_two_encoders_are_searched_in_tandem(catalogue, uri, dataset, model_fold
         assert list(explanation.places[0]) == [
             *("compact/image", "compact/text", "clip/image", "clip/text"),
         ]
-    with SearchClient(uri, dataset) as alone:
-        assert alone.model == "compact"
-        for hit in alone.search("a cat", top_k=3):
-            place = next(
-                n for n, each in enumerate(explanation.hits) if each.item_id == hit.item_id
-            )
-            assert explanation.places[place]["compact/image"].score == hit.image.score
+    places = {
+        hit.item_id: of_hit
+        for hit, of_hit in zip(explanation.hits, explanation.places, strict=True)
+    }
+    with SearchClient(uri, dataset) as client:
+        assert client.model == "compact"
+        for hit in client.search("a cat", top_k=3):
+            assert places[hit.item_id]["compact/image"].score == hit.image.score
     with pytest.raises(QueryError, match=r"indexed with compact, .*clip, not with siglip"):
         SearchClient(uri, dataset, encoders=["siglip"])
 

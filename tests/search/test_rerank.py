@@ -1,4 +1,4 @@
-"""Stages after the fusion: exact in their formulas."""
+"""Rerank stages follow their formulas."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_milvus.errors import QueryError
+from mm_milvus.errors import UsageError
 from mm_milvus.filters.condition import Condition
 from mm_milvus.filters.match import holds
 from mm_milvus.search.hits import Hit
@@ -30,47 +30,47 @@ def hit(item_id: str, score: float, **metadata) -> Hit:
     return Hit(item_id, f"/{item_id}", score, metadata=metadata)
 
 
-def question(vectors: dict[str, tuple[float, float]] | None = None) -> RerankContext:
-    def of(hits):
-        return np.array([vectors[each.item_id] for each in hits], dtype=np.float32)
+def context(vectors: dict[str, tuple[float, float]] | None = None) -> RerankContext:
+    def image_vectors(hits):
+        return np.array([vectors[hit.item_id] for hit in hits], dtype=np.float32)
 
-    return RerankContext(Query.of("anything"), of, list)
+    return RerankContext(Query.of("anything"), image_vectors, list)
 
 
 def ids(hits) -> list[str]:
-    return [each.item_id for each in hits]
+    return [hit.item_id for hit in hits]
 
 
-def test_mmr_passes_over_what_was_shown_already():
+def test_mmr_lowers_hits_that_are_like_selected_ones():
     hits = [hit("a", 1.0), hit("twin", 0.9), hit("other", 0.5), hit("last", 0.0)]
     vectors = {"a": (1, 0), "twin": (1, 0), "other": (0, 1), "last": (0, 1)}
-    ranked = Diversity(0.5)(hits, question(vectors))
+    ranked = Diversity(0.5)(hits, context(vectors))
     assert ids(ranked) == ["a", "other", "twin", "last"]
     # 0.5 * 1; 0.5 * 0.5; 0.5 * 0.9 - 0.5 * 1; 0 - 0.5 * 1
-    assert [each.score for each in ranked] == pytest.approx([0.5, 0.25, -0.05, -0.5])
-    assert ids(Diversity(1)(hits, question(vectors))) == ids(hits)
+    assert [hit.score for hit in ranked] == pytest.approx([0.5, 0.25, -0.05, -0.5])
+    assert ids(Diversity(1)(hits, context(vectors))) == ids(hits)
 
 
 @given(st.lists(st.tuples(st.floats(-1, 1), st.integers(0, 359)), max_size=12), st.floats(0, 1))
-def test_mmr_loses_nothing_and_stays_best_first(places, relevance):
+def test_mmr_keeps_all_hits_best_first(places, relevance):
     hits = [hit(f"i{n}", score) for n, (score, _) in enumerate(places)]
     angles = {f"i{n}": np.radians(angle) for n, (_, angle) in enumerate(places)}
     vectors = {name: (np.cos(angle), np.sin(angle)) for name, angle in angles.items()}
-    ranked = Diversity(relevance)(hits, question(vectors))
+    ranked = Diversity(relevance)(hits, context(vectors))
     assert sorted(ids(ranked)) == sorted(ids(hits))
-    scores = [each.score for each in ranked]
+    scores = [hit.score for hit in ranked]
     assert all(first >= second - 1e-6 for first, second in pairwise(scores))
 
 
-def test_a_boost_raises_what_meets_its_condition_whatever_the_sign():
+def test_a_boost_raises_hits_that_meet_its_condition_whatever_the_sign():
     hits = [hit("a", 2.0), hit("b", 1.5, color="red"), hit("c", -1.0), hit("d", -1.5, color="red")]
-    ranked = Boost(Condition("color", "=", "red"), 2)(hits, question())
-    assert [(each.item_id, each.score) for each in ranked] == [
+    ranked = Boost(Condition("color", "=", "red"), 2)(hits, context())
+    assert [(hit.item_id, hit.score) for hit in ranked] == [
         ("b", 3.0), ("a", 2.0), ("d", 0.0), ("c", -1.0),
     ]  # fmt: skip
 
 
-def test_what_is_new_gains_its_own_score_and_half_of_it_after_the_half_life():
+def test_recency_adds_the_score_to_a_new_hit_and_half_of_it_after_the_half_life():
     now = 1000 * DAY
     hits = [
         hit("none", 1.0),
@@ -79,8 +79,8 @@ def test_what_is_new_gains_its_own_score_and_half_of_it_after_the_half_life():
         hit("text", 0.5, added="1972-09-27T00:00:00Z"),
         hit("odd", 0.4, added="yesterday"),
     ]
-    ranked = Recency("added", 10, now=now)(hits, question())
-    assert {each.item_id: each.score for each in ranked} == pytest.approx(
+    ranked = Recency("added", 10, now=now)(hits, context())
+    assert {hit.item_id: hit.score for hit in ranked} == pytest.approx(
         {"none": 1.0, "new": 1.6, "old": 1.35, "text": 1.0, "odd": 0.4}
     )
     assert ids(ranked) == ["new", "old", "none", "text", "odd"]
@@ -101,7 +101,7 @@ def test_what_is_new_gains_its_own_score_and_half_of_it_after_the_half_life():
         (Condition("size.eu", ">=", 40), {"size": 40}, False),
     ],
 )
-def test_a_condition_holds_as_the_engines_have_it(condition, metadata, met):
+def test_a_condition_holds_in_memory_as_in_the_engines(condition, metadata, met):
     assert holds(condition, metadata) is met
 
 
@@ -116,7 +116,7 @@ def test_a_condition_holds_as_the_engines_have_it(condition, metadata, met):
         ("recency:added:30", "recency"),
     ],
 )
-def test_a_stage_is_named_in_a_word(text, name):
+def test_a_stage_is_parsed_from_a_text_and_has_a_name(text, name):
     assert stage_name(parse_rerank(text)) == name
 
 
@@ -132,15 +132,15 @@ def test_a_stage_is_named_in_a_word(text, name):
         "recency:x:-1",
     ],
 )
-def test_what_is_no_stage_is_refused(text):
-    with pytest.raises(QueryError) as error:
+def test_a_text_that_names_no_stage_is_rejected(text):
+    with pytest.raises(UsageError) as error:
         parse_rerank(text)
     assert "\n" not in str(error.value)
 
 
 def test_any_callable_is_a_stage():
-    def upside_down(hits, question):
-        del question
+    def upside_down(hits, context):
+        del context
         return hits[::-1]
 
     assert stage_name(upside_down) == "upside_down"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -14,6 +14,7 @@ from mm_milvus.cli.options import DEFAULT_URI, DbName, Json, Token, Uri, parse_w
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mm_milvus.choices import DedupMode, FusionName
     from mm_milvus.search.client import SearchClient
     from mm_milvus.search.options import SearchOptions
     from mm_milvus.search.query import Query
@@ -146,20 +147,21 @@ def query(
 ) -> None:
     """Parse, search, print."""
     from mm_milvus.search.client import SearchClient
+    from mm_milvus.search.options import SearchOptions
     from mm_milvus.search.query import Query
     from mm_milvus.search.rerank import parse_rerank
 
-    options: SearchOptions = {
-        "top_k": top_k,
-        "offset": offset,
-        "min_score": min_score,
-        "where": where or (),
-        "filter": filter_,
-        "fusion": fusion,
-        "fusion_weights": parse_weights("--fusion-weights", fusion_weights),
-        "dedup": dedup,
-        "rerank": [parse_rerank(stage) for stage in rerank or ()],
-    }
+    options = SearchOptions(
+        top_k=top_k,
+        offset=offset,
+        min_score=min_score,
+        where=where or (),
+        filter=filter_,
+        fusion=cast("FusionName", fusion),
+        fusion_weights=parse_weights("--fusion-weights", fusion_weights),
+        dedup=cast("DedupMode", dedup),
+        rerank=[parse_rerank(stage) for stage in rerank or ()],
+    )
     names = [name.strip() for name in encoders.split(",")] if encoders else ()
     if queries is not None:
         if text or image or like or minus or weight or gallery or explain:
@@ -172,7 +174,7 @@ def query(
         text, image, like=like or (), minus=minus or (), weights=tuple(weight or ())
     )
     with SearchClient(store_of(uri, token, db_name), dataset, encoders=names) as client:
-        explanation = client.explain(question, **options)
+        explanation = client.explain(question, options=options)
         about: dict[str, Any] = {"dataset": client.dataset, "model": client.model}
         if names:
             about["encoders"] = client.models
@@ -218,6 +220,6 @@ def read_queries(path: Path) -> list[Query]:
 
 def print_many(client: SearchClient, asked: Sequence[Query], options: SearchOptions) -> None:
     """A line of JSON for each query, in order, with what was asked and its hits."""
-    for query, hits in zip(asked, client.search_many(asked, **options), strict=True):
+    for query, hits in zip(asked, client.search_many(asked, options=options), strict=True):
         found = [hit.to_dict() for hit in hits]
         print(json.dumps({"query": query.to_dict(), "hits": found}, ensure_ascii=False))

@@ -1,1 +1,1 @@
-"""Retrieval quality of a dataset: metrics with confidence intervals, and comparisons of two runs."""
+"""Evaluation: from a dataset with known answers to metrics with confidence intervals."""

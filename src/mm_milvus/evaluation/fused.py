@@ -15,16 +15,21 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from mm_milvus.choices import FusionName
 from mm_milvus.evaluation.exact import nearest, numbers_of, pack, scores_of
 from mm_milvus.evaluation.stored import StoredList
-from mm_milvus.search.candidates import Candidates, find_candidates
-from mm_milvus.search.client import CANDIDATES_PER_HIT, MIN_CANDIDATES, QUERIES_A_CALL
+from mm_milvus.search.candidates import (
+    QUERIES_PER_CALL,
+    Candidates,
+    candidates_per_list,
+    find_candidates,
+)
 from mm_milvus.search.fusion import fuse_scores, rank_order
+from mm_milvus.search.hits import Timings
 from mm_milvus.search.lists import ScoredList
 from mm_milvus.search.query import Query
 from mm_milvus.search.space import Space
-from mm_milvus.search.timing import Timings
-from mm_milvus.store.collection import MAX_LIMIT, Collection
+from mm_milvus.store.collection import Collection
 from mm_milvus.store.dataset import Dataset
 from mm_milvus.store.match import Match
 
@@ -69,7 +74,7 @@ def rankings(
     queries: Sequence[Query],
     vectors: NDArray[np.float32],
     item_ids: Sequence[str],
-    fusions: Sequence[str],
+    fusions: Sequence[FusionName],
     depth: int,
 ) -> Rankings:
     """The `depth` best items of each query, in every way.
@@ -78,12 +83,12 @@ def rankings(
     vectors   of the queries: float32 (q, dim)
     item_ids  sorted; the numbers of items are their places here
     """
-    limit = min(MAX_LIMIT, max(MIN_CANDIDATES, CANDIDATES_PER_HIT * depth))
+    limit = candidates_per_list(depth)
     numbers = {item_id: number for number, item_id in enumerate(item_ids)}
     found: Rankings = defaultdict(list)
     with ThreadPoolExecutor() as pool:
-        for start in range(0, len(queries), QUERIES_A_CALL):
-            asked = vectors[start : start + QUERIES_A_CALL]
+        for start in range(0, len(queries), QUERIES_PER_CALL):
+            asked = vectors[start : start + QUERIES_PER_CALL]
             for one in lists:
                 for matches in one.search(asked, limit, ""):
                     found[one.modality.value].append(_alone(matches, numbers))
@@ -91,7 +96,7 @@ def rankings(
                 *(lists, [asked] * len(lists), limit, ""),
                 background=True,
                 pool=pool,
-                stages=Timings(),
+                timings=Timings(),
             )
             for candidates in both:
                 for fusion in fusions:
@@ -131,7 +136,9 @@ def _alone(matches: Sequence[Match], numbers: dict[str, int]) -> NDArray[np.int6
     return numbers_of(keys)[np.sort(first)]
 
 
-def _fused(candidates: Candidates, fusion: str, numbers: dict[str, int]) -> NDArray[np.int64]:
+def _fused(
+    candidates: Candidates, fusion: FusionName, numbers: dict[str, int]
+) -> NDArray[np.int64]:
     if not candidates.rows:
         return np.empty(0, dtype=np.int64)
     item_ids = candidates.item_ids

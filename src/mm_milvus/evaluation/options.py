@@ -1,57 +1,57 @@
-"""How to evaluate."""
+"""Options of `evaluate`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
-from mm_milvus.errors import QueryError
-from mm_milvus.search.fusion import FUSION_MODES, fusion_mode
-
-DEFAULT_CUTS = (1, 5, 10)
-DEFAULT_DEPTH = 100
-DEFAULT_SAMPLE = 10_000
+from mm_milvus.choices import FusionName
+from mm_milvus.errors import OptionError
+from mm_milvus.search.options import check_fusion
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateOptions:
-    """How to evaluate.
+    """How to evaluate a dataset.
 
-    encoders  of a data set that has several: the names of those to evaluate; none: all
-    queries   a file of JSON lines; needs qrels
-    qrels     judgements in TREC's format; without queries, their query_ids are item_ids, whose
-              images search the images
-    by        the metadata key whose equal values make images relevant to each other
-    fusions   the modes that queries are answered with
-    cuts      the k of recall@k and its like
-    depth     how many documents of a ranking are looked at
-    sample    of more queries than this, so many are drawn
-    seed      of the sample and of the intervals
-    progress  draw a bar on stderr, when that is a terminal
+    Attributes:
+        encoders: For a dataset indexed with several encoders, the names of those to evaluate
+            (default: all).
+        queries: A file of JSON lines with a query each; needs `qrels`.
+        qrels: A file of relevance judgements in TREC's format. Without `queries`, its query_ids are
+            item_ids, whose images search the images.
+        by: Metadata key; images with equal values are relevant to each other.
+        fusions: Fusion modes that answer `queries` (default: all).
+        cuts: Cut-offs k of recall@k and similar metrics.
+        depth: Length of each ranking; at least the largest cut-off.
+        sample: Maximum number of queries per direction; of more, a random sample is taken.
+        seed: Seed of the sample and of the confidence intervals.
+        progress: Show a progress bar on stderr, if that is a terminal.
     """
 
     encoders: tuple[str, ...] = ()
     queries: Path | None = None
     qrels: Path | None = None
     by: str | None = None
-    fusions: tuple[str, ...] = tuple(FUSION_MODES)
-    cuts: tuple[int, ...] = DEFAULT_CUTS
-    depth: int = DEFAULT_DEPTH
-    sample: int = DEFAULT_SAMPLE
+    fusions: tuple[FusionName, ...] = get_args(FusionName)
+    cuts: tuple[int, ...] = (1, 5, 10)
+    depth: int = 100
+    sample: int = 10_000
     seed: int = 0
     progress: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense with a `QueryError`."""
+        """Check the values; raise OptionError."""
         if self.queries and not self.qrels:
-            raise QueryError("queries need judgements: name their file with --qrels")
+            raise OptionError("queries need judgements: name their file (`qrels`)")
         if not self.cuts or min(self.cuts) < 1:
-            raise QueryError("the k of a metric must be 1 or more")
+            raise OptionError("the k of a metric must be 1 or more")
         if self.depth < max(self.cuts):
-            raise QueryError(
+            raise OptionError(
                 f"the depth is {self.depth}, less than the largest k, {max(self.cuts)}"
             )
         if self.sample < 1:
-            raise QueryError("the sample must be 1 query or more")
+            raise OptionError("the sample must be 1 query or more")
         for fusion in self.fusions:
-            fusion_mode(fusion)
+            check_fusion(fusion)

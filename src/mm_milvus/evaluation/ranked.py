@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mm_milvus.choices import MAX_LIMIT
 from mm_milvus.evaluation.exact import Keys, nearest, numbers_of, pack
 from mm_milvus.evaluation.pairs import Task
 from mm_milvus.evaluation.stored import StoredList
 from mm_milvus.schema import Field, Modality
-from mm_milvus.store.collection import MAX_LIMIT, Collection
+from mm_milvus.store.collection import Collection
 
 CALL_QUERIES = 32
 """Several queries in one call are quicker than several calls."""

@@ -1,16 +1,15 @@
-"""Queries to hits: encode, search both collections, fuse, remove duplicates, rerank.
+"""Search: from a query (texts, images, stored items) to hits, best first.
 
-client        SearchClient
-async_client  AsyncSearchClient
-query         the parts of a query, composed to one unit vector
+client        SearchClient: encode a query, search every list, fuse, merge duplicates, rerank
+async_client  AsyncSearchClient: the same for asyncio
+query         the parts of a query, and their composition to one unit vector
 options       options of a search
-space         one encoder and its two lists
-lists         one collection as a list of scores
-candidates    the union of all lists, each item scored in every one
-fusion        the scores of several lists to one, by pure functions
-dedup         hits that show the same
-rerank        stages after the fusion
-ranking       candidates to hits
-hits          hits and explanations
-timing        durations of the stages
+space         one encoder and the two lists of its vectors
+lists         one collection as a list of scored items
+candidates    the union of what all lists found, each item scored in every list
+fusion        pure functions from the scores of several lists to one score
+ranking       from candidates to hits
+dedup         merge hits that show the same image
+rerank        stages that run after the fusion
+hits          hits, explanations and timings: what a search returns
 """

@@ -1,4 +1,4 @@
-"""SearchClient: keep it for many searches, share it between threads."""
+"""SearchClient: one open dataset for many searches, shared between threads."""
 
 from __future__ import annotations
 
@@ -9,45 +9,34 @@ from types import TracebackType
 from typing import Self, Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mm_milvus.arrays import Vectors
 from mm_milvus.choices import DEFAULT_STORE
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.filters.condition import Condition, parse_condition, render
-from mm_milvus.search.candidates import Candidates, CompletionBound, find_candidates
+from mm_milvus.search.candidates import (
+    QUERIES_PER_CALL,
+    Candidates,
+    CompletionBound,
+    candidates_per_list,
+    find_candidates,
+)
 from mm_milvus.search.fusion import fuse_scores, fusion_mode
-from mm_milvus.search.hits import Explanation, Hit
-from mm_milvus.search.options import SearchOptions, checked
+from mm_milvus.search.hits import Explanation, Hit, Timings
+from mm_milvus.search.options import SearchChanges, SearchOptions, with_changes
 from mm_milvus.search.query import ImageQuery, Query
 from mm_milvus.search.ranking import Ranking, list_weights
 from mm_milvus.search.space import Space
-from mm_milvus.search.timing import Timings
-from mm_milvus.store.collection import MAX_LIMIT
 from mm_milvus.store.connection import StoreLike, opened
 from mm_milvus.store.dataset import open_indexes
-from mm_milvus.store.deprecated import open_by_old_keywords
-
-CANDIDATES_PER_HIT = 3
-MIN_CANDIDATES = 30
-"""Several captions of one item, and items of one list only, take places from others: each list
-is read deeper than the answer is long. On emoji and clothing nDCG@10 was the same to three
-decimals from 30 on (docs/measured/fusion.md)."""
-
-QUERIES_A_CALL = 64
-"""A call of the engine with many queries costs less than many calls, up to its answer's size."""
+from mm_milvus.store.deprecated import OldKeywords, open_by_old_keywords, warn_of_old_keywords
 
 
 class SearchClient:
-    """Searches one data set; safe to share between threads; close it, or use it in `with`.
+    """Searches one dataset. Safe to share between threads; close it, or use it in `with`.
 
-    store     a Milvus Lite `.db` file, `http(s)://host:port`, or an open `Store`
-    dataset   its name; None: the only one there is
-    encoder   None: the one that the data set was built with is loaded at the first search
-    encoders  of a data set that has several: the names of those to search with, all lists fused;
-              none: the one that it was built with first
-
-    Raises `StoreError` when the store cannot be reached or holds vectors of another encoder,
-    `QueryError` for an unknown data set or encoder, `EncoderError` when the encoder cannot be had.
+    with SearchClient("./mm_milvus.db", "photos") as client:
+        hits = client.search("red dress", top_k=5, where=["price<50"])
     """
 
     def __init__(
@@ -57,14 +46,33 @@ class SearchClient:
         *,
         encoder: Encoder | None = None,
         encoders: Sequence[str] = (),
-        **old_keywords: str | None,
+        **old_keywords: Unpack[OldKeywords],
     ) -> None:
-        """Connect, and open the dataset."""
+        """Connect to the store, and open the dataset.
+
+        Args:
+            store: A Milvus Lite `.db` file, `http(s)://host:port`, or an open `Store`, which stays
+                open when the client is closed.
+            dataset: Name of the dataset (default: the only one in the store).
+            encoder: Encoder of queries (default: the one that the dataset was built with, loaded at
+                the first search).
+            encoders: For a dataset indexed with several encoders, the names of those to search
+                with; all their lists are fused (default: the one it was built with first).
+            **old_keywords: `uri`, `token` and `db_name` of version 0.1, deprecated: `store`
+                replaces them.
+
+        Raises:
+            StoreError: When the store cannot be reached, or holds vectors of another encoder.
+            QueryError: For an unknown dataset or encoder.
+        """
+        if old_keywords:
+            warn_of_old_keywords("SearchClient", old_keywords, stacklevel=2)
         with ExitStack() as stack:
-            if old_keywords:
-                connected = stack.enter_context(open_by_old_keywords(store, **old_keywords))
-            else:
-                connected = stack.enter_context(opened(store, must_exist=True))
+            connected = stack.enter_context(
+                open_by_old_keywords(store, old_keywords)
+                if old_keywords
+                else opened(store, must_exist=True)
+            )
             indexes = open_indexes(connected, dataset, encoders)
             self._spaces = [Space(index, encoder) for index in indexes]
             self._resources = stack.pop_all()
@@ -72,22 +80,22 @@ class SearchClient:
 
     @property
     def dataset(self) -> str:
-        """The name of the data set."""
+        """Name of the dataset."""
         return self._spaces[0].dataset.name
 
     @property
     def model(self) -> str:
-        """The encoder that it searches with, the first of several."""
+        """Name of the encoder; of several, the first."""
         return self.models[0]
 
     @property
     def models(self) -> list[str]:
-        """The encoders that it searches with."""
+        """Names of the encoders that are searched with."""
         return [space.dataset.manifest.encoder for space in self._spaces]
 
     @property
     def encoder(self) -> Encoder:
-        """What turns questions into vectors, the first of several."""
+        """The encoder of queries; of several, the first. Loaded when it is first needed."""
         return self._spaces[0].encoder
 
     def search(
@@ -98,43 +106,78 @@ class SearchClient:
         like: str | Iterable[str] = (),
         minus: str | Iterable[str] = (),
         weights: Sequence[float] = (),
-        **options: Unpack[SearchOptions],
+        options: SearchOptions | None = None,
+        **changes: Unpack[SearchChanges],
     ) -> list[Hit]:
-        """The best items for what is asked, best first.
+        """Return the best items for a query, best first.
 
-        text, image, like, minus, weights  the parts of a `Query`, one or several of each kind
-        options                            see `SearchOptions`
+        Args:
+            text: One or several texts to search for.
+            image: One or several images to search for: paths, URLs, bytes, PIL images, or uint8
+                pixels.
+            like: One or several item_ids: find more like these.
+            minus: One or several texts to avoid.
+            weights: Weights of the parts, as in `Query`.
+            options: How to search (default: all defaults).
+            **changes: Fields of `SearchOptions` that replace those of `options`:
+                `search("red dress", top_k=5)`.
 
-        Raises `QueryError` for a question that cannot be asked.
+        Raises:
+            QueryError: When the query is malformed.
+            OptionError: When an option has a value that cannot be used.
+            EncoderError: When the encoder cannot be loaded.
+            StoreError: When Milvus fails.
         """
         query = Query.of(text, image, like=like, minus=minus, weights=weights)
-        [hits] = self.search_many([query], **options)
+        [hits] = self.search_many([query], options=options, **changes)
         return hits
 
     def search_many(
-        self, queries: Iterable[Query | str], **options: Unpack[SearchOptions]
+        self,
+        queries: Iterable[Query | str],
+        *,
+        options: SearchOptions | None = None,
+        **changes: Unpack[SearchChanges],
     ) -> list[list[Hit]]:
-        """For each query its hits, with one call of the engine for many of them."""
-        asked = [query if isinstance(query, Query) else Query.of(query) for query in queries]
-        full = checked(options)
+        """Return the hits of each query; faster than one search per query.
+
+        Args:
+            queries: Queries, or texts.
+            options: As in `search`.
+            **changes: As in `search`.
+        """
+        parsed = [_as_query(query) for query in queries]
+        merged = with_changes(options, changes)
         hits = []
-        for start in range(0, len(asked), QUERIES_A_CALL):
-            stages = Timings()
+        for start in range(0, len(parsed), QUERIES_PER_CALL):
+            timings = Timings()
             for ranking, candidates in self._candidates(
-                asked[start : start + QUERIES_A_CALL], full, stages
+                parsed[start : start + QUERIES_PER_CALL], merged, timings
             ):
-                hits.append(ranking.hits(candidates, stages))
+                hits.append(ranking.hits(candidates, timings))
         return hits
 
-    def explain(self, query: Query | str, **options: Unpack[SearchOptions]) -> Explanation:
-        """The hits of a search, and how they came to be."""
-        stages = Timings()
-        asked = query if isinstance(query, Query) else Query.of(query)
-        [(ranking, candidates)] = self._candidates([asked], checked(options), stages)
-        return ranking.explained(ranking.hits(candidates, stages), candidates, stages)
+    def explain(
+        self,
+        query: Query | str,
+        *,
+        options: SearchOptions | None = None,
+        **changes: Unpack[SearchChanges],
+    ) -> Explanation:
+        """Return the hits of a search, with their scores in each list and the time of each stage.
+
+        Args:
+            query: A query, or a text.
+            options: As in `search`.
+            **changes: As in `search`.
+        """
+        timings = Timings()
+        merged = with_changes(options, changes)
+        [(ranking, candidates)] = self._candidates([_as_query(query)], merged, timings)
+        return ranking.explain(ranking.hits(candidates, timings), candidates, timings)
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the client, and the store unless it was open already."""
         self._pool.shutdown()
         self._resources.close()
 
@@ -146,57 +189,69 @@ class SearchClient:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        at: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Close."""
         self.close()
 
     def _candidates(
-        self, queries: Sequence[Query], options: SearchOptions, stages: Timings
+        self, queries: Sequence[Query], options: SearchOptions, timings: Timings
     ) -> list[tuple[Ranking, Candidates]]:
-        expression = self._expression(options["where"], options["filter"])
-        with stages.time("encode"):
-            spaces = [
+        expression = self._expression(options.where, options.filter)
+        with timings.time("encode"):
+            by_space = [
                 np.stack([space.encode(query) for query in queries]) for space in self._spaces
             ]
-        lists = [one for space in self._spaces for one in space.lists]
-        vectors: list[NDArray[np.float32]] = [
-            asked for space, asked in zip(self._spaces, spaces, strict=True) for _ in space.lists
+        lists = [scored_list for space in self._spaces for scored_list in space.lists]
+        by_list: list[Vectors] = [
+            vectors
+            for space, vectors in zip(self._spaces, by_space, strict=True)
+            for _ in space.lists
         ]
-        liked = max(len(query.like) for query in queries)
-        wanted = options["offset"] + options["top_k"] + liked
-        found = find_candidates(
+        # The items of `like` are found, but not returned.
+        not_returned = max(len(query.like) for query in queries)
+        hits = options.offset + options.top_k + not_returned
+        candidates = find_candidates(
             lists,
-            vectors,
-            min(MAX_LIMIT, max(MIN_CANDIDATES, CANDIDATES_PER_HIT * wanted)),
+            by_list,
+            candidates_per_list(hits),
             expression,
-            background=options["fusion"] == "pnorm",
-            contest=self._contest(options, wanted),
+            background=fusion_mode(options.fusion).needs_background,
+            bound=self._bound(options, hits),
             pool=self._pool,
-            stages=stages,
+            timings=timings,
         )
         return [
             (
-                Ranking(query, self._spaces, [asked[n] for asked in spaces], options, self._pool),
-                candidates,
+                Ranking(
+                    query, self._spaces, [vectors[n] for vectors in by_space], options, self._pool
+                ),
+                of_query,
             )
-            for n, (query, candidates) in enumerate(zip(queries, found, strict=True))
+            for n, (query, of_query) in enumerate(zip(queries, candidates, strict=True))
         ]
 
-    def _contest(self, options: SearchOptions, wanted: int) -> CompletionBound | None:
-        """Which candidates matter; None, where others than the first may become hits."""
-        later = options["dedup"] != "item" or options["rerank"]
-        if later or not fusion_mode(options["fusion"]).local:
+    def _bound(self, options: SearchOptions, hits: int) -> CompletionBound | None:
+        """Return which candidates matter; None where others than the best may become hits."""
+        any_may_rise = options.dedup != "item" or options.rerank
+        if any_may_rise or not fusion_mode(options.fusion).local:
             return None
         weights = list_weights(options, len(self._spaces))
         return CompletionBound(
-            wanted,
-            lambda scores, known: fuse_scores(
-                scores, options["fusion"], weights=weights, background=known
+            hits,
+            lambda scores, background: fuse_scores(
+                scores, options.fusion, weights=weights, background=background
             ),
         )
 
     def _expression(self, where: Sequence[Condition | str], expression: str) -> str:
-        conditions = [parse_condition(each) if isinstance(each, str) else each for each in where]
+        conditions = [
+            parse_condition(condition) if isinstance(condition, str) else condition
+            for condition in where
+        ]
         typed = render(conditions, self._spaces[0].dataset.manifest.columns)
         return " and ".join(f"({part})" for part in (typed, expression.strip()) if part)
+
+
+def _as_query(query: Query | str) -> Query:
+    return query if isinstance(query, Query) else Query.of(query)

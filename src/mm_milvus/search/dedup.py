@@ -1,4 +1,4 @@
-"""Hits that show the same: one stands for all of them."""
+"""Merge hits that show the same image: the best of them stays and lists the others."""
 
 from __future__ import annotations
 
@@ -10,43 +10,53 @@ from numpy.typing import NDArray
 
 from mm_milvus.search.hits import Hit
 
-DEDUP_MODES = ("item", "content", "near")
-"""item: each item once, always so; content: each image file once; near: images whose vectors have
-a cosine above `NEAR` once."""
-
-NEAR = 0.97
+NEAR_COSINE = 0.97
+"""Images with a cosine above this are near duplicates."""
 
 
 def merge_equal(hits: Sequence[Hit], contents: Sequence[Hashable]) -> list[Hit]:
-    """The best hit of each content, in order, with the others as its duplicates."""
-    leaders: dict[Hashable, int] = {}
-    return _merged(hits, [leaders.setdefault(content, n) for n, content in enumerate(contents)])
+    """Keep the best hit per content.
+
+    Args:
+        hits: Best first.
+        contents: What to compare, one per hit.
+
+    Returns:
+        The kept hits in order, with the item_ids of the others as `duplicates`.
+    """
+    first: dict[Hashable, int] = {}
+    return _merge(hits, [first.setdefault(content, n) for n, content in enumerate(contents)])
 
 
 def merge_near(hits: Sequence[Hit], vectors: NDArray[np.float32]) -> list[Hit]:
-    """The best hit of each cluster, in order, with the others as its duplicates.
+    """Keep the best hit per group of near-duplicate images.
 
-    vectors  unit rows (n, dim), a hit each
+    Best first, a hit joins the first kept hit with a cosine above `NEAR_COSINE`, or is kept: all
+    members of a group are near to the hit that represents them.
 
-    Best first, a hit joins the first one kept before it that is nearer than `NEAR`, else it is
-    kept: all of a cluster are near to the hit that stands for them.
+    Args:
+        hits: Best first.
+        vectors: Image vectors of the hits: float32 (n, dim), unit rows.
+
+    Returns:
+        The kept hits in order, with the item_ids of the others as `duplicates`.
     """
-    near = vectors @ vectors.T > NEAR
+    near = vectors @ vectors.T > NEAR_COSINE
     leaders: list[int] = []
     for number in range(len(hits)):
         kept = (leader for leader in range(number) if leaders[leader] == leader)
         leaders.append(next((leader for leader in kept if near[leader, number]), number))
-    return _merged(hits, leaders)
+    return _merge(hits, leaders)
 
 
-def _merged(hits: Sequence[Hit], leaders: Sequence[int]) -> list[Hit]:
-    """leaders: for each hit the number of the one that stands for it, its own where it is kept."""
+def _merge(hits: Sequence[Hit], leaders: Sequence[int]) -> list[Hit]:
+    """Merge each hit into its leader; a hit that is its own leader is kept."""
     followers: dict[int, list[str]] = {}
     for number, leader in enumerate(leaders):
-        own = followers.setdefault(leader, [])
+        group = followers.setdefault(leader, [])
         if number != leader:
-            own.append(hits[number].item_id)
+            group.append(hits[number].item_id)
     return [
-        replace(hits[leader], duplicates=(*hits[leader].duplicates, *own))
-        for leader, own in followers.items()
+        replace(hits[leader], duplicates=(*hits[leader].duplicates, *group))
+        for leader, group in followers.items()
     ]

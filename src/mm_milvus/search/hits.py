@@ -1,17 +1,21 @@
-"""What a search returns."""
+"""Hits, explanations and timings: what a search returns."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class ListScore:
-    """Where an item stands in one collection's list.
+    """Score and rank of an item in one list.
 
-    score  the inner product of unit vectors, -1 to 1
-    rank   among the candidates, from 1; equal scores share a rank
+    Attributes:
+        score: Inner product of unit vectors, -1 to 1.
+        rank: Rank among the candidates, from 1; equal scores share a rank.
     """
 
     score: float
@@ -20,13 +24,19 @@ class ListScore:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """An item that was found.
+    """An item that a search returns.
 
-    score       what it is ranked by; its scale is that of the fusion mode, or of the last rerank
-    caption     the caption that matches best; None for an item without any
-    image       its place among the images
-    text        its place among the captions; None for an item without any
-    duplicates  with `dedup`, the item_ids that it stands for, best first
+    Attributes:
+        item_id: Name of the item in its dataset.
+        uri: Path or URL that the image was read from.
+        score: What hits are ranked by. Its scale is that of the fusion mode, or of the last rerank
+            stage.
+        caption: The caption that matches best; None for an item without captions.
+        metadata: The JSON object that was stored with the item.
+        image: Score and rank among the images; None where no image is stored.
+        text: Score and rank among the captions; None for an item without captions.
+        duplicates: With `dedup`, the item_ids of the hits that were merged into this one, best
+            first.
     """
 
     item_id: str
@@ -39,7 +49,7 @@ class Hit:
     duplicates: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The hit as JSON has it; `duplicates` only where there are some."""
+        """Return the hit as JSON types; `duplicates` only if not empty."""
         fields = asdict(self)
         if not self.duplicates:
             del fields["duplicates"]
@@ -48,7 +58,13 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedPlace:
-    """A place in a list, and what the fusion made of it: `term`, as its mode adds terms up."""
+    """Score and rank of a hit in one list, and its contribution to the fused score.
+
+    Attributes:
+        score: Inner product of unit vectors, -1 to 1.
+        rank: Rank among the candidates, from 1.
+        term: Weighted term of this list, which the fusion mode combines with those of the others.
+    """
 
     score: float
     rank: int
@@ -57,11 +73,14 @@ class ExplainedPlace:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """How a search came to its hits.
+    """The hits of a search, and how they came about.
 
-    places      for each hit, its place in each list that has one, by the list's name
-    candidates  how many items the lists found together
-    stages      milliseconds of each stage, in the order that they ran
+    Attributes:
+        hits: The hits, best first.
+        fusion: The fusion mode.
+        places: Per hit, its place in each list that has it, by name of the list.
+        candidates: Number of distinct items that the lists found.
+        stages: Milliseconds per stage, in the order that they ran.
     """
 
     hits: list[Hit]
@@ -71,7 +90,7 @@ class Explanation:
     stages: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """The explanation as JSON has it: each hit with its places as `lists`."""
+        """Return the explanation as JSON types: each hit with its places as `lists`."""
         hits = [
             {**hit.to_dict(), "lists": {name: asdict(place) for name, place in places.items()}}
             for hit, places in zip(self.hits, self.places, strict=True)
@@ -82,3 +101,16 @@ class Explanation:
             "stages": self.stages,
             "hits": hits,
         }
+
+
+class Timings(dict[str, float]):
+    """Milliseconds per stage of a search, in the order that they ran."""
+
+    @contextmanager
+    def time(self, stage: str) -> Iterator[None]:
+        """Add the duration of the block to a stage."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self[stage] = self.get(stage, 0.0) + 1000 * (time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""One collection as a list of scores: searched, completed, and compared with its background."""
+"""One collection as a list of scored items: search it, score single items, estimate its noise."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from mm_milvus.arrays import Vector, Vectors
 from mm_milvus.keys import image_key
 from mm_milvus.schema import Modality
 from mm_milvus.search.fusion import SCORE_DECIMALS
@@ -16,54 +17,67 @@ from mm_milvus.store.dataset import Dataset
 from mm_milvus.store.match import Match
 from mm_milvus.store.read import captions_in_order, sample_embeddings
 
-Vectors = NDArray[np.float32]
-
-Best = tuple[float, str | None]
-"""An item's score in a list, and the caption that has it."""
+ItemScore = tuple[float, str | None]
+"""An item's best score in a list, and the caption that has it; None for an image."""
 
 BACKGROUND_ROWS = 256
-"""Of a collection: mean and deviation of so many scores are known to about 5 % of a deviation."""
+"""Sample size per collection: mean and standard deviation of all rows' scores are estimated to
+about 5 % of a standard deviation."""
 
-CAPTIONS_AT_ONCE = 4
-"""An item's captions are numbered without gaps: they are asked for by number, so many at once."""
+CAPTIONS_PER_CALL = 4
+"""An item's captions are numbered without gaps, and are fetched by number, this many per call."""
 
 
 class ScoredList:
-    """The images or the captions of one encoder, where each item has a score for a query."""
+    """The images or the captions of one encoder; each item has a score for a query."""
 
     def __init__(self, dataset: Dataset, collection: Collection) -> None:
-        """Name the collection of a data set; nothing is asked of it yet."""
+        """Take a collection of a dataset; nothing is read yet."""
         self.collection = collection
         self.modality = collection.modality
         self._manifest = dataset.manifest
-        self._stored = _images if self.modality is Modality.IMAGE else _captions
+        self._fetch = _image_vectors if self.modality is Modality.IMAGE else _caption_vectors
 
     def search(self, vectors: Vectors, limit: int, expression: str) -> list[list[Match]]:
-        """For each row of (q, dim) its best matches."""
+        """Return the best matches of each query, best first.
+
+        Args:
+            vectors: The queries: float32 (q, dim).
+            limit: Maximum number of rows per query.
+            expression: A Milvus boolean expression that rows must meet; empty for all.
+        """
         params = self._manifest.search_params.get(self.modality.value)
         return self.collection.search(vectors, limit, expression=expression, params=params)
 
-    def score(self, vectors: Vectors, wanted: Sequence[Sequence[str]]) -> list[dict[str, Best]]:
-        """For each row of (q, dim) the best score of each item wanted for it, by item_id.
+    def score(
+        self, vectors: Vectors, item_ids: Sequence[Sequence[str]]
+    ) -> list[dict[str, ItemScore]]:
+        """Score items by their stored vectors.
 
-        An item that has nothing in this collection is left out.
+        Args:
+            vectors: The queries: float32 (q, dim).
+            item_ids: The items to score, per query.
+
+        Returns:
+            Per query the best score of each item, by item_id; an item that has nothing in this
+            collection is left out.
         """
-        distinct = list(dict.fromkeys(item_id for items in wanted for item_id in items))
-        stored = self._stored(self.collection, distinct) if distinct else {}
+        distinct = list(dict.fromkeys(item_id for wanted in item_ids for item_id in wanted))
+        stored = self._fetch(self.collection, distinct) if distinct else {}
         return [
             {
                 item_id: min(
-                    ((float(own @ vector), caption) for caption, own in stored[item_id]),
-                    key=best_first,
+                    ((float(row @ vector), caption) for caption, row in stored[item_id]),
+                    key=score_order,
                 )
-                for item_id in items
+                for item_id in wanted
                 if item_id in stored
             }
-            for vector, items in zip(vectors, wanted, strict=True)
+            for vector, wanted in zip(vectors, item_ids, strict=True)
         ]
 
     def background(self, vectors: Vectors) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """For each row of (q, dim) mean and deviation of all rows' scores, estimated: (q,) each."""
+        """Estimate, per query of (q, dim), mean and deviation of all rows' scores: (q,) each."""
         if not len(self._sample):
             return np.zeros(len(vectors)), np.zeros(len(vectors))
         scores = (self._sample @ vectors.T).astype(np.float64)
@@ -76,21 +90,22 @@ class ScoredList:
         return sample_embeddings(self.collection, BACKGROUND_ROWS, count)
 
 
-def best_first(best: Best) -> tuple[float, str]:
-    """What to sort by: the higher score, then the caption that is first in the alphabet."""
-    score, caption = best
-    return -round(score, SCORE_DECIMALS), caption or ""
+def score_order(score: ItemScore) -> tuple[float, str]:
+    """Return the sort key of an item's scores: best first, then captions alphabetically."""
+    value, caption = score
+    return -round(value, SCORE_DECIMALS), caption or ""
 
 
-Stored = dict[str, list[tuple[str | None, Vectors]]]
+StoredVectorsByItem = dict[str, list[tuple[str | None, Vector]]]
+"""Per item_id the stored vectors, with their captions."""
 
 
-def _images(collection: Collection, item_ids: Sequence[str]) -> Stored:
+def _image_vectors(collection: Collection, item_ids: Sequence[str]) -> StoredVectorsByItem:
     keys = {image_key(item_id): item_id for item_id in item_ids}
     return {
         keys[key]: [(None, vector)] for key, vector in collection.embeddings(list(keys)).items()
     }
 
 
-def _captions(collection: Collection, item_ids: Sequence[str]) -> Stored:
-    return captions_in_order(item_ids, collection.captions, CAPTIONS_AT_ONCE)
+def _caption_vectors(collection: Collection, item_ids: Sequence[str]) -> StoredVectorsByItem:
+    return captions_in_order(item_ids, collection.captions, CAPTIONS_PER_CALL)

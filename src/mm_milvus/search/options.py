@@ -1,75 +1,98 @@
-"""What may be asked of a search beside the query itself."""
+"""Options of a search."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypedDict, get_args
 
-from mm_milvus.errors import QueryError
-from mm_milvus.filters.condition import Condition
-from mm_milvus.search.dedup import DEDUP_MODES
-from mm_milvus.search.fusion import DEFAULT_FUSION, fusion_mode
-from mm_milvus.search.rerank import Rerank
-from mm_milvus.store.collection import MAX_LIMIT
+from mm_milvus.choices import MAX_LIMIT, DedupMode, FusionName
+from mm_milvus.errors import OptionError
+
+if TYPE_CHECKING:
+    from mm_milvus.filters.condition import Condition
+    from mm_milvus.search.rerank import Rerank
 
 
-class SearchOptions(TypedDict, total=False):
-    """The keyword arguments of every kind of search.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOptions:
+    """How to search: page, filters, fusion, deduplication and reranking.
 
-    top_k           how many hits; 10
-    offset          how many of the best to pass over: the next page starts at top_k
-    min_score       leave out hits with a lower score; its scale is that of the fusion mode
-    where           conditions on the metadata, all of which must hold: `"price<50"`, `Condition`
-    filter          a raw Milvus boolean expression, as well
-    fusion          one of `FUSION_MODES`
-    fusion_weights  of the lists: `{"image": 0.3, "text": 0.7}`; all alike
-    dedup           one of `DEDUP_MODES`: "item"
-    rerank          stages that run one after the other over the best hits: see `search.rerank`
+    Attributes:
+        top_k: Number of hits, 1 to 16,384.
+        offset: Skip the first N hits: page n begins at n * `top_k`. Together with `top_k` at most
+            16,384.
+        min_score: Leave out hits with a lower score (default: none). Its scale is that of the
+            fusion mode, or of the last rerank stage.
+        where: Conditions on the metadata, all of which must hold: `"price<50"`, or a `Condition`.
+        filter: A raw Milvus boolean expression that must hold as well.
+        fusion: How the scores of several lists become one: pnorm, max, weighted, rrf, zscore or
+            dbsf.
+        fusion_weights: Weight of each list, 0 or more: `{"image": 0.3, "text": 0.7}` (default: 1
+            each). Only their ratio matters.
+        dedup: Which hits are merged into the best of them: item (one hit per item, always so),
+            content (one per image file) or near (one per group of images with a cosine above
+            0.97).
+        rerank: Stages that run one after the other over the best hits, at least 50: see
+            `mm_milvus.search.rerank`.
     """
+
+    top_k: int = 10
+    offset: int = 0
+    min_score: float | None = None
+    where: Sequence[Condition | str] = ()
+    filter: str = ""
+    fusion: FusionName = "pnorm"
+    fusion_weights: Mapping[str, float] | None = None
+    dedup: DedupMode = "item"
+    rerank: Sequence[Rerank] = ()
+
+    def __post_init__(self) -> None:
+        """Check the values; raise OptionError."""
+        if not 1 <= self.top_k <= MAX_LIMIT:
+            raise OptionError(f"top_k is {self.top_k}, and must be 1 to {MAX_LIMIT:,}")
+        if not 0 <= self.offset <= MAX_LIMIT - self.top_k:
+            raise OptionError(
+                f"offset is {self.offset}, and must be 0 to {MAX_LIMIT - self.top_k:,}: "
+                f"Milvus reads {MAX_LIMIT:,} rows deep, the hits themselves included"
+            )
+        if self.min_score is not None and math.isnan(self.min_score):
+            raise OptionError("min_score is not a number")
+        check_fusion(self.fusion)
+        if self.dedup not in get_args(DedupMode):
+            modes = ", ".join(get_args(DedupMode))
+            raise OptionError(f"unknown dedup {self.dedup!r}: the modes are {modes}")
+        if unknown := (self.fusion_weights or {}).keys() - {"image", "text"}:
+            raise OptionError(f"no list {min(unknown)!r} to weigh: there are image and text")
+
+
+class SearchChanges(TypedDict, total=False):
+    """Fields of `SearchOptions` as keyword arguments of a search."""
 
     top_k: int
     offset: int
     min_score: float | None
     where: Sequence[Condition | str]
     filter: str
-    fusion: str
+    fusion: FusionName
     fusion_weights: Mapping[str, float] | None
-    dedup: str
+    dedup: DedupMode
     rerank: Sequence[Rerank]
 
 
-DEFAULTS: SearchOptions = {
-    "top_k": 10,
-    "offset": 0,
-    "min_score": None,
-    "where": (),
-    "filter": "",
-    "fusion": DEFAULT_FUSION,
-    "fusion_weights": None,
-    "dedup": "item",
-    "rerank": (),
-}
+def with_changes(options: SearchOptions | None, changes: SearchChanges) -> SearchOptions:
+    """Return the options (default: all defaults) with some fields replaced.
+
+    Raises:
+        OptionError: When a value cannot be used.
+        TypeError: For a keyword that is not a field.
+    """
+    return replace(options or SearchOptions(), **changes)
 
 
-def checked(options: SearchOptions) -> SearchOptions:
-    """All options, those that were not given at their default; `QueryError` for senseless ones."""
-    if unknown := options.keys() - DEFAULTS.keys():
-        raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
-    full: SearchOptions = {**DEFAULTS, **options}
-    top_k, offset = full["top_k"], full["offset"]
-    if not 1 <= top_k <= MAX_LIMIT:
-        raise QueryError(f"top_k is {top_k}, and must be 1 to {MAX_LIMIT:,}")
-    if not 0 <= offset <= MAX_LIMIT - top_k:
-        raise QueryError(
-            f"offset is {offset}, and must be 0 to {MAX_LIMIT - top_k:,}: "
-            f"Milvus reads {MAX_LIMIT:,} rows deep, the hits themselves included"
-        )
-    if full["min_score"] is not None and math.isnan(full["min_score"]):
-        raise QueryError("min_score is not a number")
-    fusion_mode(full["fusion"])
-    if full["dedup"] not in DEDUP_MODES:
-        raise QueryError(f"unknown dedup {full['dedup']!r}: the modes are {', '.join(DEDUP_MODES)}")
-    if unknown := (full["fusion_weights"] or {}).keys() - {"image", "text"}:
-        raise QueryError(f"no list {min(unknown)!r} to weigh: there are image and text")
-    return full
+def check_fusion(name: str) -> None:
+    """Raise OptionError for a name that is not one of `FusionName`."""
+    if name not in get_args(FusionName):
+        modes = ", ".join(get_args(FusionName))
+        raise OptionError(f"unknown fusion {name!r}: the modes are {modes}")

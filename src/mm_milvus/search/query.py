@@ -1,4 +1,4 @@
-"""What is searched for, and the composition of its parts to one unit vector."""
+"""A query, and the composition of its parts to one unit vector."""
 
 from __future__ import annotations
 
@@ -13,33 +13,39 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mm_milvus.arrays import Vector
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.errors import ImageError, QueryError, SourceError
 from mm_milvus.images.decode import load_pixels
 
 ImageQuery = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
-"""An image to search with: a path, a URL, the bytes of an image file, a PIL image, or uint8
-pixels of (height, width, 3) as RGB or (height, width) as grey."""
+"""An image to search with: a path, a URL, the bytes of an image file, a PIL image, or uint8 pixels
+of shape (height, width, 3) as RGB or (height, width) as grey."""
 
 MINUS_WEIGHT = 0.5
-"""Of what is not wanted. On clothing photos (24 queries of a garment, minus a colour that it often
-has), the unwanted colour fell from 22 % of the first ten to 14, 8, 5 and 3 % at 0.25, 0.5, 0.75
-and 1, and the share of the right garment stayed at 0.99 up to 0.5, and fell to 0.97 at 1."""
+"""Weight of each unwanted text. On clothing photos (24 queries for a garment, minus a colour that
+it often has), the unwanted colour fell from 22 % of the first ten hits to 14, 8, 5 and 3 % at 0.25,
+0.5, 0.75 and 1, and the share of the right garment stayed at 0.99 up to 0.5, and fell to 0.97 at
+1."""
 
 FIELDS = ("text", "image", "like", "minus", "weights")
-"""What a line of a file of queries may hold."""
+"""Fields of a query in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The parts of a question; at least one text, image or item.
+    """The parts of a query: at least one text, image or stored item.
 
-    texts    what to search for
-    images   pictures to search with
-    like     item_ids of the data set: more like these, which are not found themselves
-    minus    what is not wanted
-    weights  of texts, images and like, in this order; fewer than there are parts: those of the
-             last parts, and the others weigh 1
+    Attributes:
+        texts: Texts to search for.
+        images: Images to search for.
+        like: item_ids of stored items: find more like these, which are not returned themselves.
+        minus: Texts to avoid.
+        weights: Weights above 0 of texts, images and `like`, in this order. Fewer weights than
+            parts: they are those of the last parts, and the others weigh 1.
+
+    Raises:
+        QueryError: When the query is empty, or a weight cannot be used.
     """
 
     texts: tuple[str, ...] = ()
@@ -49,7 +55,7 @@ class Query:
     weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raise `QueryError` for a question that cannot be asked."""
+        """Check the parts; raise QueryError."""
         parts = len(self.texts) + len(self.images) + len(self.like)
         if not parts:
             raise QueryError(
@@ -75,12 +81,24 @@ class Query:
         minus: str | Iterable[str] = (),
         weights: Sequence[float] = (),
     ) -> Self:
-        """A query of one or several of each kind."""
+        """Make a query from one or several parts of each kind.
+
+        Args:
+            text: One or several texts.
+            image: One or several images.
+            like: One or several item_ids.
+            minus: One or several texts to avoid.
+            weights: As in the attributes.
+        """
         return cls(_several(text), _several(image), _several(like), _several(minus), tuple(weights))
 
     @classmethod
     def from_dict(cls, fields: Any) -> Self:
-        """A query as a line of JSON has it: `{"text": "red dress", "image": ["a.jpg"]}`."""
+        """Make a query from JSON types: `{"text": "red dress", "image": ["a.jpg"]}`, or a text.
+
+        Raises:
+            QueryError: When the fields are not those of a query.
+        """
         if isinstance(fields, str):
             return cls.of(fields)
         if not isinstance(fields, dict) or not fields.keys() <= set(FIELDS):
@@ -93,7 +111,7 @@ class Query:
             raise QueryError(f"{str(fields)[:60]} is no query: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """The parts that there are, as JSON has them; an image by its path or URL."""
+        """Return the non-empty parts as JSON types; an image without path or URL as `…`."""
         images = [
             str(image) if isinstance(image, str | os.PathLike) else "…" for image in self.images
         ]
@@ -108,14 +126,24 @@ class Query:
 
 
 def compose(
-    parts: Sequence[NDArray[np.float32]],
+    parts: Sequence[Vector],
     weights: Sequence[float],
-    minus: Sequence[NDArray[np.float32]],
-) -> NDArray[np.float32]:
-    """The question as a unit vector, float32 (dim,): the weighted sum of unit vectors, normalised.
+    minus: Sequence[Vector],
+) -> Vector:
+    """Compose a query from its parts: their weighted sum, normalised to unit length.
 
-    Of two parts of equal weight it is the middle of the arc between them. What is not wanted is
-    subtracted, each with `MINUS_WEIGHT`. Raises `QueryError` when the parts cancel out.
+    For two parts of equal weight this is the middle of the arc between them.
+
+    Args:
+        parts: Unit vectors: float32 (dim,).
+        weights: Weights of the last parts; the others weigh 1.
+        minus: Unit vectors to subtract, each with `MINUS_WEIGHT`.
+
+    Returns:
+        A unit vector: float32 (dim,).
+
+    Raises:
+        QueryError: When the parts cancel out.
     """
     shares = np.ones(len(parts))
     if weights:
@@ -130,18 +158,23 @@ def compose(
     return np.asarray(total / length, dtype=np.float32)
 
 
-def encode_image(encoder: Encoder, image: ImageQuery) -> NDArray[np.float32]:
-    """The unit vector of an image, float32 (dim,); `QueryError` when it is none."""
+def encode_image(encoder: Encoder, image: ImageQuery) -> Vector:
+    """Return the unit vector of an image: float32 (dim,).
+
+    Raises:
+        QueryError: When the image cannot be read or decoded.
+    """
     name, data = _read(image)
     try:
         pixels = load_pixels(data, encoder.spec.preprocessing)
     except ImageError as error:
         raise QueryError(f"cannot search with the image {name}: it {error}") from error
-    vector: NDArray[np.float32] = encoder.encode_images(pixels[None])[0]
+    vector: Vector = encoder.encode_images(pixels[None])[0]
     return vector
 
 
 def _read(image: ImageQuery) -> tuple[str, bytes]:
+    """Return how messages name an image, and the bytes of its file."""
     if isinstance(image, bytes):
         return "given as bytes", image
     if isinstance(image, Image.Image):
@@ -176,7 +209,7 @@ def _png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _several(given: Any) -> tuple[Any, ...]:
-    if given is None:
+def _several(parts: Any) -> tuple[Any, ...]:
+    if parts is None:
         return ()
-    return tuple(given) if isinstance(given, list | tuple) else (given,)
+    return tuple(parts) if isinstance(parts, list | tuple) else (parts,)

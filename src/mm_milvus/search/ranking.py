@@ -1,4 +1,4 @@
-"""One query's candidates to its hits: fuse, merge duplicates, rerank, cut."""
+"""From one query's candidates to its hits: fuse, merge duplicates, rerank, cut to the page."""
 
 from __future__ import annotations
 
@@ -7,36 +7,35 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mm_milvus.arrays import Vector, Vectors
 from mm_milvus.keys import image_key
 from mm_milvus.schema import Modality
 from mm_milvus.search.candidates import Candidates, rescore
 from mm_milvus.search.dedup import merge_equal, merge_near
 from mm_milvus.search.fusion import SCORE_DECIMALS, fuse_scores, rank_order, ranks, weighted_terms
-from mm_milvus.search.hits import ExplainedPlace, Explanation, Hit, ListScore
+from mm_milvus.search.hits import ExplainedPlace, Explanation, Hit, ListScore, Timings
 from mm_milvus.search.options import SearchOptions
 from mm_milvus.search.query import Query
 from mm_milvus.search.rerank import RerankContext, stage_name
 from mm_milvus.search.space import Space
-from mm_milvus.search.timing import Timings
 
 RERANK_DEPTH = 50
-"""At least so many of the best hits are ranked anew."""
+"""Minimum number of best hits that rerank stages are given."""
 
 
 class Ranking:
-    """From the candidates of one query to its hits."""
+    """Turns the candidates of one query into its hits."""
 
     def __init__(
         self,
         query: Query,
         spaces: Sequence[Space],
-        vectors: Sequence[NDArray[np.float32]],
+        vectors: Sequence[Vector],
         options: SearchOptions,
         pool: ThreadPoolExecutor,
     ) -> None:
-        """Take note of the question; vectors are the query's in each space, (dim,)."""
+        """Rank for a query, whose vector in each space is float32 (dim,)."""
         self._query = query
         self._spaces = spaces
         self._vectors = vectors
@@ -44,65 +43,64 @@ class Ranking:
         self._pool = pool
         self._weights = list_weights(options, len(spaces))
 
-    def hits(self, candidates: Candidates, stages: Timings) -> list[Hit]:
-        """The hits that were asked for, best first."""
+    def hits(self, candidates: Candidates, timings: Timings) -> list[Hit]:
+        """Return the hits of the requested page, best first."""
         options = self._options
-        with stages.time("fuse"):
-            hits = self._fused(candidates)
-        with stages.time("dedup"):
-            hits = self._merged(hits)
-        last = options["offset"] + options["top_k"]
-        if options["rerank"]:
-            hits = hits[: max(RERANK_DEPTH, last)]
-            question = RerankContext(
-                self._query, self._image_vectors, partial(self._rescored, candidates)
+        with timings.time("fuse"):
+            hits = self._fuse(candidates)
+        with timings.time("dedup"):
+            hits = self._merge_duplicates(hits)
+        end = options.offset + options.top_k
+        if options.rerank:
+            hits = hits[: max(RERANK_DEPTH, end)]
+            context = RerankContext(
+                self._query, self._image_vectors, partial(self._rescore, candidates)
             )
-            for stage in options["rerank"]:
-                with stages.time(f"rerank {stage_name(stage)}"):
-                    hits = stage(hits, question)
-        least = options["min_score"]
-        if least is not None:
-            hits = [hit for hit in hits if hit.score >= least]
-        return hits[options["offset"] : last]
+            for stage in options.rerank:
+                with timings.time(f"rerank {stage_name(stage)}"):
+                    hits = stage(hits, context)
+        if options.min_score is not None:
+            hits = [hit for hit in hits if hit.score >= options.min_score]
+        return hits[options.offset : end]
 
-    def explained(self, hits: list[Hit], candidates: Candidates, stages: Timings) -> Explanation:
-        """The hits with their places in all lists."""
-        places = ranks(candidates.scores)
+    def explain(self, hits: list[Hit], candidates: Candidates, timings: Timings) -> Explanation:
+        """Return the hits with their places in all lists."""
+        list_ranks = ranks(candidates.scores)
         terms = weighted_terms(
-            candidates.scores, self._options["fusion"], self._weights, candidates.background
+            candidates.scores, self._options.fusion, self._weights, candidates.background
         )
-        column = {item_id: n for n, item_id in enumerate(candidates.item_ids)}
+        columns = {item_id: n for n, item_id in enumerate(candidates.item_ids)}
         return Explanation(
             hits=hits,
-            fusion=self._options["fusion"],
+            fusion=self._options.fusion,
             places=[
                 {
                     name: ExplainedPlace(
-                        round(float(candidates.scores[row, column[hit.item_id]]), SCORE_DECIMALS),
-                        int(places[row, column[hit.item_id]]),
-                        float(terms[row, column[hit.item_id]]),
+                        round(float(candidates.scores[row, column]), SCORE_DECIMALS),
+                        int(list_ranks[row, column]),
+                        float(terms[row, column]),
                     )
                     for row, name in enumerate(list_names(self._spaces))
-                    if not np.isnan(candidates.scores[row, column[hit.item_id]])
+                    if not np.isnan(candidates.scores[row, column])
                 }
-                for hit in hits
+                for column in (columns[hit.item_id] for hit in hits)
             ],
             candidates=len(candidates.rows),
-            stages=dict(stages),
+            stages=dict(timings),
         )
 
-    def _fused(self, candidates: Candidates) -> list[Hit]:
+    def _fuse(self, candidates: Candidates) -> list[Hit]:
         scores = candidates.scores
         if not len(candidates.rows):
             return []
         fused = fuse_scores(
             scores,
-            self._options["fusion"],
+            self._options.fusion,
             weights=self._weights,
             background=candidates.background,
         )
-        places = ranks(scores)
-        liked = set(self._query.like)
+        list_ranks = ranks(scores)
+        query_items = set(self._query.like)
         return [
             Hit(
                 item_id=row.item_id,
@@ -110,35 +108,35 @@ class Ranking:
                 score=float(fused[n]),
                 caption=candidates.captions[n],
                 metadata=row.metadata,
-                image=_place(scores[0, n], places[0, n]),
-                text=_place(scores[1, n], places[1, n]),
+                image=_list_score(scores[0, n], list_ranks[0, n]),
+                text=_list_score(scores[1, n], list_ranks[1, n]),
             )
             for n in rank_order(fused, scores, candidates.item_ids)
-            if (row := candidates.rows[n]).item_id not in liked
+            if (row := candidates.rows[n]).item_id not in query_items
         ]
 
-    def _merged(self, hits: list[Hit]) -> list[Hit]:
-        if not hits or self._options["dedup"] == "item":
+    def _merge_duplicates(self, hits: list[Hit]) -> list[Hit]:
+        if not hits or self._options.dedup == "item":
             return hits
-        if self._options["dedup"] == "near":
+        if self._options.dedup == "near":
             return merge_near(hits, self._image_vectors(hits))
         keys = [image_key(hit.item_id) for hit in hits]
         hashes = self._spaces[0].dataset.images.hashes(keys)
-        # An item that was deleted meanwhile is like no other.
+        # An item that was deleted meanwhile equals no other: its key stands for its content.
         return merge_equal(hits, [hashes.get(key, (key, ""))[0] for key in keys])
 
-    def _image_vectors(self, hits: Sequence[Hit]) -> NDArray[np.float32]:
+    def _image_vectors(self, hits: Sequence[Hit]) -> Vectors:
         return self._spaces[0].image_vectors([hit.item_id for hit in hits])
 
-    def _rescored(self, candidates: Candidates, hits: Sequence[Hit]) -> list[Hit]:
-        lists = [one for space in self._spaces for one in space.lists]
+    def _rescore(self, candidates: Candidates, hits: Sequence[Hit]) -> list[Hit]:
+        lists = [scored_list for space in self._spaces for scored_list in space.lists]
         vectors = [vector[None] for vector in self._vectors for _ in Modality]
-        wanted = {hit.item_id for hit in hits}
-        return self._fused(rescore(candidates, wanted, lists, vectors, self._pool))
+        item_ids = {hit.item_id for hit in hits}
+        return self._fuse(rescore(candidates, item_ids, lists, vectors, self._pool))
 
 
 def list_names(spaces: Sequence[Space]) -> list[str]:
-    """What the lists are called: `image` and `text`, of several encoders `clip/image`."""
+    """Return the names of the lists: `image` and `text`; of several encoders `clip/image`."""
     return [
         f"{space.name}/{modality.value}" if len(spaces) > 1 else modality.value
         for space in spaces
@@ -147,12 +145,12 @@ def list_names(spaces: Sequence[Space]) -> list[str]:
 
 
 def list_weights(options: SearchOptions, spaces: int) -> list[float] | None:
-    """The weight of each list, of so many spaces; None for all alike."""
-    given = options["fusion_weights"]
-    if given is None:
+    """Return the weight of each list of a number of spaces; None where all are equal."""
+    weights = options.fusion_weights
+    if weights is None:
         return None
-    return [given.get(modality.value, 1.0) for modality in Modality] * spaces
+    return [weights.get(modality.value, 1.0) for modality in Modality] * spaces
 
 
-def _place(score: float, rank: int) -> ListScore | None:
+def _list_score(score: float, rank: int) -> ListScore | None:
     return None if np.isnan(score) else ListScore(round(float(score), SCORE_DECIMALS), int(rank))

@@ -1,4 +1,4 @@
-"""Stages after the fusion, each a callable from hits to hits; they run in the order given."""
+"""Stages that rerank hits after the fusion: callables from hits to hits, run in the order given."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_milvus.errors import MmMilvusError, QueryError
+from mm_milvus.arrays import Vectors
+from mm_milvus.errors import MmMilvusError, OptionError, QueryError
 from mm_milvus.filters.condition import Condition, parse_condition
 from mm_milvus.filters.match import holds
 from mm_milvus.search.hits import Hit
@@ -22,93 +23,121 @@ from mm_milvus.search.query import Query
 if TYPE_CHECKING:
     from mm_milvus.rerankers import Reranker
 
-SECONDS_A_DAY = 86_400
+SECONDS_PER_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class RerankContext:
-    """What a stage may ask, beside the hits.
+    """What a stage can use in addition to the hits.
 
-    query     what was searched for
-    vectors   hits to their stored image vectors, unit rows, float32 (n, dim)
-    rescored  hits to the same with scores from their stored vectors, fused anew, best first
+    Attributes:
+        query: The query of the search.
+        vectors: From hits to their stored image vectors: float32 (n, dim), unit rows; zeros where
+            no image is stored.
+        rescored: From hits to the same items, scored by their stored vectors and fused again, best
+            first.
     """
 
     query: Query
-    vectors: Callable[[Sequence[Hit]], NDArray[np.float32]]
+    vectors: Callable[[Sequence[Hit]], Vectors]
     rescored: Callable[[Sequence[Hit]], list[Hit]]
 
 
 class Rerank(Protocol):
-    """A stage: from hits, best first, to hits, best first, with the scores that they have now."""
+    """A rerank stage: any callable from hits to hits.
 
-    def __call__(self, hits: Sequence[Hit], question: RerankContext, /) -> list[Hit]:
-        """Rank anew."""
+    Its name in timings is its attribute `name`, else its function's name.
+    """
+
+    def __call__(self, hits: Sequence[Hit], context: RerankContext, /) -> list[Hit]:
+        """Rank hits again.
+
+        Args:
+            hits: Best first.
+            context: The query, and access to stored vectors.
+
+        Returns:
+            The hits, best first, with their new scores.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Exact:
-    """Score by the stored vectors, where the index has only approximations of them (IVF_SQ8)."""
+    """Score by the stored vectors, for an index that only approximates them (IVF_SQ8)."""
 
     name: str = "exact"
 
-    def __call__(self, hits: Sequence[Hit], question: RerankContext) -> list[Hit]:
-        """Rank anew."""
-        return question.rescored(hits)
+    def __call__(self, hits: Sequence[Hit], context: RerankContext) -> list[Hit]:
+        """Rank hits by their exact scores."""
+        return context.rescored(hits)
 
 
 @dataclass(frozen=True, slots=True)
 class Diversity:
     """Maximal marginal relevance (Carbonell and Goldstein 1998).
 
-    relevance  lambda, 0 to 1: 1 keeps the order, 0 looks at diversity alone
+    Greedily select the hit that maximises lambda * score - (1 - lambda) * max cosine to the
+    selected hits, with scores scaled to 0 to 1. That value is the hit's new score.
 
-    Takes again and again the hit with the largest lambda * score - (1 - lambda) * the largest
-    cosine to a hit taken before; scores are scaled to 0 to 1 first. That value is the new score.
+    Attributes:
+        relevance: lambda, 0 to 1: 1 keeps the order, 0 ranks by diversity alone.
+        name: Name of the stage in timings.
+
+    Raises:
+        OptionError: When lambda is out of range.
     """
 
     relevance: float = 0.7
     name: str = "mmr"
 
     def __post_init__(self) -> None:
-        """Raise `QueryError` for a lambda out of range."""
+        """Check the values; raise OptionError."""
         if not 0 <= self.relevance <= 1:
-            raise QueryError(f"the lambda of mmr is {self.relevance}, and must be 0 to 1")
+            raise OptionError(f"the lambda of mmr is {self.relevance}, and must be 0 to 1")
 
-    def __call__(self, hits: Sequence[Hit], question: RerankContext) -> list[Hit]:
-        """Rank anew."""
+    def __call__(self, hits: Sequence[Hit], context: RerankContext) -> list[Hit]:
+        """Rank hits by marginal relevance."""
         if not hits:
             return []
-        vectors = question.vectors(hits)
-        worth = self.relevance * _scaled(np.array([hit.score for hit in hits]))
-        nearest = np.zeros(len(hits))
-        left = np.ones(len(hits), dtype=bool)
-        taken = []
-        while left.any():
-            marginal = np.where(left, worth - (1 - self.relevance) * nearest, -np.inf)
+        vectors = context.vectors(hits)
+        relevance = self.relevance * _scaled(np.array([hit.score for hit in hits]))
+        max_cosine = np.zeros(len(hits))
+        remaining = np.ones(len(hits), dtype=bool)
+        selected = []
+        while remaining.any():
+            marginal = np.where(remaining, relevance - (1 - self.relevance) * max_cosine, -np.inf)
             best = int(marginal.argmax())
-            taken.append(replace(hits[best], score=float(marginal[best])))
-            left[best] = False
-            nearest = np.maximum(nearest, vectors @ vectors[best])
-        return taken
+            selected.append(replace(hits[best], score=float(marginal[best])))
+            remaining[best] = False
+            max_cosine = np.maximum(max_cosine, vectors @ vectors[best])
+        return selected
 
 
 @dataclass(frozen=True, slots=True)
 class Boost:
-    """Raise what meets a condition on its metadata: score + (factor - 1) * |score|."""
+    """Raise hits whose metadata meet a condition: score + (factor - 1) * |score|.
+
+    Attributes:
+        condition: Condition on the metadata.
+        factor: Above 0; below 1 it lowers the hits.
+        name: Name of the stage in timings.
+
+    Raises:
+        OptionError: When the factor is out of range.
+    """
 
     condition: Condition
     factor: float
     name: str = "boost"
 
     def __post_init__(self) -> None:
-        """Raise `QueryError` for a factor that is none."""
+        """Check the values; raise OptionError."""
         if not (math.isfinite(self.factor) and self.factor > 0):
-            raise QueryError(f"the factor of a boost is {self.factor}, and must be above 0")
+            raise OptionError(f"the factor of a boost is {self.factor}, and must be above 0")
 
-    def __call__(self, hits: Sequence[Hit], question: RerankContext) -> list[Hit]:
-        """Rank anew."""
-        del question
+    def __call__(self, hits: Sequence[Hit], context: RerankContext) -> list[Hit]:
+        """Rank hits by the raised scores."""
+        del context
         gain = self.factor - 1
         return _ranked(
             hits,
@@ -121,11 +150,16 @@ class Boost:
 
 @dataclass(frozen=True, slots=True)
 class Recency:
-    """Raise what is new: score + |score| * 2 ** (-age / half-life); what has no date stays.
+    """Raise recent hits: score + |score| * 2 ** (-age / half-life); undated hits keep their score.
 
-    key             of the metadata: a date or time in ISO 8601, or seconds since 1970
-    half_life_days  after which the gain, at first the score itself, has fallen to half
-    now             seconds since 1970; None: when it is called
+    Attributes:
+        key: Metadata key of a date or time in ISO 8601, or of seconds since 1970.
+        half_life_days: Days after which the gain, initially the score itself, is halved.
+        now: Seconds since 1970; None: the time of the call.
+        name: Name of the stage in timings.
+
+    Raises:
+        OptionError: When the half-life is out of range.
     """
 
     key: str
@@ -134,31 +168,33 @@ class Recency:
     name: str = "recency"
 
     def __post_init__(self) -> None:
-        """Raise `QueryError` for a half-life that is none."""
+        """Check the values; raise OptionError."""
         if not (math.isfinite(self.half_life_days) and self.half_life_days > 0):
-            raise QueryError(f"a half-life is {self.half_life_days} days, and must be above 0")
+            raise OptionError(f"a half-life is {self.half_life_days} days, and must be above 0")
 
-    def __call__(self, hits: Sequence[Hit], question: RerankContext) -> list[Hit]:
-        """Rank anew."""
-        del question
+    def __call__(self, hits: Sequence[Hit], context: RerankContext) -> list[Hit]:
+        """Rank hits by the raised scores."""
+        del context
         now = time.time() if self.now is None else self.now
         scores = []
         for hit in hits:
             seconds = _seconds(hit.metadata.get(self.key))
-            days = math.inf if seconds is None else max(0.0, now - seconds) / SECONDS_A_DAY
+            days = math.inf if seconds is None else max(0.0, now - seconds) / SECONDS_PER_DAY
             scores.append(hit.score + abs(hit.score) * 2 ** (-days / self.half_life_days))
         return _ranked(hits, scores)
 
 
 @dataclass(frozen=True)
 class Model:
-    """Score by a model that reads the query's text with each hit's caption or picture.
-
-    model  a cross-encoder or an image-text matching model, as `load_reranker` takes it; it is
-           loaded at the first call, and kept
+    """Score by a model that reads the query's text together with each hit's caption or picture.
 
     The new score is the model's, 0 to 1. A hit without a caption, or whose picture cannot be
     read, comes last with the score 0.
+
+    Attributes:
+        model: A cross-encoder or an image-text matching model, as `load_reranker` takes it. It is
+            loaded at the first call, and kept.
+        name: Name of the stage in timings.
     """
 
     model: str
@@ -170,32 +206,34 @@ class Model:
 
         return load_reranker(self.model)
 
-    def __call__(self, hits: Sequence[Hit], question: RerankContext) -> list[Hit]:
-        """Rank anew."""
-        if not question.query.texts:
-            raise QueryError(f"{self.model} ranks by a text; give one, or leave it out of --rerank")
+    def __call__(self, hits: Sequence[Hit], context: RerankContext) -> list[Hit]:
+        """Rank hits by the model's scores; raise QueryError for a query without a text."""
+        if not context.query.texts:
+            raise QueryError(f"{self.model} ranks by a text; give one, or leave it out of `rerank`")
         reranker = self._reranker
         read = _caption if reranker.needs == "captions" else _picture
         documents: dict[int, Any] = {
-            n: found for n, hit in enumerate(hits) if (found := read(hit)) is not None
+            n: document for n, hit in enumerate(hits) if (document := read(hit)) is not None
         }
         scores = np.zeros(len(hits))
         if documents:
-            text = ", ".join(question.query.texts)
+            text = ", ".join(context.query.texts)
             scores[list(documents)] = reranker.scores(text, list(documents.values()))
         return _ranked(hits, scores.tolist())
 
 
 def parse_rerank(text: str) -> Rerank:
-    """A stage as the command line names it.
+    """Return the stage that a text names.
 
-    exact                   scores from the stored vectors
-    mmr, mmr:LAMBDA         diversity
-    boost:CONDITION:FACTOR  boost:color=red:1.5
-    recency:KEY:DAYS        recency:added:30
-    model:ID                a cross-encoder or an image-text matching model
+    - `exact`: `Exact`
+    - `mmr`, `mmr:LAMBDA`: `Diversity`
+    - `boost:CONDITION:FACTOR`: `Boost`, for example `boost:color=red:1.5`
+    - `recency:KEY:DAYS`: `Recency`, for example `recency:added:30`
+    - `model:ID`: `Model`
 
-    Raises `QueryError` for anything else.
+    Raises:
+        OptionError: For any other text.
+        QueryError: When the condition of a boost cannot be parsed.
     """
     kind, _, rest = text.partition(":")
     try:
@@ -213,19 +251,19 @@ def parse_rerank(text: str) -> Rerank:
             return Model(rest)
     except ValueError:
         pass
-    raise QueryError(
-        f"--rerank {text!r} is no stage: write exact, mmr:LAMBDA, boost:CONDITION:FACTOR, "
+    raise OptionError(
+        f"unknown rerank stage {text!r}: write exact, mmr:LAMBDA, boost:CONDITION:FACTOR, "
         "recency:KEY:DAYS or model:ID"
     )
 
 
 def stage_name(stage: Rerank) -> str:
-    """What a stage is called where its time is told."""
+    """Return the name of a stage in timings."""
     return str(getattr(stage, "name", None) or getattr(stage, "__name__", type(stage).__name__))
 
 
 def _ranked(hits: Sequence[Hit], scores: Sequence[float]) -> list[Hit]:
-    """Best first by the new scores; equal ones in the order that they came in."""
+    """Sort by new scores, best first; equal ones keep their order."""
     pairs = zip(hits, scores, strict=True)
     return sorted((replace(hit, score=score) for hit, score in pairs), key=lambda hit: -hit.score)
 
@@ -236,6 +274,7 @@ def _scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _seconds(value: Any) -> float | None:
+    """Return a date, time or number as seconds since 1970; None for anything else."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""One encoder's share of a data set: what turns questions into vectors, and its two lists."""
+"""One encoder of a dataset: it turns queries into vectors, and has two lists of stored vectors."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mm_milvus.arrays import Vector, Vectors
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.encoders.load import load_encoder
 from mm_milvus.errors import QueryError
@@ -17,23 +17,27 @@ from mm_milvus.search.lists import ScoredList
 from mm_milvus.search.query import Query, compose, encode_image
 from mm_milvus.store.dataset import Dataset
 
-Vector = NDArray[np.float32]
-
 CACHED_TEXTS = 1024
-"""Of each encoder: services are asked the same again and again."""
+"""Texts per encoder whose vectors are kept: a service receives the same texts again and again."""
 
 
 class Space:
-    """An encoder, and the collections that it filled. Safe to share between threads."""
+    """The vector space of one encoder. Safe to share between threads.
+
+    Attributes:
+        dataset: The dataset as this encoder indexed it.
+        lists: The lists of its images and of its captions.
+    """
 
     def __init__(self, dataset: Dataset, encoder: Encoder | None = None) -> None:
-        """Name the data set; the encoder is loaded when it is needed, unless it is given.
+        """Take a dataset and its encoder (default: loaded when it is first needed).
 
-        Raises `StoreError` when the given one is not what the data set was built with.
+        Raises:
+            StoreError: When the encoder is not the one that the dataset was built with.
         """
         self.dataset = dataset
         self.lists = [ScoredList(dataset, collection) for collection in dataset.collections]
-        self._given = encoder
+        self._encoder = encoder
         self._loading = threading.Lock()
         self._encode_text = lru_cache(CACHED_TEXTS)(self._encode_new_text)
         if encoder is not None:
@@ -41,40 +45,40 @@ class Space:
 
     @property
     def name(self) -> str:
-        """What the encoder is called beside others: the last part of its id."""
+        """Short name of the encoder among several: the last part of its id."""
         return self.dataset.manifest.encoder.rstrip("/").rpartition("/")[2]
 
     @property
     def encoder(self) -> Encoder:
-        """The encoder that turns questions into vectors."""
+        """The encoder of queries, loaded when it is first needed."""
         with self._loading:
-            if self._given is None:
+            if self._encoder is None:
                 encoder = load_encoder(self.dataset.manifest.encoder)
                 self._check(encoder)
-                self._given = encoder
-            return self._given
+                self._encoder = encoder
+            return self._encoder
 
     def encode(self, query: Query) -> Vector:
-        """The query as a unit vector of this space, float32 (dim,)."""
+        """Return a query as a unit vector of this space: float32 (dim,)."""
         parts = [self._encode_text(text) for text in query.texts]
         parts += [encode_image(self.encoder, image) for image in query.images]
-        parts += self._like(query.like)
+        parts += self._item_vectors(query.like)
         return compose(parts, query.weights, [self._encode_text(text) for text in query.minus])
 
-    def image_vectors(self, item_ids: Sequence[str]) -> Vector:
-        """The stored image vectors of items, float32 (n, dim); zeros for what is not there."""
+    def image_vectors(self, item_ids: Sequence[str]) -> Vectors:
+        """Return the stored image vectors of items: float32 (n, dim), zeros for missing ones."""
         keys = [image_key(item_id) for item_id in item_ids]
         stored = self.dataset.images.embeddings(keys) if keys else {}
-        nothing = np.zeros(self.dataset.manifest.dim, dtype=np.float32)
-        return np.array([stored.get(key, nothing) for key in keys])
+        missing = np.zeros(self.dataset.manifest.dim, dtype=np.float32)
+        return np.array([stored.get(key, missing) for key in keys])
 
-    def _like(self, item_ids: Sequence[str]) -> list[Vector]:
+    def _item_vectors(self, item_ids: Sequence[str]) -> list[Vector]:
         vectors = list(self.image_vectors(item_ids))
         for item_id, vector in zip(item_ids, vectors, strict=True):
             if not vector.any():
                 raise QueryError(
-                    f"no item {item_id!r} in the data set {self.dataset.name!r}; "
-                    "hits tell the item_ids that there are"
+                    f"no item {item_id!r} in dataset {self.dataset.name!r}; "
+                    "the item_ids are those of hits"
                 )
         return vectors
 
@@ -87,5 +91,5 @@ class Space:
         self.dataset.manifest.require_encoder(
             encoder.spec.id,
             encoder.spec.fingerprint,
-            "search with that one, or index the data set with both (ingest --add-encoder)",
+            "search with that one, or index the dataset with both (`add_encoder`)",
         )

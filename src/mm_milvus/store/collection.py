@@ -24,8 +24,6 @@ from mm_milvus.store.rows import Row
 LOOKUP_ROWS = 1000
 SCAN_ROWS = 5000
 """How many rows are read at once: with vectors, a message of theirs stays far below 64 MB."""
-MAX_LIMIT = 16_384
-"""The most hits that one search may ask for (a bound of the Milvus server)."""
 
 
 class Collection:
