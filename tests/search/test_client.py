@@ -322,7 +322,7 @@ def test_filters_restrict_both_collections(client):
         ({"text": "a", "where": ["price<<3"]}, "at character 7"),
         ({"text": "a", "filter": "price <"}, "Milvus refused the filter 'price <'|refused"),
         ({"image": b"no image"}, "cannot search with the image given as bytes"),
-        ({"image": "nowhere.png"}, "cannot read the image nowhere.png"),
+        ({"image": "nowhere.png"}, "cannot read the image: nowhere.png cannot be read"),
     ],
 )
 def test_a_malformed_query_is_rejected_in_one_line(client, arguments, reason):

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mm_milvus.errors import QueryError
-from mm_milvus.search.query import ImageQuery, Query
+from mm_milvus.images.load import ImageLike
+from mm_milvus.search.query import Query
 
 Qrels = dict[str, dict[str, int]]
 """For each query_id the judged item_ids and their grades; 0 or less: not relevant."""
@@ -88,7 +89,7 @@ def _query(path: Path, number: int, line: str) -> JudgedQuery:
     return JudgedQuery(str(query_id), replace(query, images=images))
 
 
-def _beside(path: Path, image: ImageQuery) -> ImageQuery:
+def _beside(path: Path, image: ImageLike) -> ImageLike:
     return path.parent / image if isinstance(image, str) and "://" not in image else image
 
 

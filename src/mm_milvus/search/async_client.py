@@ -10,10 +10,11 @@ from typing import Self, Unpack
 
 from mm_milvus.choices import DEFAULT_STORE
 from mm_milvus.encoders.base import Encoder
+from mm_milvus.images.load import ImageLike
 from mm_milvus.search.client import SearchClient
 from mm_milvus.search.hits import Explanation, Hit
 from mm_milvus.search.options import SearchChanges, SearchOptions
-from mm_milvus.search.query import ImageQuery, Query
+from mm_milvus.search.query import Query
 from mm_milvus.store.connection import StoreLike
 from mm_milvus.store.deprecated import OldKeywords, open_by_old_keywords, warn_of_old_keywords
 
@@ -60,7 +61,7 @@ class AsyncSearchClient:
     async def search(
         self,
         text: str | Iterable[str] | None = None,
-        image: ImageQuery | Sequence[ImageQuery] | None = None,
+        image: ImageLike | Sequence[ImageLike] | None = None,
         *,
         like: str | Iterable[str] = (),
         minus: str | Iterable[str] = (),

@@ -14,6 +14,7 @@ from mm_milvus.arrays import Vectors
 from mm_milvus.choices import DEFAULT_STORE
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.filters.condition import Condition, parse_condition, render
+from mm_milvus.images.load import ImageLike
 from mm_milvus.search.candidates import (
     QUERIES_PER_CALL,
     Candidates,
@@ -24,7 +25,7 @@ from mm_milvus.search.candidates import (
 from mm_milvus.search.fusion import fuse_scores, fusion_mode
 from mm_milvus.search.hits import Explanation, Hit, Timings
 from mm_milvus.search.options import SearchChanges, SearchOptions, with_changes
-from mm_milvus.search.query import ImageQuery, Query
+from mm_milvus.search.query import Query
 from mm_milvus.search.ranking import Ranking, list_weights
 from mm_milvus.search.space import Space
 from mm_milvus.store.connection import StoreLike, opened
@@ -101,7 +102,7 @@ class SearchClient:
     def search(
         self,
         text: str | Iterable[str] | None = None,
-        image: ImageQuery | Sequence[ImageQuery] | None = None,
+        image: ImageLike | Sequence[ImageLike] | None = None,
         *,
         like: str | Iterable[str] = (),
         minus: str | Iterable[str] = (),

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from mm_milvus.arrays import Vector
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.errors import ImageError, QueryError, SourceError
 from mm_milvus.images.decode import load_pixels
-
-ImageQuery = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
-"""An image to search with: a path, a URL, the bytes of an image file, a PIL image, or uint8 pixels
-of shape (height, width, 3) as RGB or (height, width) as grey."""
+from mm_milvus.images.load import ImageLike, read
 
 MINUS_WEIGHT = 0.5
 """Weight of each unwanted text. On clothing photos (24 queries for a garment, minus a colour that
@@ -49,7 +42,7 @@ class Query:
     """
 
     texts: tuple[str, ...] = ()
-    images: tuple[ImageQuery, ...] = ()
+    images: tuple[ImageLike, ...] = ()
     like: tuple[str, ...] = ()
     minus: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
@@ -75,7 +68,7 @@ class Query:
     def of(
         cls,
         text: str | Iterable[str] | None = None,
-        image: ImageQuery | Sequence[ImageQuery] | None = None,
+        image: ImageLike | Sequence[ImageLike] | None = None,
         *,
         like: str | Iterable[str] = (),
         minus: str | Iterable[str] = (),
@@ -158,55 +151,28 @@ def compose(
     return np.asarray(total / length, dtype=np.float32)
 
 
-def encode_image(encoder: Encoder, image: ImageQuery) -> Vector:
+def encode_image(encoder: Encoder, image: ImageLike) -> Vector:
     """Return the unit vector of an image: float32 (dim,).
 
     Raises:
         QueryError: When the image cannot be read or decoded.
     """
-    name, data = _read(image)
     try:
-        pixels = load_pixels(data, encoder.spec.preprocessing)
+        pixels = load_pixels(read(image, special=True), encoder.spec.preprocessing)
+    except SourceError as error:
+        raise QueryError(f"cannot read the image: {error}") from error
     except ImageError as error:
+        name = _image_name(image)
         raise QueryError(f"cannot search with the image {name}: it {error}") from error
     vector: Vector = encoder.encode_images(pixels[None])[0]
     return vector
 
 
-def _read(image: ImageQuery) -> tuple[str, bytes]:
-    """Return how messages name an image, and the bytes of its file."""
-    if isinstance(image, bytes):
-        return "given as bytes", image
-    if isinstance(image, Image.Image):
-        return "given as a PIL image", _png(image)
-    if isinstance(image, np.ndarray):
-        return "given as an array", _png(_from_array(image))
-    if "://" in str(image):
-        from mm_milvus.files import read_image
-
-        try:
-            return str(image), read_image(str(image))
-        except SourceError as error:
-            raise QueryError(f"cannot read the image: {error}") from error
-    try:
-        return str(image), Path(image).read_bytes()
-    except OSError as error:
-        raise QueryError(f"cannot read the image {image}: {error.strerror}") from error
-
-
-def _from_array(pixels: NDArray[Any]) -> Image.Image:
-    if pixels.dtype != np.uint8 or pixels.shape[2:] not in ((3,), ()) or pixels.ndim < 2:
-        raise QueryError(
-            f"cannot search with an array of {pixels.dtype} {pixels.shape}: give uint8 pixels of "
-            "(height, width, 3), RGB, or (height, width)"
-        )
-    return Image.fromarray(pixels)
-
-
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=0)
-    return buffer.getvalue()
+def _image_name(image: ImageLike) -> str:
+    if isinstance(image, str | os.PathLike):
+        return str(image)
+    kinds = {bytes: "bytes", np.ndarray: "an array"}
+    return f"given as {kinds.get(type(image), 'a PIL image')}"
 
 
 def _several(parts: Any) -> tuple[Any, ...]:
