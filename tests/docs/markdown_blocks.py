@@ -47,9 +47,9 @@ def blocks(path: Path) -> Iterator[Block]:
         number += 1
         if fence := FENCE.match(line):
             start, indent = number, len(fence["indent"])
-            while not lines[number].strip() == "```":
+            while lines[number].strip() != "```":
                 number += 1
-            code = "\n".join(each[indent:] for each in lines[start:number])
+            code = "\n".join(content[indent:] for content in lines[start:number])
             yield Block(str(path.relative_to(ROOT)), start, fence["language"], code, reason)
             number += 1
             reason = None

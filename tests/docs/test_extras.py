@@ -1,4 +1,4 @@
-"""Each extra of pyproject.toml brings what its feature imports, and the feature's error names it."""
+"""Each extra of pyproject.toml brings what its feature imports; the feature's error names it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_everything_that_is_imported_is_a_dependency_or_comes_with_an_extra():
     undeclared = {
         module
         for module in third_party - of_extras - OPTIONAL_WITHOUT_EXTRA
-        if not declared & {canonicalize_name(each) for each in distributions.get(module, [])}
+        if not declared & {canonicalize_name(name) for name in distributions.get(module, [])}
     }
     assert undeclared == set()
 
