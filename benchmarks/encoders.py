@@ -1,11 +1,11 @@
-"""How fast an encoder runs on this CPU, by what runs it: a Markdown table for each model.
+"""Speed of an encoder on this CPU by runtime: a Markdown table for each model.
 
     OMP_NUM_THREADS=1 python benchmarks/encoders.py [compact] [vit-b-32]
 
 `vit-b-32` is a CLIP of that size with random weights, which run at the speed of trained ones. The
-ways are run in turns, round after round, and the best round of each counts: others may be at work
-on the machine. There, one thread tells more, since torch waits for the slowest at every step.
-Ratios are to plain torch (fp32 eager) in the same run.
+variants are interleaved, round after round, and the best round of each counts, because other
+programs may use the machine. There, one thread is the better measure, since torch waits for the
+slowest thread at every step. Ratios are relative to plain torch (fp32 eager) in the same run.
 """
 
 from __future__ import annotations
@@ -51,8 +51,16 @@ FORMATS += [("torchscript", True)]
 
 
 @dataclass
-class Way:
-    """A way to run a model, and its best times in seconds."""
+class Variant:
+    """A way to run a model, and its best times so far in seconds.
+
+    Attributes:
+        name: Shown in the table.
+        encoder: Runs the model.
+        images: Best time for all images.
+        texts: Best time for all texts.
+        text: Best time for one text.
+    """
 
     name: str
     encoder: Encoder
@@ -61,7 +69,7 @@ class Way:
     text: float = float("inf")
 
     def time(self, pixels: np.ndarray, texts: list[str]) -> None:
-        """One round."""
+        """Run one round."""
         encode = self.encoder
         self.images = min(self.images, seconds(lambda: encode.encode_images(pixels)))
         self.texts = min(self.texts, seconds(lambda: encode.encode_texts(texts)))
@@ -70,7 +78,7 @@ class Way:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Read the command line, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=["compact", "vit-b-32"])
     parser.add_argument("--rounds", type=int, default=7)
@@ -84,31 +92,34 @@ def main() -> None:
 
 
 def measure(model: str, folder: Path, rounds: int, *, compiled: bool) -> None:
-    """Print the table of a model."""
+    """Measure a model in all variants and print its table."""
     name = build_clip(folder / "clip") if model == "vit-b-32" else model
     original = load_encoder(name, device="cpu")
     pixels, texts = inputs(original)
-    ways = list(torch_ways(name, original, compiled=compiled)) + exported_ways(name, folder)
+    variants = list(torch_variants(name, original, compiled=compiled)) + exported_variants(
+        name, folder
+    )
     expected = original.encode_images(pixels), original.encode_texts(texts)
     for _ in range(rounds):
-        for way in ways:
-            way.time(pixels, texts)
-    plain = next(way for way in ways if way.name == "fp32 eager")
+        for variant in variants:
+            variant.time(pixels, texts)
+    plain = next(variant for variant in variants if variant.name == "fp32 eager")
     print(f"\n### {model}\n")
-    print("| way | images/s | ratio | texts/s | ratio | one text, ms | least cosine |")
+    print("| variant | images/s | ratio | texts/s | ratio | one text, ms | lowest cosine |")
     print("|---|---|---|---|---|---|---|")
-    for way in ways:
-        found = way.encoder.encode_images(pixels), way.encoder.encode_texts(texts)
-        cosine = min((a * b).sum(1).min() for a, b in zip(expected, found, strict=True))
+    for variant in variants:
+        vectors = variant.encoder.encode_images(pixels), variant.encoder.encode_texts(texts)
+        cosine = min((a * b).sum(1).min() for a, b in zip(expected, vectors, strict=True))
         print(
-            f"| {way.name} | {len(pixels) / way.images:,.0f} | {plain.images / way.images:.2f} "
-            f"| {len(texts) / way.texts:,.0f} | {plain.texts / way.texts:.2f} "
-            f"| {1000 * way.text:.2f} | {cosine:.4f} |"
+            f"| {variant.name} "
+            f"| {len(pixels) / variant.images:,.0f} | {plain.images / variant.images:.2f} "
+            f"| {len(texts) / variant.texts:,.0f} | {plain.texts / variant.texts:.2f} "
+            f"| {1000 * variant.text:.2f} | {cosine:.4f} |"
         )
 
 
-def torch_ways(name: str, original: Encoder, *, compiled: bool) -> list[Way]:
-    """What torch itself can do, from fresh towers each."""
+def torch_variants(name: str, original: Encoder, *, compiled: bool) -> list[Variant]:
+    """Build the variants of torch itself, each from newly loaded towers."""
 
     def towers() -> Towers:
         return original.towers if name == "compact" else load_encoder(name, device="cpu").towers
@@ -120,28 +131,28 @@ def torch_ways(name: str, original: Encoder, *, compiled: bool) -> list[Way]:
     last.image.to(memory_format=torch.channels_last)
     half = towers()
     half.image.features.bfloat16()
-    if name != "compact":  # its text tower is a table of int8
+    if name != "compact":  # the text tower of compact is a table of int8
         half.text.features.bfloat16()
-    ways = [
-        Way("fp32 eager", encoder(towers())),
-        Way("fp32 eager, weights channels_last", encoder(last)),
-        Way("bf16 weights", encoder(half)),
+    variants = [
+        Variant("fp32 eager", encoder(towers())),
+        Variant("fp32 eager, weights channels_last", encoder(last)),
+        Variant("bf16 weights", encoder(half)),
     ]
     if name == "compact":
-        ways.insert(0, Way("as it is loaded", original))
+        variants.insert(0, Variant("as loaded by default", original))
     if compiled:
         plain = towers()
         fast = replace(
             plain,
-            image=_Like(torch.compile(plain.image), plain.image),
+            image=_CompiledTower(torch.compile(plain.image), plain.image),
             text=torch.compile(plain.text, dynamic=True),
         )
-        ways.append(Way("torch.compile", encoder(fast)))
-    return ways
+        variants.append(Variant("torch.compile", encoder(fast)))
+    return variants
 
 
-class _Like:
-    """A compiled image tower with the buffer that an encoder asks for its device."""
+class _CompiledTower:
+    """A compiled image tower with the buffer that an encoder takes its device from."""
 
     def __init__(self, call: Callable[..., torch.Tensor], tower: torch.nn.Module) -> None:
         self._call, self.mean = call, tower.mean
@@ -150,22 +161,22 @@ class _Like:
         return self._call(pixels)
 
 
-def exported_ways(name: str, folder: Path) -> list[Way]:
-    """Each format that the model has."""
-    ways = []
+def exported_variants(name: str, folder: Path) -> list[Variant]:
+    """Export the model to every format that it supports, and load it."""
+    variants = []
     for kind, int8 in FORMATS:
         label = f"{kind} int8" if int8 else kind
         try:
-            report = export.export(name, folder / label, format=kind, int8=int8)
+            report = export(name, folder / label, format=kind, int8=int8)
         except EncoderError as error:
             print(f"{label}: {error}")
             continue
-        ways.append(Way(label, load_encoder(report.folder)))
-    return ways
+        variants.append(Variant(label, load_encoder(report.folder)))
+    return variants
 
 
 def inputs(encoder: Encoder) -> tuple[np.ndarray, list[str]]:
-    """Bundled pictures, and captions of 3 to 14 words."""
+    """Return decoded pictures of the example, and captions of 3 to 14 words."""
     files = sorted((example_pictures() / "images").glob("*.png"))[:IMAGES]
     pixels = [load_pixels(file.read_bytes(), encoder.spec.preprocessing) for file in files]
     random = np.random.default_rng(0)
@@ -174,7 +185,7 @@ def inputs(encoder: Encoder) -> tuple[np.ndarray, list[str]]:
 
 
 def build_clip(folder: Path) -> str:
-    """A CLIP ViT-B/32 with random weights, and a tokenizer of the benchmark's words."""
+    """Save a CLIP ViT-B/32 with random weights and a tokenizer of `WORDS`; return its folder."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import (
         CLIPConfig,
@@ -188,7 +199,7 @@ def build_clip(folder: Path) -> str:
     start, end = config.text_config.vocab_size - 2, config.text_config.vocab_size - 1
     config.text_config.bos_token_id, config.text_config.eos_token_id = start, end
     CLIPModel(config).save_pretrained(folder)
-    vocabulary = {word: place for place, word in enumerate(["<unk>", *WORDS])}
+    vocabulary = {word: token for token, word in enumerate(["<unk>", *WORDS])}
     vocabulary |= {"<start>": start, "<end>": end}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()

@@ -1,4 +1,4 @@
-"""What the benchmarks share: how long a call takes, and how figures are printed."""
+"""Timing of calls and printing of figures, for all benchmarks."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Callable, Mapping
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """What one call takes."""
+    """Return the wall-clock time of one call in seconds."""
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
 
 
-def show(found: Mapping[str, float], *, as_json: bool) -> None:
-    """Print the figures by their names: one line of JSON, or a Markdown table."""
+def show(figures: Mapping[str, float], *, as_json: bool) -> None:
+    """Print figures by name: as one line of JSON, or as a Markdown table."""
     if as_json:
-        print(json.dumps(found))
+        print(json.dumps(figures))
         return
-    print("| what | figure |\n|---|---|")
-    for name, value in found.items():
+    print("| measure | figure |\n|---|---|")
+    for name, value in figures.items():
         print(f"| {name.replace('_', ' ')} | {round(value, 2):,} |")

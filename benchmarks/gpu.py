@@ -1,14 +1,14 @@
-"""All that is worth measuring where there is a GPU, in one command of some minutes.
+"""Everything worth measuring on a machine with a GPU, in one command of a few minutes.
 
     python -m benchmarks.gpu [--items 16384] [--rounds 3] [--json]
 
-encoder  a CLIP ViT-B/32 with random weights on ready pixels, by the images a call
-decode   photos of 256 x 256 in as many threads as there are cores: what feeds the GPU
-ingest   what `benchmarks.ingest` measures, on the GPU and into a fresh local file
+encoder  a CLIP ViT-B/32 with random weights on decoded pixels, by number of images per call
+decode   photos of 256 x 256 in one thread per core, which must keep up with the GPU
+ingest   what `benchmarks.ingest` measures, on the GPU and into a new local file
 
-It checks itself, and ends with an error where photos are missing from the store, where a cosine
-to fp32 is below 0.995, or where there is no GPU. `--device cpu --items 8 --rounds 1` runs the
-same on a CPU, in a small form that is its test.
+The command ends with an error if photos are missing from the store, if a cosine to fp32 is below
+0.995, or if there is no GPU. `--device cpu --items 8 --rounds 1` is a short form for a CPU, which
+tests the benchmark.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from mm_milvus.encoders.load import load_encoder
 from mm_milvus.images.decode import load_pixels
 from mm_milvus.images.preprocessing import Preprocessing
 
-CALLS = (1, 32, 256, 1024)
+CALL_SIZES = (1, 32, 256, 1024)
 SIZE = (256, 256)
-"""Of the JPEG files: what large sets of image and text are often stored at."""
+"""Height and width of the JPEG files; large image-text datasets are often stored at this size."""
 
 
 def measure(items: int, rounds: int, device: str) -> dict[str, Any]:
-    """All figures, in images a second where nothing else is said."""
+    """Measure everything; rates are in images per second."""
     with tempfile.TemporaryDirectory() as temporary, chdir(temporary):
         folder = Path(temporary)
-        whole = ingest.measure(folder, items, rounds, device, None, size=SIZE)
+        whole_run = ingest.measure(folder, items, rounds, device, None, size=SIZE)
         encoder = load_encoder(str(folder / "clip"), device=device)
         return {
             "device": torch.cuda.get_device_name() if device.startswith("cuda") else device,
@@ -52,18 +52,18 @@ def measure(items: int, rounds: int, device: str) -> dict[str, Any]:
             "cores": os.cpu_count(),
             "encoder": encoder_rates(encoder, items, rounds),
             "decode": decode_rate(encoder.spec.preprocessing, items, rounds),
-            "ingest": whole,
+            "ingest": whole_run,
             "gpu_memory_mb": gpu_memory_mb(device),
         }
 
 
 def encoder_rates(encoder: Encoder, items: int, rounds: int) -> dict[str, float]:
-    """By the number of images in a call, the best of the rounds, which take turns."""
+    """Return images per second by number of images per call; the best of interleaved rounds."""
     preprocessing = encoder.spec.preprocessing
     random = np.random.default_rng(0)
     best: dict[int, float] = {}
-    for _ in range(rounds + 1):  # the first round warms up, and counts for nothing it slows down
-        for size in CALLS:
+    for _ in range(rounds + 1):  # the first round warms up: later rounds replace its times
+        for size in CALL_SIZES:
             if size > items:
                 continue
             shape = (size, preprocessing.height, preprocessing.width, 3)
@@ -74,21 +74,21 @@ def encoder_rates(encoder: Encoder, items: int, rounds: int) -> dict[str, float]
 
 
 def decode_rate(preprocessing: Preprocessing, items: int, rounds: int) -> float:
-    """Of the best round."""
+    """Return the decoding rate of the best round, in images per second."""
     files = [jpeg(number, SIZE) for number in range(min(items, 1024))]
     took = float("inf")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for _ in range(rounds):
             started = time.perf_counter()
-            done = list(pool.map(lambda file: load_pixels(file, preprocessing).shape, files))
+            shapes = list(pool.map(lambda file: load_pixels(file, preprocessing).shape, files))
             took = min(took, time.perf_counter() - started)
-    if set(done) != {(preprocessing.height, preprocessing.width, 3)}:
-        raise SystemExit(f"photos were decoded to {set(done)}")
+    if set(shapes) != {(preprocessing.height, preprocessing.width, 3)}:
+        raise SystemExit(f"photos were decoded to {set(shapes)}")
     return round(len(files) / took, 1)
 
 
 def gpu_memory_mb(device: str) -> float | None:
-    """The most that torch held on the GPU; None: there is no GPU."""
+    """Return the peak memory that torch allocated on the GPU in MB; None without a GPU."""
     if not device.startswith("cuda"):
         return None
     return round(torch.cuda.max_memory_allocated() / 1e6, 1)
@@ -107,8 +107,8 @@ def main() -> None:
         raise SystemExit(
             "torch finds no GPU here; --device cpu --items 8 --rounds 1 tests the rest"
         )
-    found = measure(options.items, options.rounds, options.device)
-    print(json.dumps(found) if options.json else json.dumps(found, indent=2))
+    report = measure(options.items, options.rounds, options.device)
+    print(json.dumps(report, indent=None if options.json else 2))
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
-"""Ingest, beside the loop of the tutorials and beside the encoder alone.
+"""Speed of an ingest compared with the loop of tutorials and with the encoder alone.
 
     python -m benchmarks.ingest [--items 512] [--rounds 3] [--format onnx [--int8]] [--uri URI]
 
 A CLIP ViT-B/32 with random weights, which run at the speed of trained ones, takes photos of
-400 x 533 from a folder into a fresh data set. In turns, round after round:
+400 x 533 from a folder into a new dataset. Interleaved, round after round:
 
 tutorial  one image at a time: Pillow, the model's processor, the model as transformers loads it
           (fp32), and an insert; an eighth of the photos
-encoder   the same model on pixels that are ready, as `load_encoder` gives it: nothing can be faster
-          with --format and --int8 as `mm-milvus export` wrote it
-ingest    the whole of `mm_milvus.ingest`, from an empty store to a searchable data set; the model
-          is loaded already
+encoder   the same model on decoded pixels, as `load_encoder` returns it, or with --format and
+          --int8 as `mm-milvus export` wrote it: an upper bound
+ingest    the whole of `mm_milvus.ingest`, from an empty store to a searchable dataset; the model
+          is already loaded
 
-Others may be at work on the machine: the rates are those of the best round, and each ratio is the
-median of the rounds' own ratios. It ends with an error where a photo was not stored, or where the
-cosine of a vector to that of fp32 is below 0.995.
+Other programs may use the machine: rates are those of the best round, and each ratio is the median
+of the rounds' ratios. The benchmark ends with an error if a photo was not stored, or if the cosine
+of a vector to that of fp32 is below 0.995.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ from mm_milvus.sources.options import SourceOptions
 from mm_milvus.store.connection import Store
 from mm_milvus.store.dataset import drop_dataset
 
-LEAST_COSINE = 0.995
+MIN_COSINE = 0.995
 DATASET = "mm_milvus_benchmark_ingest"
 TUTORIAL_SHARE = 8
 
 
 class Tutorial:
-    """What most tutorials show: everything for one image, then for the next."""
+    """The loop of most tutorials: all steps for one image, then for the next."""
 
     def __init__(self, model: str, uri: str, device: str) -> None:
-        """Load the model as they do, and make a collection."""
+        """Load the model with transformers, and create a collection."""
         from transformers import AutoModel, AutoProcessor
 
         self._model = AutoModel.from_pretrained(model).to(device).eval()
@@ -68,7 +68,7 @@ class Tutorial:
         self._client.create_collection(f"{DATASET}_tutorial", dimension=512, auto_id=True)
 
     def vector(self, path: Path) -> np.ndarray:
-        """The unit vector (dim,) of an image file."""
+        """Return the unit vector (dim,) of an image file."""
         image = Image.open(path).convert("RGB")
         inputs = self._processor(images=image, return_tensors="pt").to(self._device)
         with torch.no_grad():
@@ -78,13 +78,13 @@ class Tutorial:
         return vector
 
     def run(self, paths: list[Path]) -> None:
-        """The loop."""
+        """Encode and insert the images one by one."""
         for path in paths:
             row = {"vector": self.vector(path).tolist(), "path": str(path)}
             self._client.insert(f"{DATASET}_tutorial", [row])
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Drop the collection and close the connection."""
         self._client.drop_collection(f"{DATASET}_tutorial")
         self._client.close()
 
@@ -100,28 +100,28 @@ def measure(
     format: str | None = None,  # noqa: A002
     int8: bool = False,
 ) -> dict[str, Any]:
-    """The rates, their ratios, the peak of memory and the least cosine; `folder` is empty."""
+    """Measure rates, ratios, peak memory and the lowest cosine; `folder` is empty."""
     photos = write_photos(folder / "photos", items, size)
     paths = sorted(photos.iterdir())
     model = build_clip(folder / "clip")
-    ours = model
+    name = model
     if format:
-        ours = export.export(model, folder / "exported", format=format, int8=int8).folder
-    encoder = load_encoder(ours, device=device)
+        name = export(model, folder / "exported", format=format, int8=int8).folder
+    encoder = load_encoder(name, device=device)
     pixels = np.stack(
         [load_pixels(path.read_bytes(), encoder.spec.preprocessing) for path in paths]
     )
     tutorial = Tutorial(model, uri or str(folder / "tutorial.db"), device)
-    few = paths[: max(1, items // TUTORIAL_SHARE)]
-    cosine = least_cosine(tutorial, encoder, few[:32], pixels)
-    if cosine < LEAST_COSINE:
-        raise SystemExit(f"the least cosine to fp32 is {cosine:.4f}, below {LEAST_COSINE}")
+    subset = paths[: max(1, items // TUTORIAL_SHARE)]
+    cosine = lowest_cosine(tutorial, encoder, subset[:32], pixels)
+    if cosine < MIN_COSINE:
+        raise SystemExit(f"the lowest cosine to fp32 is {cosine:.4f}, below {MIN_COSINE}")
     times: dict[str, list[float]] = {"tutorial": [], "encoder": [], "ingest": []}
     peaks = []
     for turn in range(rounds):
         store = uri or str(folder / f"store-{turn}.db")
-        times["tutorial"].append(seconds(lambda: tutorial.run(few)) / len(few))
-        times["encoder"].append(seconds(lambda: by_batch(encoder, pixels)) / items)
+        times["tutorial"].append(seconds(lambda: tutorial.run(subset)) / len(subset))
+        times["encoder"].append(seconds(lambda: encode_in_batches(encoder, pixels)) / items)
         started = time.perf_counter()
         peaks.append(peak_mb(lambda store=store: ingest_all(photos, encoder, store, items)))
         times["ingest"].append((time.perf_counter() - started) / items)
@@ -129,39 +129,41 @@ def measure(
             with Store(uri) as connection:
                 drop_dataset(connection, DATASET)
     tutorial.close()
-    return report(times, peaks, cosine)
+    return summarise(times, peaks, cosine)
 
 
 def ingest_all(photos: Path, encoder: Encoder, uri: str, items: int) -> None:
-    """Ingest, and see that all is there."""
-    done = ingest(
+    """Ingest, and check that everything was stored."""
+    report = ingest(
         open_source(str(photos), SourceOptions()), dataset=DATASET, store=uri, model=encoder
     )
-    if done.images != items or done.rejected:
-        raise SystemExit(f"{done.images} of {items} images are stored, {done.rejected} rejected")
+    if report.images != items or report.rejected:
+        raise SystemExit(
+            f"{report.images} of {items} images are stored, {report.rejected} rejected"
+        )
 
 
-def by_batch(encoder: Encoder, pixels: np.ndarray) -> None:
-    """Encode ready pixels as the pipeline does, a batch a call."""
+def encode_in_batches(encoder: Encoder, pixels: np.ndarray) -> None:
+    """Encode decoded pixels as the pipeline does, one batch per call."""
     for start in range(0, len(pixels), encoder.batch_size):
         encoder.encode_images(pixels[start : start + encoder.batch_size])
 
 
-def least_cosine(
+def lowest_cosine(
     tutorial: Tutorial, encoder: Encoder, paths: list[Path], pixels: np.ndarray
 ) -> float:
-    """Of the same photos by the tutorial's fp32 model, and by ours."""
-    theirs = np.stack([tutorial.vector(path) for path in paths])
-    return float((theirs * encoder.encode_images(pixels[: len(paths)])).sum(1).min())
+    """Return the lowest cosine between the fp32 model of the tutorial and the measured encoder."""
+    expected = np.stack([tutorial.vector(path) for path in paths])
+    return float((expected * encoder.encode_images(pixels[: len(paths)])).sum(1).min())
 
 
-def report(times: dict[str, list[float]], peaks: list[float], cosine: float) -> dict[str, Any]:
-    """What `--json` prints."""
-    rates = {name: 1 / min(each) for name, each in times.items()}
+def summarise(times: dict[str, list[float]], peaks: list[float], cosine: float) -> dict[str, Any]:
+    """Return the figures that the benchmark prints."""
+    rates = {name: 1 / min(rounds) for name, rounds in times.items()}
 
     def ratio(baseline: str) -> float:
         pairs = zip(times[baseline], times["ingest"], strict=True)
-        return statistics.median(base / ours for base, ours in pairs)
+        return statistics.median(base / whole for base, whole in pairs)
 
     return {
         "images_per_second": round(rates["ingest"], 2),
@@ -182,12 +184,12 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--format", help="export the model to it: onnx, openvino, torchscript")
     parser.add_argument("--int8", action="store_true", help="and quantise it")
-    parser.add_argument("--uri", help="a server's address; default: fresh local files")
+    parser.add_argument("--uri", help="a server's address; default: new local files")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as temporary, chdir(temporary):
-        found = measure(
+        figures = measure(
             Path(temporary),
             options.items,
             options.rounds,
@@ -196,7 +198,7 @@ def main() -> None:
             format=options.format,
             int8=options.int8,
         )
-    show(found, as_json=options.json)
+    show(figures, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
-"""Peak memory of an ingest beside its encoder, by the number of items.
+"""Peak memory of an ingest in addition to its encoder, by number of items.
 
     python -m benchmarks.memory --uri http://localhost:19530 [--items 1000 10000 100000] [--json]
 
-Each number runs in a process of its own. The items are JPEG files of 224 x 224 (64 different
-ones, over and over, each time another item), with a caption each, and their vectors of 512
-numbers are made from the pixels in no time: what is measured is the pipeline, with the queues,
-files, pixels and rows of a real run. The peak is that of the resident memory, less what there is
-after importing, loading and a first batch. Without --uri it has the rows themselves in it: Milvus
-Lite keeps them in this process.
+Each number runs in a process of its own. The items are JPEG files of 224 x 224 (64 different ones,
+repeated under other names) with one caption each. Their vectors of 512 dimensions are copied from
+the pixels, which takes no time: the pipeline is measured, with the queues, files, pixels and rows
+of a real run. The peak is the resident memory minus that after importing, loading and a first
+batch. Without --uri it includes the rows, because Milvus Lite keeps them in this process.
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ POLL_S = 0.01
 DATASET, WARM = "mm_milvus_benchmark_memory", "mm_milvus_benchmark_memory_warm"
 
 
-class Made:
-    """An encoder that takes no time: 512 of an image's pixels, or noise of a text's length."""
+class PixelEncoder:
+    """An encoder that takes no time: 512 pixels of an image, a ramp shifted by a text's length."""
 
     spec = EncoderSpec(
         id="made",
@@ -53,27 +52,27 @@ class Made:
     batch_size = 32
 
     def encode_images(self, pixels: np.ndarray) -> np.ndarray:
-        """Unit rows (n, DIM)."""
+        """Return unit vectors (n, DIM)."""
         return unit(pixels.reshape(len(pixels), -1)[:, :DIM].astype(np.float32) + 1)
 
     def encode_texts(self, texts: list[str]) -> np.ndarray:
-        """Unit rows (n, DIM)."""
+        """Return unit vectors (n, DIM)."""
         return unit(np.stack([np.arange(DIM, dtype=np.float32) + len(text) for text in texts]))
 
 
-class Repeated:
-    """A source of as many items as one likes."""
+class RepeatedSource:
+    """A source of any number of items, made of a few different files."""
 
     name = "repeated"
 
     def __init__(self, size: int, side: int = SIDE) -> None:
-        """Make the different files: squares."""
+        """Make the different files, `side` pixels square."""
         self.size = size
         self._files = [jpeg(number, (side, side)) for number in range(min(size, DIFFERENT))]
         self._captions = [caption(number) for number in range(len(self._files))]
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """All items."""
+        """Yield all items in record batches."""
         for start in range(0, self.size, BATCH):
             numbers = range(start, min(start + BATCH, self.size))
             rows = [
@@ -91,24 +90,24 @@ class Repeated:
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
-    """Rows of length 1."""
+    """Scale rows to unit length."""
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def resident_mb() -> float:
-    """The memory of this process that is in use now, in MB."""
+    """Return the resident memory of this process in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 1e6
 
 
 def peak_mb(call: Callable[[], object]) -> float:
-    """By how many MB the memory of this process rises, at most, while the call runs."""
+    """Return by how many MB the memory of this process rises, at most, during a call."""
     before = peak = resident_mb()
-    over = threading.Event()
+    finished = threading.Event()
 
     def watch() -> None:
         nonlocal peak
-        while not over.wait(POLL_S):
+        while not finished.wait(POLL_S):
             peak = max(peak, resident_mb())
 
     watcher = threading.Thread(target=watch)
@@ -116,26 +115,26 @@ def peak_mb(call: Callable[[], object]) -> float:
     try:
         call()
     finally:
-        over.set()
+        finished.set()
         watcher.join()
     return max(peak, resident_mb()) - before
 
 
 def measure(items: int, uri: str | None) -> dict[str, float]:
-    """The peak in MB, and items a second, in this process."""
-    encoder, source = Made(), Repeated(items)
+    """Measure the peak in MB and items per second, in this process."""
+    encoder, source = PixelEncoder(), RepeatedSource(items)
     pixels = [load_pixels(jpeg(0, (SIDE, SIDE)), encoder.spec.preprocessing)] * encoder.batch_size
     encoder.encode_images(np.stack(pixels))
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
 
-        def run(source: Repeated, name: str) -> None:
+        def run(source: RepeatedSource, name: str) -> None:
             report = ingest(source, dataset=name, store=uri or f"{folder}/store.db", model=encoder)
             if report.images != source.size or report.rejected:
                 raise SystemExit(f"{report.images} of {source.size} images are stored")
 
         if uri:
             drop(uri)
-        run(Repeated(min(items, encoder.batch_size)), WARM)
+        run(RepeatedSource(min(items, encoder.batch_size)), WARM)
         started = time.perf_counter()
         peak = peak_mb(lambda: run(source, DATASET))
         took = time.perf_counter() - started
@@ -149,7 +148,7 @@ def measure(items: int, uri: str | None) -> dict[str, float]:
 
 
 def drop(uri: str) -> None:
-    """Leave nothing on a server, nor what a run that failed has left."""
+    """Drop the datasets from a server, including those of a failed run."""
     with Store(uri) as connection:
         for name in (DATASET, WARM):
             if find_dataset(connection, name):
@@ -157,18 +156,18 @@ def drop(uri: str) -> None:
 
 
 def main() -> None:
-    """Read the command line, measure each number in a process of its own, and print."""
+    """Read the command line, measure each number in its own process, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, nargs="+", default=[1000, 10_000, 100_000])
-    parser.add_argument("--uri", help="a server's address; default: a fresh local file each")
+    parser.add_argument("--uri", help="a server's address; default: a new local file each")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if len(arguments.items) == 1:
-        found = [measure(arguments.items[0], arguments.uri)]
+        runs = [measure(arguments.items[0], arguments.uri)]
     else:
         base = [sys.executable, "-m", "benchmarks.memory", "--json"]
         base += ["--uri", arguments.uri] if arguments.uri else []
-        found = [
+        runs = [
             json.loads(
                 subprocess.run(
                     [*base, "--items", str(items)], check=True, stdout=subprocess.PIPE
@@ -177,13 +176,11 @@ def main() -> None:
             for items in arguments.items
         ]
     if arguments.json:
-        print(json.dumps({"runs": found}))
+        print(json.dumps({"runs": runs}))
         return
-    print("| items | peak beside the encoder, MB | items/s |\n|---|---|---|")
-    for each in found:
-        print(
-            f"| {each['items']:,} | {each['peak_memory_mb']:,.0f} | {each['items_per_second']:,} |"
-        )
+    print("| items | peak without the encoder, MB | items/s |\n|---|---|---|")
+    for run in runs:
+        print(f"| {run['items']:,} | {run['peak_memory_mb']:,.0f} | {run['items_per_second']:,} |")
 
 
 if __name__ == "__main__":

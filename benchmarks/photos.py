@@ -1,4 +1,4 @@
-"""Photos that nobody took: JPEG files of a photo's size and of a photo's weight."""
+"""Synthetic photos: JPEG files with the pixel count and file size of real ones."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from PIL import Image
 from benchmarks.encoders import WORDS
 
 SIZE = (533, 400)
-"""Height and width: those of a clothing shop's photos."""
+"""Height and width, those of the photos of a clothing shop."""
 
 
 def jpeg(number: int, size: tuple[int, int] = SIZE) -> bytes:
-    """The file of photo `number`: soft shapes under a little grain, about 25 kB at `SIZE`."""
+    """Return photo `number` as JPEG: soft shapes with some grain, about 25 kB at `SIZE`."""
     random = np.random.default_rng(number)
     shapes = Image.fromarray(random.integers(0, 256, (8, 6, 3), np.uint8))
     pixels = np.asarray(shapes.resize(size[::-1], Image.Resampling.BICUBIC), np.int16)
@@ -27,13 +27,13 @@ def jpeg(number: int, size: tuple[int, int] = SIZE) -> bytes:
 
 
 def caption(number: int) -> str:
-    """The caption of photo `number`: 3 to 14 words."""
+    """Return the caption of photo `number`, 3 to 14 words."""
     random = np.random.default_rng(number)
     return " ".join(random.choice(WORDS, random.integers(3, 15)))
 
 
 def write_photos(folder: Path, count: int, size: tuple[int, int] = SIZE) -> Path:
-    """A folder of photos without captions, for a source; returns it."""
+    """Write a folder of photos without captions, and return it."""
     folder.mkdir(parents=True)
     for number in range(count):
         (folder / f"{number:06d}.jpg").write_bytes(jpeg(number, size))
@@ -41,7 +41,7 @@ def write_photos(folder: Path, count: int, size: tuple[int, int] = SIZE) -> Path
 
 
 def write_captioned(folder: Path, count: int, size: tuple[int, int] = SIZE) -> Path:
-    """The same with a caption each, in metadata.jsonl."""
+    """Write a folder of photos with captions in metadata.jsonl, and return it."""
     write_photos(folder, count, size)
     lines = [
         json.dumps({"file_name": f"{number:06d}.jpg", "text": caption(number)})

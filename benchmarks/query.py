@@ -1,10 +1,10 @@
-"""What a search costs beside the two raw searches that it makes, and how many a client can do.
+"""Cost of a search compared with its two raw searches, and throughput of one client.
 
     python -m benchmarks.query --uri http://localhost:19530 [--items 50000] [--json]
 
-Fills a data set of images and captions that belong together, if it is not there yet. The raw
-searches are pymilvus' own, one collection after the other, with the same limit, fields and
-search parameters; ratios are to them, in turns within the same run.
+Fills a dataset of matching images and captions unless it exists. The raw searches use pymilvus
+directly, one collection after the other, with the same limit, fields and search parameters; ratios
+are relative to them, interleaved within the same run.
 """
 
 from __future__ import annotations
@@ -44,50 +44,50 @@ SPEC = EncoderSpec(
 )
 
 
-class Cached:
-    """An encoder whose texts are numbers of vectors that are there already."""
+class CachedEncoder:
+    """An encoder whose texts are the numbers of given vectors."""
 
     spec = SPEC
     batch_size = 1
 
     def __init__(self, vectors: np.ndarray) -> None:
-        """Take the vectors, unit rows."""
+        """Use these unit vectors (n, DIM)."""
         self._vectors = vectors
 
     def encode_texts(self, texts: list[str]) -> np.ndarray:
-        """The vectors of those numbers."""
+        """Return the vectors with these numbers."""
         return self._vectors[[int(text) for text in texts]]
 
     def encode_images(self, pixels: np.ndarray) -> np.ndarray:
-        """Refuse: the questions are texts."""
-        raise EncoderError(f"the benchmark's encoder knows texts alone, not {len(pixels)} images")
+        """Fail: the queries are texts."""
+        raise EncoderError(f"the benchmark's encoder encodes texts only, not {len(pixels)} images")
 
 
 def items_and_queries(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of `count` items an image, a caption and a question about it: unit rows, float32, each.
+    """Return image, caption and query vectors of items, each float32 (count, DIM) with unit rows.
 
-    Items have a topic, which many share, and something of their own; what shows or tells of one
-    has noise besides. An image and its caption have a cosine of 0.58, as true pairs of `compact`
-    have (0.59), two of a topic 0.29, others 0.
+    An item's vector is the sum of a topic, which many items share, and a part of its own; image,
+    caption and query add noise. An image and its caption have a cosine of 0.58, like true pairs of
+    `compact` (0.59), two items of a topic 0.29, others 0.
     """
     topics = np.random.default_rng(0).normal(size=(CLUSTERS, DIM))
     random = np.random.default_rng(seed)
-    own = topics[random.integers(0, CLUSTERS, count)] + random.normal(size=(count, DIM))
-    noisy = (own + NOISE * random.normal(size=own.shape) for _ in range(3))
-    images, captions, questions = (
+    items = topics[random.integers(0, CLUSTERS, count)] + random.normal(size=(count, DIM))
+    noisy = (items + NOISE * random.normal(size=items.shape) for _ in range(3))
+    images, captions, queries = (
         (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32) for rows in noisy
     )
-    return images, captions, questions
+    return images, captions, queries
 
 
 def fill(uri: str, items: int) -> None:
-    """Make the data set, unless it is there with as many items."""
+    """Create the dataset, unless it exists with this number of items."""
     with Store(uri) as connection:
-        found = find_dataset(connection, DATASET)
-        if found and found.counts() == {"image": items, "text": items}:
+        existing = find_dataset(connection, DATASET)
+        if existing and existing.counts() == {"image": items, "text": items}:
             return
-        if found:
-            found.drop()
+        if existing:
+            existing.drop()
         manifest = Manifest(DATASET, SPEC.id, SPEC.fingerprint, DIM)
         dataset = create_dataset(connection, manifest, items)
         for start in range(0, items, 1000):
@@ -119,13 +119,13 @@ def fill(uri: str, items: int) -> None:
 
 
 def measure(uri: str, items: int) -> dict[str, float]:
-    """Median milliseconds, ratios, and searches a second by the number of clients."""
+    """Measure median milliseconds, ratios, and searches per second by number of threads."""
     fill(uri, items)
-    # Of the first thousand items, so that each question has an answer.
+    # Queries about the first thousand items, so that each has an answer.
     vectors = items_and_queries(1000, seed=0)[2][: ROUNDS + WARM_UP]
     with (
         Store(uri) as connection,
-        SearchClient(uri, DATASET, encoder=Cached(vectors)) as client,
+        SearchClient(uri, DATASET, encoder=CachedEncoder(vectors)) as client,
     ):
         dataset = find_dataset(connection, DATASET)
         assert dataset is not None
@@ -134,33 +134,33 @@ def measure(uri: str, items: int) -> dict[str, float]:
         stages: dict[str, list[float]] = {}
         for number in range(len(vectors)):
             text = str(number)
-            client.search(text, top_k=1, fusion="max")  # the vector of the text is kept from here
-            taken = {
+            client.search(text, top_k=1, fusion="max")  # caches the vector of the text
+            timings = {
                 "raw": seconds(partial(raw, vectors[number])),
                 "search": seconds(partial(client.search, text)),
             }
             explained = client.explain(text).stages
             if number >= WARM_UP:
-                for name, took in taken.items():
-                    times[name].append(1000 * took)
-                for name, took in explained.items():
-                    stages.setdefault(name, []).append(took)
-        found = {name: statistics.median(all_) for name, all_ in times.items() if all_}
-        found |= {f"stage {name}": statistics.median(all_) for name, all_ in stages.items()}
+                for name, duration in timings.items():
+                    times[name].append(1000 * duration)
+                for name, duration in explained.items():
+                    stages.setdefault(name, []).append(duration)
+        figures = {name: statistics.median(all_) for name, all_ in times.items() if all_}
+        figures |= {f"stage {name}": statistics.median(all_) for name, all_ in stages.items()}
         without = sum(
-            took
-            for name, took in found.items()
+            duration
+            for name, duration in figures.items()
             if name.startswith("stage ") and "complete" not in name
         )
-        found["ratio"] = found["search"] / found["raw"]
-        found["ratio without completion"] = without / found["raw"]
+        figures["ratio"] = figures["search"] / figures["raw"]
+        figures["ratio without completion"] = without / figures["raw"]
         for count in CLIENTS:
-            found[f"searches/s, {count} threads"] = throughput(client, count)
-    return found
+            figures[f"searches/s, {count} threads"] = throughput(client, count)
+    return figures
 
 
 def raw_searches(client: MilvusClient, dataset) -> Callable[[np.ndarray], None]:
-    """The two searches as a user of pymilvus writes them."""
+    """Return a call of the two searches as written with pymilvus."""
 
     def search(vector: np.ndarray) -> None:
         for collection in dataset.collections:
@@ -182,7 +182,7 @@ def raw_searches(client: MilvusClient, dataset) -> Callable[[np.ndarray], None]:
 
 
 def throughput(client: SearchClient, threads: int) -> float:
-    """Searches a second of one client that so many threads share."""
+    """Return the searches per second of one client that is shared between threads."""
     with ThreadPoolExecutor(threads) as pool:
         started = time.perf_counter()
         list(pool.map(client.search, [str(number) for number in range(ROUNDS)]))
@@ -196,8 +196,8 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=50_000)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    found = measure(options.uri, options.items)
-    show(found, as_json=options.json)
+    figures = measure(options.uri, options.items)
+    show(figures, as_json=options.json)
 
 
 if __name__ == "__main__":

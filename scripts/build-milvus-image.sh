@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the Docker image mm-milvus-test/milvus:2.3.5 without an image registry:
+# Make the Docker image mm-milvus-test/milvus:2.3.5 without an image registry:
 # a minimal Debian from debootstrap plus the server of the `milvus` package of PyPI,
 # laid out like the official image (/milvus/bin, /milvus/lib, /milvus/configs).
 #
@@ -7,7 +7,7 @@
 #
 # Needs root, a reachable Docker engine, debootstrap, xz and a Python with pip (named by
 # PYTHON, else python3). The root file system is kept as a tarball in
-# ${XDG_CACHE_HOME:-$HOME/.cache}/mm-milvus/; remove it to make it anew.
+# ${XDG_CACHE_HOME:-$HOME/.cache}/mm-milvus/; remove it to build it again.
 set -euo pipefail
 
 readonly VERSION=2.3.5
@@ -20,9 +20,9 @@ readonly TARBALL="$CACHE/milvus-$VERSION-$SUITE.tar.gz"
 say() { echo "build-milvus-image: $*"; }
 die() { say "$*" >&2; exit 1; }
 
-# The archive that apt uses on this machine: the one place known to be reachable.
+# The archive that apt uses on this machine, the only one known to be reachable.
 mirror() {
-    # shellcheck disable=SC2016  # apt fills the names in, not the shell
+    # shellcheck disable=SC2016  # apt substitutes the names, not the shell
     apt-get indextargets --format '$(CODENAME) $(COMPONENT) $(REPO_URI)' \
         'Created-By: Packages' | awk -v suite="$SUITE" '$1 == suite && $2 == "main" && !n++ {print $3}'
 }
@@ -30,7 +30,7 @@ mirror() {
 make_debian() {
     local root=$1 url
     url=$(mirror)
-    [[ -n $url ]] || die "apt knows no archive of $SUITE: add one to its sources and run apt-get update"
+    [[ -n $url ]] || die "apt has no archive of $SUITE: add one to its sources and run apt-get update"
     say "debootstrap of $SUITE (log: shown if it fails)"
     debootstrap --variant=minbase --include=ca-certificates,curl "$SUITE" "$root" "$url" \
         >"$work/debootstrap.log" 2>&1 || { tail -n 20 "$work/debootstrap.log" >&2; return 1; }
@@ -49,18 +49,18 @@ add_milvus() {
         name=$(basename "$file" .lzma)
         folder=lib
         [[ $name == milvus ]] && folder=bin
-        # The files are named .lzma, their format is xz: the reader tells them apart.
+        # The files are named .lzma, but their format is xz; xz detects it.
         xz --decompress --stdout --format=auto "$file" >"$root/milvus/$folder/$name"
         chmod 755 "$root/milvus/$folder/$name"
     done
-    # The wheel's resolver is of another C library: only the image's own fits its libc.
+    # The wheel's resolver belongs to another C library; the image's own must be used.
     rm -f "$root/milvus/lib/libresolv.so.2"
     cp "$data/glog.conf" "$root/milvus/configs/glog.conf"
     configure <"$data/config.yaml.template" >"$root/milvus/configs/milvus.yaml"
 }
 
-# Fills the template: the folders of the image, and each other `{{ name(type): default }}`
-# by its default.
+# Fill in the template: the folders of the image, and the default of every other
+# `{{ name(type): default }}`.
 configure() {
     sed -E \
         -e 's#\{\{ *etcd_log_path:[^}]*\}\}#stdout#' \

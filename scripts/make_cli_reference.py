@@ -139,7 +139,7 @@ def value_type(annotation: Any) -> tuple[tuple[str, ...], Any]:
 
 
 def default(param: Any) -> str:
-    """The default as it is typed; empty if there is none or it is hidden."""
+    """The default value; empty if there is none or it is hidden."""
     if param.required:
         return "required"
     if isinstance(param.show_default, str):

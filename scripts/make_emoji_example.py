@@ -1,9 +1,9 @@
-"""Make examples/emoji: some 600 Noto emoji with their CLDR names and keywords.
+"""Make examples/emoji: 700 Noto emoji with their CLDR names and keywords.
 
     python scripts/make_emoji_example.py [--downloads DIR]
 
-Needs npm, which fetches emoji-datasource-google and cldr-annotations-full; archives that are in
-DIR already are used as they are. The result is the same for the same versions of the two.
+Needs npm, which fetches emoji-datasource-google and cldr-annotations-full; archives that
+already are in DIR are used. The result is the same for the same versions of the two packages.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 PACKAGES = ("emoji-datasource-google@16.0.0", "cldr-annotations-full@48.2.0")
 TARGET = Path(__file__).parents[1] / "examples" / "emoji"
 
-EVERY = {
+STRIDES = {
     "Activities": 1,
     "Animals & Nature": 1,
     "Food & Drink": 1,
@@ -32,14 +32,14 @@ EVERY = {
     "Symbols": 8,
     "Travel & Places": 4,
 }
-"""Of each category, every n-th emoji: those of things are told apart more easily than faces."""
+"""For each category n: every n-th emoji is taken. Things are easier to distinguish than faces."""
 
-KEPT_WHOLE = "clothing"
-"""The subcategory whose emoji are all taken."""
+COMPLETE_SUBCATEGORY = "clothing"
+"""The subcategory of which every emoji is taken."""
 
 
 def main() -> None:
-    """Fetch, choose, write."""
+    """Fetch the packages, select the emoji, and write the example."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def archive(folder: Path, package: str) -> Path:
-    """The npm archive of `name@version`, fetched unless it is there."""
+    """Return the npm archive of `name@version`; fetch it if it is not in the folder."""
     path = folder / f"{package.replace('@', '-')}.tgz"
     if not path.exists():
         subprocess.run(["npm", "pack", package], cwd=folder, check=True, capture_output=True)
@@ -59,7 +59,7 @@ def archive(folder: Path, package: str) -> Path:
 
 
 def make(emoji: Path, cldr: Path) -> None:
-    """Write the pictures, their table and their licences."""
+    """Write the pictures and their table."""
     shutil.rmtree(TARGET / "images", ignore_errors=True)
     (TARGET / "images").mkdir(parents=True)
     with tarfile.open(cldr) as archive:
@@ -69,7 +69,7 @@ def make(emoji: Path, cldr: Path) -> None:
         tarfile.open(emoji) as archive,
         (TARGET / "metadata.jsonl").open("w", encoding="utf-8") as table,
     ):
-        for entry in chosen(read_json(archive, "package/emoji.json")):
+        for entry in selected(read_json(archive, "package/emoji.json")):
             characters = "".join(chr(int(code, 16)) for code in entry["unified"].split("-"))
             texts = words.get(characters.replace("\ufe0f", ""))
             if texts is None:
@@ -89,28 +89,28 @@ def make(emoji: Path, cldr: Path) -> None:
             table.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def chosen(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The emoji of the example, in their own order."""
-    entries = [e for e in entries if e["has_img_google"] and e["category"] in EVERY]
+def selected(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the emoji of the example, in Unicode's order."""
+    entries = [e for e in entries if e["has_img_google"] and e["category"] in STRIDES]
     entries.sort(key=lambda entry: entry["sort_order"])
-    counts = dict.fromkeys(EVERY, 0)
+    counts = dict.fromkeys(STRIDES, 0)
     kept = []
     for entry in entries:
         counts[entry["category"]] += 1
-        is_nth = counts[entry["category"]] % EVERY[entry["category"]] == 0
-        if is_nth or entry["subcategory"] == KEPT_WHOLE:
+        is_nth = counts[entry["category"]] % STRIDES[entry["category"]] == 0
+        if is_nth or entry["subcategory"] == COMPLETE_SUBCATEGORY:
             kept.append(entry)
     return kept
 
 
 def slug(name: str) -> str:
-    """`red apple` to `red-apple`: plain letters, whatever the name has."""
+    """Convert a name to lower-case ASCII letters, digits and dashes: `red-apple`."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
 
 
 def read(archive: tarfile.TarFile, name: str) -> bytes:
-    """A file of the archive."""
+    """Read a file of the archive."""
     member = archive.extractfile(name)
     if member is None:
         raise FileNotFoundError(name)
@@ -118,7 +118,7 @@ def read(archive: tarfile.TarFile, name: str) -> bytes:
 
 
 def read_json(archive: tarfile.TarFile, name: str) -> Any:
-    """A JSON file of the archive."""
+    """Read a JSON file of the archive."""
     return json.loads(read(archive, name))
 
 

@@ -1,11 +1,11 @@
-"""Make data sets with judged queries: emoji in a language, and photographed clothes.
+"""Make datasets with judged queries: emoji with names in a language, and photos of clothes.
 
     python -m scripts.make_evaluation_sets emoji --language de --output DIR [--downloads DIR]
     python -m scripts.make_evaluation_sets clothing --photos DIR --output DIR
 
-DIR/items is what `mm-milvus ingest` takes, DIR/queries.jsonl and DIR/qrels.txt are what
-`mm-milvus evaluate` takes. Packages come from npm, unless their archives are in the downloads
-already; the result is the same for the same versions.
+`mm-milvus ingest` reads DIR/items; `mm-milvus evaluate` reads DIR/queries.jsonl and DIR/qrels.txt.
+Packages are fetched with npm unless their archives are in the folder of the downloads; the result
+is the same for the same versions.
 """
 
 from __future__ import annotations
@@ -24,31 +24,34 @@ from .train_compact.colours import dominant_colour
 from .train_compact.emoji import HELD_OUT, annotations, emoji
 
 ITEMS = "items"
-"""The subfolder that is ingested."""
+"""Name of the subfolder to ingest."""
 
 VENDOR = HELD_OUT[0]
-"""Whose drawings compact was never trained on."""
+"""The vendor of the drawings; compact was never trained on these."""
 
 
 def make_emoji(output: Path, downloads: Path, language: str, vendor: str) -> None:
-    """Captions are names; each keyword asks for all emoji that have it."""
+    """Make the emoji dataset: captions are names, and each keyword is a query for its emoji."""
     texts = annotations(downloads, language)
     rows = []
     relevant: dict[str, list[str]] = defaultdict(list)
-    for each in emoji(downloads, vendor):
-        if each.characters not in texts:
+    for entry in emoji(downloads, vendor):
+        if entry.characters not in texts:
             continue
-        name, *keywords = texts[each.characters]
-        file = f"images/{'-'.join(f'{ord(character):x}' for character in each.characters)}.png"
-        write_picture(output / ITEMS / file, each.image)
-        rows.append({"file_name": file, "captions": [name], "category": each.category})
+        name, *keywords = texts[entry.characters]
+        file = f"images/{'-'.join(f'{ord(character):x}' for character in entry.characters)}.png"
+        write_picture(output / ITEMS / file, entry.image)
+        rows.append({"file_name": file, "captions": [name], "category": entry.category})
         for keyword in dict.fromkeys(keywords):
             relevant[keyword].append(file)
     write_set(output, rows, relevant)
 
 
 def make_clothing(output: Path, photos: Path) -> None:
-    """Captions are `a photo of a {class}`; each colour and class asks for its clear cases."""
+    """Make the clothing dataset: captions are `a photo of a {class}`; colour and class are queries.
+
+    The answers to "red dress" are the photos of that class whose dominant colour is red.
+    """
     rows = []
     relevant: dict[str, list[str]] = defaultdict(list)
     for photo in sorted(photos.glob("*/*.jpg")):
@@ -66,7 +69,7 @@ def make_clothing(output: Path, photos: Path) -> None:
 
 
 def write_picture(path: Path, image: Image.Image) -> None:
-    """A picture of the data set."""
+    """Write a picture of the dataset as PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path, "PNG")
 
@@ -74,7 +77,7 @@ def write_picture(path: Path, image: Image.Image) -> None:
 def write_set(
     output: Path, rows: Sequence[Mapping[str, Any]], relevant: Mapping[str, Sequence[str]]
 ) -> None:
-    """The table of the items, the queries, and the items that are relevant to each."""
+    """Write the table of items, the queries, and the relevant items of each query."""
     queries = [
         {"query_id": f"q{number:05d}", "text": text} for number, text in enumerate(sorted(relevant))
     ]
@@ -88,25 +91,25 @@ def write_set(
 
 
 def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A JSON object a line."""
+    """Write one JSON object per line."""
     with path.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def main() -> None:
-    """Read the command line, and write."""
+    """Read the command line and write the dataset."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     kinds = parser.add_subparsers(dest="kind", required=True)
-    of_emoji = kinds.add_parser("emoji")
-    of_emoji.add_argument("--language", default="en")
-    of_emoji.add_argument("--vendor", default=VENDOR)
-    of_emoji.add_argument("--downloads", type=Path, default=Path())
-    of_clothing = kinds.add_parser("clothing")
-    of_clothing.add_argument("--photos", type=Path, required=True)
-    for each in (of_emoji, of_clothing):
-        each.add_argument("--output", type=Path, required=True)
+    emoji_parser = kinds.add_parser("emoji")
+    emoji_parser.add_argument("--language", default="en")
+    emoji_parser.add_argument("--vendor", default=VENDOR)
+    emoji_parser.add_argument("--downloads", type=Path, default=Path())
+    clothing_parser = kinds.add_parser("clothing")
+    clothing_parser.add_argument("--photos", type=Path, required=True)
+    for subparser in (emoji_parser, clothing_parser):
+        subparser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
     if options.kind == "emoji":
         make_emoji(options.output, options.downloads, options.language, options.vendor)

@@ -1,4 +1,4 @@
-"""Draw the README's picture: real queries, and their first hits in a store of examples/emoji.
+"""Draw the picture of the README: queries and their first hits in a store of examples/emoji.
 
 python scripts/make_readme_picture.py STORE.db
 """
@@ -17,7 +17,7 @@ TOP_K = 7
 
 
 def main() -> None:
-    """Search, draw, write."""
+    """Search, draw the hits, and write the picture."""
     with SearchClient(sys.argv[1]) as client:
         rows = []
         for text in QUERIES:

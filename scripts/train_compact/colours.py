@@ -1,4 +1,4 @@
-"""The names of the colours of pictures, computed in OKLab (Ottosson, 2020)."""
+"""Names of the colours of pictures, computed in OKLab (Ottosson, 2020)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HUES = (
     (335, "purple"),
     (360, "pink"),
 )
-"""Upper bounds of the hue, in degrees."""
+"""Upper bounds of the hue in degrees, and the colour's name."""
 
 COLOURS = (
     "black", "white", "grey", "brown", "red", "orange",
@@ -24,77 +24,78 @@ COLOURS = (
 )  # fmt: skip
 
 NAMELESS = "beige"
-"""Pale orange and yellow: cream, sand, beige, ivory. Too many words to hold a search to one."""
+"""Pale orange and yellow: cream, sand, beige, ivory. People use too many words for one query."""
 
 SHARE = 0.5
-"""Of the thing's pixels that a colour must have to be the thing's."""
+"""Share of the object's pixels that must have a colour for the object to have it."""
 
 SIDE = 48
-"""Pictures are looked at in so many pixels a side: finer, a weave's shadows would count."""
+"""Pictures are reduced to this many pixels per side; finer, the shadows of a weave would count."""
 
 GROUND_DISTANCE = 0.08
-"""In OKLab, from the photo's border: what is nearer is background."""
+"""Distance in OKLab from the photo's border; nearer pixels are background."""
 
-LEAST_THING = 0.25
-"""Of the photo's centre that must not be background; else the thing has the background's colour."""
+MIN_OBJECT = 0.25
+"""Share of the photo's centre that must differ from the background; else all of it counts."""
 
 
 def dominant_colour(image: Image.Image) -> str | None:
-    """The colour of most of a picture's thing, one of `COLOURS`, or None when none has half of it.
+    """Return the colour of most of the object's pixels, one of `COLOURS`, or None.
 
-    Of a picture with transparency, what is opaque is the thing. Of another, the thing is what in
-    the central 50 x 50 %, where a photographed garment lies, differs from the median of the border;
-    the whole centre, where little does.
+    In a picture with transparency the object is what is opaque. In others it is what differs from
+    the median of the border within the central 50 x 50 %, where a photographed garment lies; the
+    whole centre where little differs.
     """
     small = image.resize((SIDE, SIDE), Image.Resampling.BOX)
     lab = oklab(np.asarray(small.convert("RGB"), dtype=np.float32) / 255)
-    seen = lab[np.asarray(small)[..., 3] > 127] if image.mode == "RGBA" else _thing(lab)
-    if not len(seen):
+    opaque = np.asarray(small)[..., 3] > 127 if image.mode == "RGBA" else None
+    pixels = _object_pixels(lab) if opaque is None else lab[opaque]
+    if not len(pixels):
         return None
-    found, counts = np.unique(names(seen), return_counts=True)
+    colours, counts = np.unique(names(pixels), return_counts=True)
     best = int(counts.argmax())
-    clear = counts[best] > SHARE * len(seen) and found[best] != NAMELESS
-    return str(found[best]) if clear else None
+    clear = counts[best] > SHARE * len(pixels) and colours[best] != NAMELESS
+    return str(colours[best]) if clear else None
 
 
-def _thing(lab: np.ndarray) -> np.ndarray:
+def _object_pixels(lab: np.ndarray) -> np.ndarray:
     edge, quarter = SIDE // 12, SIDE // 4
     inner = np.zeros((SIDE, SIDE), dtype=bool)
     inner[edge:-edge, edge:-edge] = True
     ground = np.median(lab[~inner], axis=0)
     centre = lab[quarter:-quarter, quarter:-quarter].reshape(-1, 3)
-    thing = centre[np.linalg.norm(centre - ground, axis=1) > GROUND_DISTANCE]
-    return thing if len(thing) >= LEAST_THING * len(centre) else centre
+    pixels = centre[np.linalg.norm(centre - ground, axis=1) > GROUND_DISTANCE]
+    return pixels if len(pixels) >= MIN_OBJECT * len(centre) else centre
 
 
 def names(lab: np.ndarray) -> np.ndarray:
-    """The colour's name of each OKLab row (n, 3).
+    """Return the colour name of each OKLab row (n, 3).
 
     Greys have little chroma; brown is a dark orange or yellow; a light red is pink, and a dark pink
-    red.
+    is red.
     """
     lightness, a, b = lab.T
     chroma = np.hypot(a, b)
     hue = np.degrees(np.arctan2(b, a)) % 360
     bounds = [bound for bound, _ in HUES[:-1]]
-    found = np.array([name for _, name in HUES])[np.searchsorted(bounds, hue, "right")]
-    warm = (found == "orange") | (found == "yellow")
-    found[warm & (chroma < 0.09) & (lightness >= 0.6)] = NAMELESS
-    found[(found == "orange") & (lightness < 0.6)] = "brown"
-    found[(found == "yellow") & (chroma < 0.09) & (lightness < 0.6)] = "brown"
-    found[(found == "yellow") & (chroma >= 0.09) & (lightness < 0.6)] = "green"
-    found[(found == "red") & (lightness > 0.7)] = "pink"
-    found[(found == "pink") & (lightness < 0.42)] = "red"
-    found[(found == "red") & (chroma < 0.09) & (lightness < 0.45)] = "brown"
+    colours = np.array([name for _, name in HUES])[np.searchsorted(bounds, hue, "right")]
+    warm = (colours == "orange") | (colours == "yellow")
+    colours[warm & (chroma < 0.09) & (lightness >= 0.6)] = NAMELESS
+    colours[(colours == "orange") & (lightness < 0.6)] = "brown"
+    colours[(colours == "yellow") & (chroma < 0.09) & (lightness < 0.6)] = "brown"
+    colours[(colours == "yellow") & (chroma >= 0.09) & (lightness < 0.6)] = "green"
+    colours[(colours == "red") & (lightness > 0.7)] = "pink"
+    colours[(colours == "pink") & (lightness < 0.42)] = "red"
+    colours[(colours == "red") & (chroma < 0.09) & (lightness < 0.45)] = "brown"
     grey = chroma < np.where(warm, 0.04, 0.027)
-    found[grey] = np.where(lightness[grey] > 0.77, "white", "grey")
-    found[(lightness < 0.33) & (chroma < 0.06)] = "black"
-    found[lightness < 0.22] = "black"
-    return found
+    colours[grey] = np.where(lightness[grey] > 0.77, "white", "grey")
+    colours[(lightness < 0.33) & (chroma < 0.06)] = "black"
+    colours[lightness < 0.22] = "black"
+    return colours
 
 
 def oklab(rgb: np.ndarray) -> np.ndarray:
-    """OKLab (..., 3) of sRGB (..., 3) between 0 and 1."""
+    """Convert sRGB (..., 3) between 0 and 1 to OKLab (..., 3)."""
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     cones = (
         linear

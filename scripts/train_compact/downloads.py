@@ -14,7 +14,7 @@ TIMM = "timm==1.0.31"
 
 
 def npm(folder: Path, package: str) -> Path:
-    """The archive of the npm package `name@version`, fetched unless it is in the folder."""
+    """Return the archive of the npm package `name@version`; fetch it if it is not in the folder."""
     name, _, version = package.rpartition("@")
     path = folder / f"{name.removeprefix('@').replace('/', '-')}-{version}.tgz"
     if not path.exists():
@@ -24,7 +24,7 @@ def npm(folder: Path, package: str) -> Path:
 
 
 def wheel(folder: Path, requirement: str) -> Path:
-    """The wheel of `name==version`, fetched unless it is in the folder."""
+    """Return the wheel of `name==version`; fetch it if it is not in the folder."""
     stem = requirement.replace("==", "-")
     if not list(folder.glob(f"{stem}-*.whl")):
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "-d", str(folder)]
@@ -34,7 +34,7 @@ def wheel(folder: Path, requirement: str) -> Path:
 
 
 def read(archive: tarfile.TarFile, name: str) -> bytes:
-    """A file of a package's archive."""
+    """Read a file of a package's archive."""
     member = archive.extractfile(f"package/{name}")
     if member is None:
         raise FileNotFoundError(name)
@@ -42,12 +42,12 @@ def read(archive: tarfile.TarFile, name: str) -> bytes:
 
 
 def read_json(archive: tarfile.TarFile, name: str) -> Any:
-    """A JSON file of a package's archive."""
+    """Read a JSON file of a package's archive."""
     return json.loads(read(archive, name))
 
 
 def imagenet_names(folder: Path) -> list[list[str]]:
-    """The names of each of the 1,000 ImageNet classes."""
+    """Return the names of each of the 1,000 ImageNet classes."""
     path = wheel(folder, TIMM)
     lemmas = wordnet(folder, "lemma")
     with zipfile.ZipFile(path) as archive:
@@ -56,7 +56,7 @@ def imagenet_names(folder: Path) -> list[list[str]]:
 
 
 def wordnet(folder: Path, table: str) -> dict[str, str]:
-    """The lemmas or the definitions of the WordNet synsets of ImageNet-21k."""
+    """Return the lemmas or definitions of the WordNet synsets of ImageNet-21k."""
     with zipfile.ZipFile(wheel(folder, TIMM)) as archive:
         text = archive.read(f"timm/data/_info/imagenet_synset_to_{table}.txt").decode()
     return dict(line.split("\t") for line in text.splitlines())

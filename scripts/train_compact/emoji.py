@@ -1,4 +1,4 @@
-"""Emoji of several vendors, with their names and keywords of the Unicode CLDR."""
+"""Emoji of several vendors, with their names and keywords from the Unicode CLDR."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BITMAPS = {
     "google": LISTING,
     "twitter": "emoji-datasource-twitter@16.0.0",
 }
-"""Packages with a file an emoji, of 64 pixels."""
+"""Packages with one file of 64 x 64 pixels per emoji."""
 
 DRAWINGS = {
     "fluent-flat": "@iconify-json/fluent-emoji-flat@1.2.6",
@@ -29,30 +29,37 @@ DRAWINGS = {
     "emojione": "@iconify-json/emojione@1.2.3",
     "openmoji": "@iconify-json/openmoji@1.2.29",
 }
-"""Packages with an SVG an emoji, by icon names that are much the same in all of them."""
+"""Packages with one SVG per emoji; the icon names are almost the same in all of them."""
 
 TRAINED_ON = ("google", "noto-v1", "fluent", "fluent-flat", "emojione")
 HELD_OUT = ("twitter", "openmoji")
-"""Vendors that are never trained on: the figures are theirs."""
+"""Vendors that are never trained on; the evaluation uses these."""
 
 DRAWN = 128
-"""The side of a rendered drawing, in pixels."""
+"""Pixels per side of a rendered drawing."""
 
 
 @dataclass(frozen=True)
 class Emoji:
-    """A vendor's picture of an emoji, on a transparent ground."""
+    """A vendor's picture of an emoji, on a transparent background.
+
+    Attributes:
+        image: RGBA.
+        characters: The emoji without variation selectors.
+        category: Unicode's category.
+        subcategory: Unicode's subcategory.
+        texts: Its name, then its keywords.
+    """
 
     image: Image.Image
     characters: str
     category: str
     subcategory: str
     texts: list[str]
-    """Its name, then its keywords."""
 
 
 def emoji(folder: Path, vendor: str) -> Iterator[Emoji]:
-    """The emoji of a vendor but for flags and skin tones, in Unicode's order."""
+    """Yield the emoji of a vendor without flags and skin tones, in Unicode's order."""
     pictures = _bitmaps(folder, vendor) if vendor in BITMAPS else _drawings(folder, vendor)
     texts = annotations(folder)
     for entry in listing(folder):
@@ -65,13 +72,13 @@ def emoji(folder: Path, vendor: str) -> Iterator[Emoji]:
 
 
 def listing(folder: Path) -> list[dict[str, Any]]:
-    """The table of all emoji, in Unicode's order."""
+    """Return the table of all emoji, in Unicode's order."""
     with tarfile.open(npm(folder, LISTING)) as archive:
         return sorted(read_json(archive, "emoji.json"), key=lambda entry: entry["sort_order"])
 
 
 def annotations(folder: Path, language: str = "en") -> dict[str, list[str]]:
-    """The name and the keywords of each emoji, in a language of the CLDR."""
+    """Return the name and the keywords of each emoji, in a language of the CLDR."""
     with tarfile.open(npm(folder, CLDR)) as archive:
         table = read_json(archive, f"annotations/{language}/annotations.json")
     return {
@@ -82,7 +89,7 @@ def annotations(folder: Path, language: str = "en") -> dict[str, list[str]]:
 
 
 def plain(code_points: str) -> str:
-    """`1F3F3-FE0F-200D-1F308` as characters, without the variation selector."""
+    """Convert code points, `1F3F3-FE0F-200D-1F308`, to characters without variation selectors."""
     characters = "".join(chr(int(code, 16)) for code in code_points.split("-"))
     return characters.replace("\ufe0f", "")
 
@@ -96,27 +103,27 @@ def _bitmaps(folder: Path, vendor: str) -> dict[str, bytes]:
             for member in archive
             if member.name.startswith(f"package/{prefix}/")
         }
-        found = {}
+        images = {}
         for entry in table:
             if file := files.get(f"package/{prefix}/{entry['image']}"):
-                found[plain(entry["unified"])] = file.read()
-    return found
+                images[plain(entry["unified"])] = file.read()
+    return images
 
 
 def _drawings(folder: Path, vendor: str) -> dict[str, bytes]:
     names = _icon_names(folder)
     with tarfile.open(npm(folder, DRAWINGS[vendor])) as archive:
         icons = read_json(archive, "icons.json")
-    found = {}
+    images = {}
     for characters in annotations(folder):
         name = next((n for n in names.get(characters, []) if n in icons["icons"]), None)
         if name is not None:
-            found[characters] = _render(icons, icons["icons"][name])
-    return found
+            images[characters] = _render(icons, icons["icons"][name])
+    return images
 
 
 def _icon_names(folder: Path) -> dict[str, list[str]]:
-    """The icon names of each emoji, from the two packages that tell them."""
+    """Return the icon names of each emoji, from the two packages that list them."""
     names: dict[str, list[str]] = {}
     for vendor in ("fluent-flat", "openmoji"):
         with tarfile.open(npm(folder, DRAWINGS[vendor])) as archive:

@@ -1,4 +1,4 @@
-"""How good the shipped encoder is, on pictures that it was not trained on.
+"""Evaluate the shipped encoder on pictures that it was not trained on.
 
     python -m scripts.train_compact.evaluate --clothing DIR [--downloads DIR]
 
@@ -27,17 +27,24 @@ from .phrases import misspelt, plural
 from .views import CLOTHES, View, emoji_views, photo_views
 
 TOP = 10
-LEAST_RELEVANT = 5
-"""So many photos of its colour and garment make a query count."""
+MIN_RELEVANT = 5
+"""A query of a colour and a garment counts if it has at least this many photos."""
 
 SEED = 1
 ROUNDS = 50
-"""Of each timing, whose median is told."""
+"""Repetitions of each timing; the median is reported."""
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Embedded pictures (n, dim), with what each shows, its texts, and its clear colour."""
+    """Embedded pictures.
+
+    Attributes:
+        vectors: Unit vectors (n, dim).
+        things: What each picture shows.
+        texts: The name and other words for each.
+        colours: The clear colour of each, or None.
+    """
 
     vectors: Vectors
     things: list[str]
@@ -47,42 +54,42 @@ class Gallery:
 
 def gallery(encoder: Encoder, views: Iterable[View]) -> Gallery:
     """Embed pictures, as an ingest would."""
-    seen = list(views)
+    pictures = list(views)
     size = encoder.batch_size
     vectors = [
-        encoder.encode_images(np.stack([view.pixels for view in seen[start : start + size]]))
-        for start in range(0, len(seen), size)
+        encoder.encode_images(np.stack([view.pixels for view in pictures[start : start + size]]))
+        for start in range(0, len(pictures), size)
     ]
     return Gallery(
         np.concatenate(vectors),
-        [view.thing for view in seen],
-        [view.texts for view in seen],
-        [view.colour for view in seen],
+        [view.thing for view in pictures],
+        [view.texts for view in pictures],
+        [view.colour for view in pictures],
     )
 
 
 def zero_shot(encoder: Encoder, photos: Gallery) -> dict[str, float]:
-    """Of each class, the share of photos to which `a photo of a {class}` of theirs is nearest."""
+    """Return the accuracy of the nearest `a photo of a {class}`, in all and per class."""
     texts = encoder.encode_texts([f"a photo of a {name}" for name in CLOTHES])
-    found = np.array(list(CLOTHES))[(photos.vectors @ texts.T).argmax(axis=1)]
-    right = found == np.array(photos.things)
+    predicted = np.array(list(CLOTHES))[(photos.vectors @ texts.T).argmax(axis=1)]
+    right = predicted == np.array(photos.things)
     shares = {name: right[np.array(photos.things) == name].mean() for name in CLOTHES}
     return {"all": float(right.mean()), **{name: float(share) for name, share in shares.items()}}
 
 
 def recall(encoder: Encoder, pictures: Gallery, queries: Sequence[str], top: int = TOP) -> float:
-    """The share of queries, one a picture, that have their picture among the nearest `top`."""
+    """Return the share of queries, one per picture, with their picture among the nearest `top`."""
     scores = encoder.encode_texts(queries) @ pictures.vectors.T
-    own = scores.diagonal()[:, None]
-    return float(((scores > own).sum(axis=1) < top).mean())
+    targets = scores.diagonal()[:, None]
+    return float(((scores > targets).sum(axis=1) < top).mean())
 
 
-def ways_to_ask(texts: list[list[str]], rng: random.Random) -> dict[str, list[str]]:
-    """Of each emoji the name, its keywords, and the name in other spellings."""
-    names = [each[0] for each in texts]
+def query_variants(texts: list[list[str]], rng: random.Random) -> dict[str, list[str]]:
+    """Return, for all emoji, the name, the keywords, and the name in other spellings."""
+    names = [name for name, *_ in texts]
     return {
         "name": names,
-        "keywords": [", ".join(each[1:]) or each[0] for each in texts],
+        "keywords": [", ".join(keywords) or name for name, *keywords in texts],
         "NAME": [name.upper() for name in names],
         "Name": [name.title() for name in names],
         "plural of the name": [plural(name) for name in names],
@@ -91,26 +98,26 @@ def ways_to_ask(texts: list[list[str]], rng: random.Random) -> dict[str, list[st
 
 
 def colour_queries(
-    encoder: Encoder, photos: Gallery, least: int = LEAST_RELEVANT
+    encoder: Encoder, photos: Gallery, at_least: int = MIN_RELEVANT
 ) -> dict[str, tuple[int, float, float]]:
-    """Of each `{colour} {class}` with enough photos: their count n, precision@min(10, n) and @10.
+    """Return, per `{colour} {class}` query: count n, precision@min(10, n) and precision@10.
 
-    With fewer than ten photos of a kind, precision@10 cannot reach 1: hence the first of the two.
+    With fewer than ten photos of a kind, precision@10 cannot reach 1; the first of the two can.
     """
     kinds = list(zip(photos.colours, photos.things, strict=True))
-    found = {}
+    figures = {}
     for (colour, name), count in Counter(kinds).most_common():
-        if colour is None or count < least:
+        if colour is None or count < at_least:
             continue
         query = f"{colour} {name}"
         order = np.argsort(-(photos.vectors @ encoder.encode_texts([query])[0]))[:TOP]
         hits = np.array([kinds[n] == (colour, name) for n in order])
-        found[query] = count, float(hits[:count].mean()), float(hits.mean())
-    return found
+        figures[query] = count, float(hits[:count].mean()), float(hits.mean())
+    return figures
 
 
 def milliseconds(run: Callable[[], object]) -> float:
-    """The median time of a run on one core, after one to warm up; that of other programs aside."""
+    """Return the median processor time of a call in milliseconds, after one call to warm up."""
     times = []
     for _ in range(ROUNDS + 1):
         start = time.process_time()
@@ -120,7 +127,7 @@ def milliseconds(run: Callable[[], object]) -> float:
 
 
 def report(clothing: Path, downloads: Path) -> None:
-    """Print all figures of the files that the package ships."""
+    """Print all figures of the shipped files."""
     encoder = load_encoder("compact", device="cpu")
     photos = gallery(encoder, photo_views(clothing / "validation", random.Random(SEED), 1))
     shares = zero_shot(encoder, photos)
@@ -129,7 +136,7 @@ def report(clothing: Path, downloads: Path) -> None:
     colours = colour_queries(encoder, photos)
     for query, (count, bounded, full) in colours.items():
         print(f"  {query}: {count} photos, precision {bounded:.2f}, of 10 {full:.2f}")
-    figures = np.array([[*each, min(each[0], TOP) / TOP] for each in colours.values()])
+    figures = np.array([[*row, min(row[0], TOP) / TOP] for row in colours.values()])
     _, bounded, full, best = figures.mean(axis=0)
     print(
         f"{len(colours)} queries of a colour and a garment: precision@min(10, n) {bounded:.3f}, "
@@ -137,11 +144,11 @@ def report(clothing: Path, downloads: Path) -> None:
     )
 
     for vendor in HELD_OUT:
-        seen = gallery(encoder, emoji_views(emoji(downloads, vendor), random.Random(SEED), 1))
-        queries = ways_to_ask(seen.texts, random.Random(SEED))
-        figures = {way: recall(encoder, seen, texts) for way, texts in queries.items()}
-        figures["name, recall@1"] = recall(encoder, seen, queries["name"], 1)
-        print(f"recall@10 of {len(seen.things)} emoji of {vendor}:", listed(figures))
+        pictures = gallery(encoder, emoji_views(emoji(downloads, vendor), random.Random(SEED), 1))
+        queries = query_variants(pictures.texts, random.Random(SEED))
+        figures = {kind: recall(encoder, pictures, texts) for kind, texts in queries.items()}
+        figures["name, recall@1"] = recall(encoder, pictures, queries["name"], 1)
+        print(f"recall@10 of {len(pictures.things)} emoji of {vendor}:", listed(figures))
 
     photo = next((clothing / "validation").glob("*/*.jpg")).read_bytes()
     pixels = load_pixels(photo, encoder.spec.preprocessing)[None]
@@ -151,12 +158,12 @@ def report(clothing: Path, downloads: Path) -> None:
 
 
 def listed(figures: dict[str, float]) -> str:
-    """Names and figures in a line."""
+    """Format names and figures as one line."""
     return ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
 
 
 def main() -> None:
-    """Read the command line, and print."""
+    """Read the command line and print the report."""
     import torch
 
     parser = argparse.ArgumentParser(

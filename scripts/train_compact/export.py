@@ -1,4 +1,4 @@
-"""The files that the package ships."""
+"""Writes the files that the package ships."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .joint import Joint
 
 
 def export(joint: Joint, words: list[str]) -> None:
-    """Write weights (halves; token vectors as int8 with a scale a row), tokenizer and words."""
+    """Write weights (float16; tokens as int8 with one scale per row), tokenizer and words."""
     folder = Path(mm_milvus.encoders.compact.__file__).parent
     state = {name: value.contiguous().numpy() for name, value in joint.state_dict().items()}
     tokens = joint.tokens.numpy()

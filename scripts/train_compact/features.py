@@ -1,4 +1,4 @@
-"""What the frozen part of the image network makes of the pictures: computed once, kept on disk."""
+"""Features of the frozen part of the image network: computed once, kept on disk."""
 
 from __future__ import annotations
 
@@ -21,10 +21,14 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Features:
-    """Of n views.
+    """Features of n views.
 
-    maps    what the trunk gives: float16 (n, 192, 5, 5); None for what has no pixels
-    pooled  the published network's features: float32 (n, 1280)
+    Attributes:
+        maps: Output of the trunk, float16 (n, 192, 5, 5); None for things without pixels.
+        pooled: Features of the published network, float32 (n, 1280).
+        things: What each view shows.
+        texts: The name and other words for each.
+        colours: The clear colour of each, or None.
     """
 
     maps: np.ndarray | None
@@ -35,14 +39,14 @@ class Features:
 
 
 def cached(path: Path, network: EfficientNetLite0, views: Iterable[View]) -> Features:
-    """The features of the views; read from `path` when they are there already."""
+    """Return the features of the views; read from `path` if they are stored there."""
     listing, maps, pooled = (path.with_suffix(s) for s in (".json", ".maps.npy", ".pooled.npy"))
     if not listing.exists():
-        told: list[tuple[str, list[str], str | None]] = []
-        parts = list(_run(network, views, told))
+        labels: list[tuple[str, list[str], str | None]] = []
+        parts = list(_run(network, views, labels))
         np.save(maps, np.concatenate([part[0] for part in parts]))
         np.save(pooled, np.concatenate([part[1] for part in parts]))
-        listing.write_text(json.dumps(told))
+        listing.write_text(json.dumps(labels))
     things, texts, colours = map(list, zip(*json.loads(listing.read_text()), strict=True))
     return Features(np.load(maps, mmap_mode="r"), np.load(pooled), things, texts, colours)
 
@@ -50,12 +54,12 @@ def cached(path: Path, network: EfficientNetLite0, views: Iterable[View]) -> Fea
 def _run(
     network: EfficientNetLite0,
     views: Iterable[View],
-    told: list[tuple[str, list[str], str | None]],
+    labels: list[tuple[str, list[str], str | None]],
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     mean, std = (torch.tensor(v)[:, None, None] for v in (PREPROCESSING.mean, PREPROCESSING.std))
     views = iter(views)
     while batch := list(itertools.islice(views, BATCH)):
-        told += [(view.thing, view.texts, view.colour) for view in batch]
+        labels += [(view.thing, view.texts, view.colour) for view in batch]
         x = torch.from_numpy(np.stack([view.pixels for view in batch])).permute(0, 3, 1, 2)
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
             maps = network.trunk((x.float() / 255 - mean) / std)
@@ -64,7 +68,7 @@ def _run(
 
 
 def joined(parts: list[Features]) -> Features:
-    """The views of all parts, with their maps in memory."""
+    """Concatenate the parts, with their maps in memory."""
     return Features(
         np.concatenate([part.maps for part in parts if part.maps is not None]),
         np.concatenate([part.pooled for part in parts]),

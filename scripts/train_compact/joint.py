@@ -1,4 +1,4 @@
-"""The joint space: what both towers are projected into."""
+"""The joint space that both towers are projected into."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ FEATURE_DROPOUT = 0.2
 
 
 class Joint(nn.Module):
-    """Image features (n, 1280) and summed token vectors (n, 256) into one space."""
+    """Projects image features (n, 1280) and summed token vectors (n, 256) into one space."""
 
     def __init__(
         self, network: EfficientNetLite0, tokens: np.ndarray, tokenizer: Tokenizer
     ) -> None:
-        """Begin with the text space as it is: the image side comes to it."""
+        """Start from the unchanged text space; the image side is trained towards it."""
         super().__init__()
         self.network = network
         self.tokens = torch.from_numpy(tokens)
@@ -36,17 +36,17 @@ class Joint(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def images(self, features: Tensor) -> Tensor:
-        """Unit vectors of images."""
+        """Return the unit vectors of image features."""
         kept = dropout(features, FEATURE_DROPOUT, self.training)
         return normalize(self.image(kept), dim=1)
 
     def texts(self, texts: list[str]) -> Tensor:
-        """Unit vectors of texts."""
+        """Return the unit vectors of texts."""
         flat, offsets = flatten(token_ids(self.tokenizer, texts))
         x = normalize(embedding_bag(flat, self.tokens, offsets, mode="sum"), dim=1)
         return normalize(self.linear(x) + self.output(self.hidden(x).relu()), dim=1)
 
     def centre(self, features: Tensor) -> None:
-        """Begin with the mean of the features at the origin."""
+        """Set the bias so that the mean of the features is projected to the origin."""
         with torch.no_grad():
             self.image.bias.copy_(-(self.image.weight @ features.mean(0)))

@@ -1,4 +1,4 @@
-"""Ways to say the same: plurals, templates, slips of the finger."""
+"""Variants of a text: plurals, templates, typos."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ TEMPLATES = (
 
 
 def in_a_template(text: str, rng: random.Random) -> str:
-    """The text inside a phrase."""
+    """Insert the text into a random template."""
     return rng.choice(TEMPLATES).format(text)
 
 
 def plural(text: str) -> str:
-    """The text with its last word in the plural, by the regular rule."""
+    """Put the last word into the plural, by the regular rule."""
     if not text or not text[-1].isalpha() or text[-1] == "s":
         return text
     if text.endswith(("x", "ch", "sh", "z")):
@@ -32,7 +32,7 @@ def plural(text: str) -> str:
 
 
 def misspelt(text: str, rng: random.Random) -> str:
-    """One letter of a longer word dropped, doubled, or swapped with its neighbour."""
+    """Drop, double or swap one letter of a word of five letters or more."""
     words = text.split(" ")
     long_words = [n for n, word in enumerate(words) if len(word) > 4]
     if not long_words:

