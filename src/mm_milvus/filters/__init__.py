@@ -1,5 +1,7 @@
-"""Conditions on metadata: from text, to a Milvus expression, or evaluated in memory.
+"""Conditions on metadata, from their text to a Milvus expression or a check in memory.
 
-condition  one typed condition, its text form, and its rendering to a Milvus expression
-match      whether metadata meets a condition
+condition   one typed condition, and its checks
+parse       the text form of a condition
+expression  conditions to a Milvus boolean expression
+match       whether metadata meets a condition
 """

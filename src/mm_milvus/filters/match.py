@@ -1,4 +1,4 @@
-"""Whether metadata meets a condition: what an engine's filter finds, told of one hit."""
+"""Evaluate a condition in memory, with the result that the filter of an engine gives."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from mm_milvus.filters.condition import COMPARE, Condition
 
 
 def holds(condition: Condition, metadata: Mapping[str, Any]) -> bool:
-    """Whether a row with this metadata meets the condition, by the rules of `Condition`."""
-    found: Any = metadata
+    """Return whether a row with this metadata meets the condition, by the rules of `Condition`."""
+    stored: Any = metadata
     for key in condition.field.split("."):
-        found = found.get(key) if isinstance(found, Mapping) else None
+        stored = stored.get(key) if isinstance(stored, Mapping) else None
     value = condition.value
     if condition.op == "has":
-        return isinstance(found, list) and any(
-            _alike(each, value) and each == value for each in found
+        return isinstance(stored, list) and any(
+            _are_comparable(element, value) and element == value for element in stored
         )
-    if not _alike(found, value):
+    if not _are_comparable(stored, value):
         return condition.op == "!="
-    return COMPARE[condition.op](found, value)
+    return COMPARE[condition.op](stored, value)
 
 
-def _alike(found: Any, value: Any) -> bool:
-    """Whether two values can be compared: both texts, both booleans, or both numbers."""
-    if isinstance(found, bool) or isinstance(value, bool):
-        return isinstance(found, bool) and isinstance(value, bool)
-    return (isinstance(found, str) and isinstance(value, str)) or (
-        isinstance(found, int | float) and isinstance(value, int | float)
+def _are_comparable(stored: Any, value: Any) -> bool:
+    """Return whether both values are texts, both are booleans, or both are numbers."""
+    if isinstance(stored, bool) or isinstance(value, bool):
+        return isinstance(stored, bool) and isinstance(value, bool)
+    return (isinstance(stored, str) and isinstance(value, str)) or (
+        isinstance(stored, int | float) and isinstance(value, int | float)
     )
