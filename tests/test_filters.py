@@ -1,4 +1,4 @@
-"""Filters: typed, safe in every sign, and the same on every engine."""
+"""Filters: typed, safe for every character, and the same on every engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mm_milvus.errors import QueryError
-from mm_milvus.filters.condition import OPERATORS, Condition, parse_condition, render
+from mm_milvus.filters.condition import OPERATORS, Condition
+from mm_milvus.filters.expression import render
+from mm_milvus.filters.parse import parse_condition
 from mm_milvus.limits import column_value
 
 words = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
@@ -64,14 +66,14 @@ def conditions(draw):
         ("has=3", Condition("has", "=", 3)),
     ],
 )
-def test_a_condition_is_read_as_it_is_meant(text, condition):
+def test_a_condition_is_parsed_to_its_key_operator_and_value(text, condition):
     parsed = parse_condition(text)
     assert parsed == condition
     assert type(parsed.value) is type(condition.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "message"),
     [
         ("price<<50", "expected a value at character 7, found '<'; write KEY OP VALUE"),
         ("price", "expected an operator at character 6, found the end"),
@@ -98,14 +100,14 @@ def test_a_condition_is_read_as_it_is_meant(text, condition):
         ("\ud800=1", "at character 1, the key is not valid Unicode"),
     ],
 )
-def test_a_bad_condition_is_refused_at_its_place(text, place):
+def test_a_bad_condition_is_rejected_with_the_position_of_the_fault(text, message):
     with pytest.raises(QueryError) as error:
         parse_condition(text)
-    assert place in str(error.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("condition", "why"),
+    ("fields", "reason"),
     [
         (("price", "~", 1), "unknown operator '~'"),
         (("", "=", 1), "has at least one character"),
@@ -115,12 +117,12 @@ def test_a_bad_condition_is_refused_at_its_place(text, place):
         (("price", "=", None), "neither a string, nor a number, nor a boolean"),
     ],
 )
-def test_a_condition_made_by_hand_is_checked_too(condition, why):
-    with pytest.raises(QueryError, match=re.escape(why)):
-        Condition(*condition)
+def test_a_condition_that_is_not_parsed_is_checked_too(fields, reason):
+    with pytest.raises(QueryError, match=re.escape(reason)):
+        Condition(*fields)
 
 
-def refusal(text):
+def parse_error(text):
     try:
         parse_condition(text)
     except QueryError as error:
@@ -129,12 +131,12 @@ def refusal(text):
 
 
 @given(anything)
-def test_any_text_is_read_or_refused_in_one_line(text):
-    assert refusal(text).isprintable()
+def test_any_text_is_parsed_or_rejected_with_one_line(text):
+    assert parse_error(text).isprintable()
 
 
 @given(conditions())
-def test_a_condition_is_read_back_from_its_text(condition):
+def test_a_condition_is_parsed_back_from_its_text(condition):
     key = condition.field
     assume(key == key.strip() and key[0] not in "\"'")
     assume(not re.search(r"[=!<>]|\shas(\s|$)", key))
@@ -142,7 +144,7 @@ def test_a_condition_is_read_back_from_its_text(condition):
 
 
 LITERAL = re.compile(r'"(?:[^"\\\r\n]|\\["\\nrt])*"')
-"""A string, in the part of the two engines' grammars that they have in common."""
+"""A string literal that is valid in the grammars of both engines."""
 
 
 @given(conditions())
@@ -150,13 +152,13 @@ def test_no_string_reaches_the_grammar_of_the_expression(condition):
     value = "" if isinstance(condition.value, str) else 1
     harmless = Condition(re.sub(r"[^.]+", "k", condition.field), condition.op, value)
 
-    def grammar(each):
-        return re.sub(r"-?\d[\d.e+-]*", "1", LITERAL.sub('""', render([each], {})))
+    def grammar(rendered):
+        return re.sub(r"-?\d[\d.e+-]*", "1", LITERAL.sub('""', render([rendered], {})))
 
     assert grammar(condition) == grammar(harmless)
 
 
-def test_conditions_are_joined_and_promoted_keys_are_columns():
+def test_conditions_are_joined_and_promoted_keys_are_compared_as_columns():
     price, tags = Condition("price", "<", 50), Condition("tags", "has", "sale")
     assert render([price, tags], {"price": "double"}) == (
         'price < 50 and json_contains_any(metadata["tags"], ["sale"])'
@@ -168,7 +170,7 @@ def test_conditions_are_joined_and_promoted_keys_are_columns():
     assert render([], {}) == ""
 
 
-def test_a_column_that_is_named_like_a_word_of_the_grammar_is_looked_up_in_the_json():
+def test_a_column_named_like_a_word_of_the_grammar_is_looked_up_in_the_json():
     assert render([Condition("like", ">", 3)], {"like": "int64"}) == 'metadata["like"] > 3'
 
 
@@ -182,7 +184,7 @@ def test_a_column_that_is_named_like_a_word_of_the_grammar_is_looked_up_in_the_j
         ("bool", 1, "true or false"),
     ],
 )
-def test_a_value_that_does_not_fit_its_column_is_refused(kind, value, remedy):
+def test_a_value_that_does_not_fit_its_column_is_rejected(kind, value, remedy):
     with pytest.raises(QueryError, match=f"column k is of type {kind}; compare it with {remedy}"):
         render([Condition("k", "=", value)], {"k": kind})
 
@@ -199,19 +201,19 @@ NASTY = [
 
 @pytest.fixture(scope="module")
 def values():
-    """`NASTY`, and some hundred more of the same kind."""
-    made = dict.fromkeys(NASTY)
+    """`NASTY`, and some hundred generated texts of the same kind."""
+    texts = dict.fromkeys(NASTY)
 
     @settings(derandomize=True, database=None, max_examples=150, deadline=None)
     @given(st.text(alphabet="\"\\'\n\t\r {}%aé日👗", max_size=6))
     def collect(value):
-        made.setdefault(value)
+        texts.setdefault(value)
 
     collect()
-    return list(made)
+    return list(texts)
 
 
-def test_every_value_finds_its_own_row_alone(filled, values):
+def test_every_value_finds_only_its_own_row(filled, values):
     find = filled([{"v": value, "list": [value], "deep": {"v": value}} for value in values])
     everything = set(range(len(values)))
     for number, value in enumerate(values):
@@ -226,7 +228,7 @@ WORDS = ["and", "or", "not", "in", "like", "json_contains", "metadata", "null", 
 
 
 @pytest.mark.slow
-def test_ten_thousand_values_find_their_own_rows_alone(filled):
+def test_ten_thousand_values_find_only_their_own_rows(filled):
     chance = random.Random(0)
     values = dict.fromkeys(NASTY)
     while len(values) < 10_000:
@@ -237,15 +239,15 @@ def test_ten_thousand_values_find_their_own_rows_alone(filled):
         values.setdefault("".join(pieces))
     values = list(values)
     for start in range(0, len(values), 500):
-        some = values[start : start + 500]
-        find = filled([{"v": value, "list": [value]} for value in some])
-        for number, value in enumerate(some):
+        chunk = values[start : start + 500]
+        find = filled([{"v": value, "list": [value]} for value in chunk])
+        for number, value in enumerate(chunk):
             assert find(Condition("v", "=", value)) == {number}
             if number % 10 == 0:
                 assert find(Condition("list", "has", value)) == {number}
 
 
-def test_every_key_finds_its_own_row_alone_or_is_refused(filled, values):
+def test_every_key_finds_only_its_own_row_or_is_rejected(filled, values):
     keys = []
     for value in values:
         with suppress(QueryError):
@@ -261,47 +263,47 @@ def test_numbers_compare_by_value_and_never_with_another_type(filled):
     prices = [40, 39.5, 50, 60.5, "n/a", [3], {"x": 1}, "45", -1, 2**53 + 1, 2**53, 1e300, 0.1]
     find = filled([{"price": price} for price in prices])
 
-    def found(op, value):
+    def matches(op, value):
         return [prices[number] for number in sorted(find(Condition("price", op, value)))]
 
-    assert found("<", 50) == [40, 39.5, -1, 0.1]
-    assert found("<=", 39.5) == [39.5, -1, 0.1]
-    assert found(">=", 50) == [50, 60.5, 2**53 + 1, 2**53, 1e300]
-    assert found("=", 40) == found("=", 40.0) == [40]
-    assert found("=", -1) == found("<", 0) == [-1]
-    assert found("=", 0.1) == [0.1]
-    assert found("=", 2**53) == found("=", float(2**53)) == [2**53]
-    assert found(">", 2**63 - 1) == [1e300]
-    assert found(">", 1 - 2**63) == [each for each in prices if isinstance(each, int | float)]
-    assert found("=", "45") == ["45"]
-    assert found("<", "5") == ["45"]
-    assert found("!=", 40) == prices[1:]
+    assert matches("<", 50) == [40, 39.5, -1, 0.1]
+    assert matches("<=", 39.5) == [39.5, -1, 0.1]
+    assert matches(">=", 50) == [50, 60.5, 2**53 + 1, 2**53, 1e300]
+    assert matches("=", 40) == matches("=", 40.0) == [40]
+    assert matches("=", -1) == matches("<", 0) == [-1]
+    assert matches("=", 0.1) == [0.1]
+    assert matches("=", 2**53) == matches("=", float(2**53)) == [2**53]
+    assert matches(">", 2**63 - 1) == [1e300]
+    assert matches(">", 1 - 2**63) == [price for price in prices if isinstance(price, int | float)]
+    assert matches("=", "45") == ["45"]
+    assert matches("<", "5") == ["45"]
+    assert matches("!=", 40) == prices[1:]
 
 
-def test_lists_are_asked_for_texts_numbers_and_booleans(filled):
+def test_has_finds_texts_numbers_and_booleans_in_lists(filled):
     lists = [[1, "a"], [1.0], [2.0, -5], ["2", "-5"], [True], [2**53 + 1], [], "1", {"1": 1}]
-    find = filled([{"list": each} for each in lists] + [{}])
+    find = filled([{"list": elements} for elements in lists] + [{}])
 
-    def found(value):
+    def matches(value):
         return [lists[number] for number in sorted(find(Condition("list", "has", value)))]
 
-    assert [1, "a"] in found(1)
-    assert [1.0] in found(1)
-    assert found("a") == [[1, "a"]]
-    assert found(2) == found(2.0) == found(-5) == [[2.0, -5]]
-    assert found("-5") == [["2", "-5"]]
-    assert [True] in found(True)
-    assert found(2**53 + 1) == [[2**53 + 1]]
+    assert [1, "a"] in matches(1)
+    assert [1.0] in matches(1)
+    assert matches("a") == [[1, "a"]]
+    assert matches(2) == matches(2.0) == matches(-5) == [[2.0, -5]]
+    assert matches("-5") == [["2", "-5"]]
+    assert [True] in matches(True)
+    assert matches(2**53 + 1) == [[2**53 + 1]]
 
 
-def test_booleans_are_told_from_texts_and_missing_keys(filled):
+def test_booleans_differ_from_texts_and_missing_keys(filled):
     find = filled([{"new": True}, {"new": False}, {"new": "true"}, {}, {"new": None}])
     assert find(Condition("new", "=", True)) == {0}
     assert find(Condition("new", "!=", True)) == {1, 2, 3, 4}
     assert find(Condition("new", "=", "true")) == {2}
 
 
-def test_a_missing_key_and_null_meet_not_equal_and_nothing_else(filled):
+def test_a_missing_key_and_null_meet_only_not_equal(filled):
     rows = [
         {"a": {"b": 1}},
         {"a": {"b": 2}},
@@ -321,14 +323,14 @@ def test_a_missing_key_and_null_meet_not_equal_and_nothing_else(filled):
 
 COLUMNS = {"price": "double", "color": "varchar", "stock": "int64", "new": "bool", "like": "int64"}
 
-ASKED = [
+QUERIES = [
     "price<50", "price!=40", "price=39.5", "price>-1e300", 'color="red"', 'color=""', "color<s",
     "color>a", "color!=red", 'color!=""', 'color>=""', 'color="it\'s"', "stock>=3", "stock!=3",
     "stock=3.0", "new=true", "new!=true", "like>3", "like!=4",
 ]  # fmt: skip
 
 
-def test_a_promoted_key_finds_the_rows_that_it_finds_in_the_json(filled):
+def test_a_promoted_key_finds_the_same_rows_as_the_json(filled):
     rows = [
         {"price": 40, "color": "red", "stock": 3, "new": True, "like": 4},
         {"price": 39.5, "color": "it's", "stock": 4, "new": False, "like": 5},
@@ -337,7 +339,7 @@ def test_a_promoted_key_finds_the_rows_that_it_finds_in_the_json(filled):
         {"price": None, "color": None, "stock": 0, "new": True, "like": 1},
     ]
     find = filled(rows, COLUMNS)
-    for text in ASKED:
+    for text in QUERIES:
         condition = parse_condition(text)
         in_json = find(condition)
         assert in_json
@@ -346,7 +348,7 @@ def test_a_promoted_key_finds_the_rows_that_it_finds_in_the_json(filled):
 
 @pytest.fixture
 def filled(uri, dataset):
-    """Rows of metadata in a store; the function answers which of them meet a condition."""
+    """A function that stores rows of metadata, and returns one that finds rows by a condition."""
     from pymilvus import DataType, MilvusClient
 
     client = MilvusClient(uri=uri)
@@ -376,8 +378,8 @@ def filled(uri, dataset):
 
         def find(condition, columns={}):  # noqa: B006 - read only
             expression = render([condition], columns)
-            found = client.query(dataset, filter=expression, output_fields=["id"], limit=1000)
-            return {int(row["id"]) for row in found}
+            rows = client.query(dataset, filter=expression, output_fields=["id"], limit=1000)
+            return {int(row["id"]) for row in rows}
 
         return find
 

@@ -195,7 +195,7 @@ def read_image(uri: str | os.PathLike[str], *, special: bool = False) -> bytes:
         special: As in `Place.read`.
 
     Returns:
-        The bytes of the file, as they are stored.
+        The content of the file.
 
     Raises:
         SourceError: When the file cannot be read, or is inside a table or a tar shard.

@@ -70,7 +70,7 @@ def _render(condition: Condition, columns: Mapping[str, str]) -> str:
 
 
 def _is_column(condition: Condition, kind: str | None) -> bool:
-    """Return whether the promoted column gives the same answer as the JSON, missing keys included."""
+    """Return whether the promoted column answers like the JSON, also where the key is missing."""
     if kind is None:
         return False
     _check_type(condition, kind)

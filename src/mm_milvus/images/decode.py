@@ -48,7 +48,7 @@ fall to 0.91."""
 CEILINGS = {"u": (65_535,), "i": (65_535,), "f": (1, 255, 65_535)}
 """Possible values of white in a picture of more than 8 bits, by the kind of its numbers."""
 
-TURNS = {
+TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -202,9 +202,9 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _upright(picture: Picture, orientation: int) -> Picture:
-    if orientation not in TURNS:
+    if orientation not in TRANSPOSES:
         return picture
-    image = picture.image.transpose(TURNS[orientation])
+    image = picture.image.transpose(TRANSPOSES[orientation])
     if orientation >= 5:
         return Picture(image, picture.height, picture.width)
     return Picture(image, picture.width, picture.height)

@@ -13,7 +13,9 @@ import numpy as np
 from mm_milvus.arrays import Vectors
 from mm_milvus.choices import DEFAULT_STORE
 from mm_milvus.encoders.base import Encoder
-from mm_milvus.filters.condition import Condition, parse_condition, render
+from mm_milvus.filters.condition import Condition
+from mm_milvus.filters.expression import render
+from mm_milvus.filters.parse import parse_condition
 from mm_milvus.images.load import ImageLike
 from mm_milvus.search.candidates import (
     QUERIES_PER_CALL,

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from mm_milvus.arrays import Vectors
 from mm_milvus.errors import MmMilvusError, OptionError, QueryError
-from mm_milvus.filters.condition import Condition, parse_condition
+from mm_milvus.filters.condition import Condition
 from mm_milvus.filters.match import holds
+from mm_milvus.filters.parse import parse_condition
 from mm_milvus.search.hits import Hit
 from mm_milvus.search.query import Query
 
