@@ -48,7 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "limits": set(),
     "pipeline": {"encoders", "images", "limits", "rejects"},
     "rejects": {"atomic"},
-    "render": {"evaluation", "images", "inspection", "search"},
+    "render": {"atomic", "evaluation", "extras", "images", "inspection", "search"},
     "rerankers": {"encoders"},
     "search": {"encoders", "filters", "images", "rerankers", "store"},
     "sources": set(),

@@ -42,7 +42,10 @@ if TYPE_CHECKING:
     from mm_milvus.images.preprocessing import Preprocessing
     from mm_milvus.ingestion.ingest import IngestReport, ingest
     from mm_milvus.ingestion.options import IngestOptions
+    from mm_milvus.inspection.inspect import Inspection, inspect_dataset
+    from mm_milvus.inspection.report import InspectionReport
     from mm_milvus.pipeline.options import RunOptions
+    from mm_milvus.render.inspection import write_inspection
     from mm_milvus.rerankers import load_reranker
     from mm_milvus.search.async_client import AsyncSearchClient
     from mm_milvus.search.client import SearchClient
@@ -84,6 +87,8 @@ __all__ = [
     "ImageError",
     "IngestOptions",
     "IngestReport",
+    "Inspection",
+    "InspectionReport",
     "ItemError",
     "ListScore",
     "MissingExtraError",
@@ -114,6 +119,7 @@ __all__ = [
     "evaluate",
     "export",
     "ingest",
+    "inspect_dataset",
     "load_encoder",
     "load_image",
     "load_policy",
@@ -123,6 +129,7 @@ __all__ = [
     "open_source",
     "train",
     "verify",
+    "write_inspection",
 ]
 
 # Imported on first use (PEP 562): pymilvus, pyarrow and the encoders take a second. Packages have
@@ -146,6 +153,8 @@ _HOMES = {
     "ImageError": "errors",
     "IngestOptions": "ingestion.options",
     "IngestReport": "ingestion.ingest",
+    "Inspection": "inspection.inspect",
+    "InspectionReport": "inspection.report",
     "ItemError": "errors",
     "ListScore": "search.hits",
     "MissingExtraError": "errors",
@@ -176,6 +185,7 @@ _HOMES = {
     "evaluate": "evaluation.evaluate",
     "export": "exporting.export",
     "ingest": "ingestion.ingest",
+    "inspect_dataset": "inspection.inspect",
     "load_encoder": "encoders.load",
     "load_image": "images.load",
     "load_policy": "zeroshot.policy",
@@ -185,6 +195,7 @@ _HOMES = {
     "open_source": "sources.open",
     "train": "training.train",
     "verify": "verification.verify",
+    "write_inspection": "render.inspection",
 }
 
 

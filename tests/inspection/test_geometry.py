@@ -17,7 +17,7 @@ from mm_milvus.inspection.geometry import (
     principal_axes,
     silhouettes,
 )
-from mm_milvus.inspection.neighbours import linked, neighbourhood, outliers
+from mm_milvus.inspection.neighbours import connected, find_neighbours, find_outliers
 
 X, Y, Z = np.eye(3, dtype=np.float32)
 
@@ -43,7 +43,7 @@ def test_dimensions_count_the_directions_of_equal_variance():
     assert effective_dimensions(np.stack([X, X])) == 0
 
 
-def test_true_and_other_pairs_are_told_apart():
+def test_true_and_other_pairs_are_distinguished():
     images, texts = np.stack([X, Y]), np.stack([X, Y])
     pairs = np.asarray([[0, 0], [1, 1]])
     assert pair_similarities(images, texts, pairs).tolist() == [1, 1]
@@ -82,16 +82,16 @@ def test_clusters_are_those_that_are_there():
 def test_near_duplicates_are_linked_through_one_another():
     angles = np.radians([0, 10, 20, 90])
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    found = neighbourhood(vectors, threshold=0.97)
+    found = find_neighbours(vectors, threshold=0.97)
     assert found.duplicates == [[0, 1, 2]]
     assert found.nearness[3] == pytest.approx(np.cos(np.radians([70, 80, 90])).mean(), abs=1e-6)
-    assert linked([(3, 4), (7, 8), (8, 9)]) == [[7, 8, 9], [3, 4]]
+    assert connected([(3, 4), (7, 8), (8, 9)]) == [[7, 8, 9], [3, 4]]
 
 
 def test_an_outlier_lies_far_below_the_median():
     nearness = np.asarray([0.8, 0.82, 0.79, 0.81, 0.1, 0.3])
-    assert outliers(nearness) == [4, 5]
-    assert outliers(np.asarray([])) == []
+    assert find_outliers(nearness) == [4, 5]
+    assert find_outliers(np.asarray([])) == []
 
 
 @given(st.integers(2, 30), st.integers(0, 1000))

@@ -65,7 +65,7 @@ def test_the_hardest_queries_come_first_and_found_ones_are_left_out(tmp_path):
     assert "<details" not in page(tmp_path, run([1, 1], [1, 1]))
 
 
-def test_encoders_are_told_apart_and_the_better_one_stands_out(tmp_path):
+def test_runs_name_their_encoders_and_the_best_value_is_bold(tmp_path):
     text = page(
         tmp_path, run([0.2, 0.2], [5, 5], encoder="small"), run([0.9, 0.9], [1, 1], encoder="large")
     )

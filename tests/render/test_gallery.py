@@ -1,4 +1,4 @@
-"""The gallery: one file, nothing from outside, nothing from a data set taken for HTML."""
+"""The gallery: one file without external resources, in which no text is taken for HTML."""
 
 from __future__ import annotations
 

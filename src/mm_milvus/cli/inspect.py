@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mm_milvus.cli.options import DEFAULT_URI, DbName, Json, Token, Uri
+from mm_milvus.cli.options import DEFAULT_URI, DbName, Json, Token, Uri, store_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import Console
 
-    from mm_milvus.inspection.report import HealthReport
+    from mm_milvus.inspection.report import InspectionReport
 
 LISTED = 5
 """How many of a list are printed; the report has all."""
@@ -51,31 +51,23 @@ def inspect(
 
         mm-milvus inspect photos --by category --output photos-health
     """
-    from mm_milvus.inspection.report import examine, group
-    from mm_milvus.inspection.sample import read_sample
-    from mm_milvus.render.inspection import check_drawing, write_pictures
-    from mm_milvus.store.connection import Store, require_file
-    from mm_milvus.store.dataset import open_dataset
+    from mm_milvus.inspection.inspect import inspect_dataset
+    from mm_milvus.render.inspection import require_matplotlib, write_inspection
 
     if output is not None:
-        check_drawing()
-    require_file(uri)
-    with Store(uri, token=token, db_name=db_name) as connection:
-        opened = open_dataset(connection, dataset)
-        drawn = read_sample(opened, sample)
-        manifest, stored = opened.manifest, opened.images.count()
-    key, names = group(drawn, by)
-    report = examine(manifest.dataset, manifest.encoder, stored, drawn, key, names)
+        require_matplotlib()
+    store = store_of(uri, token, db_name)
+    inspection = inspect_dataset(dataset, store=store, by=by, sample=sample)
     if as_json:
-        print(json.dumps(report.to_dict(), ensure_ascii=False))
+        print(json.dumps(inspection.report.to_dict(), ensure_ascii=False))
     else:
-        print_report(report)
+        print_report(inspection.report)
     if output is not None:
-        files = write_pictures(output, report, drawn, names, pairs)
+        files = write_inspection(output, inspection, pairs=pairs)
         print(f"wrote {', '.join(map(str, files))}", file=sys.stderr)
 
 
-def print_report(report: HealthReport) -> None:
+def print_report(report: InspectionReport) -> None:
     """The numbers as a table, and the heads of the two lists."""
     from rich import box
     from rich.console import Console
@@ -115,7 +107,7 @@ def print_report(report: HealthReport) -> None:
     )
 
 
-def _lines(report: HealthReport) -> Iterator[tuple[str, float | None, str]]:
+def _lines(report: InspectionReport) -> Iterator[tuple[str, float | None, str]]:
     yield "modality gap", report.modality_gap, "distance of the two centroids; 0 to 2"
     yield "similarity of true pairs", report.true_pairs, "an image and a caption of its own"
     yield "similarity of other pairs", report.other_pairs, "an image and another's caption"

@@ -1,21 +1,23 @@
-"""Spherical k-means, and the number of clusters that suits (Dhillon and Modha, 2001)."""
+"""Spherical k-means, and the choice of the number of clusters (Dhillon and Modha, 2001)."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from mm_milvus.inspection.geometry import Groups, Vectors, silhouettes
+from mm_milvus.arrays import Vectors
+from mm_milvus.inspection.geometry import Groups, silhouettes
 
 CLUSTERS = (2, 3, 4, 6, 8, 12, 16)
-"""How many are tried."""
+"""The numbers of clusters that are tried."""
 
 ROUNDS = 50
+"""Maximum number of k-means iterations."""
 
 
 def best_clusters(vectors: Vectors) -> Groups:
-    """The k-means clusters of the highest mean silhouette, a number a row from 0.
+    """Return the k-means clusters of the highest mean silhouette, (n,).
 
-    All rows are in cluster 0 where there are too few to be told apart.
+    All rows are in cluster 0 where there are too few rows, or too few distinct ones, to cluster.
     """
     best = np.zeros(len(vectors), dtype=np.int64)
     highest = -np.inf
@@ -32,15 +34,15 @@ def best_clusters(vectors: Vectors) -> Groups:
 
 
 def k_means(vectors: Vectors, count: int) -> Groups:
-    """At most `count` clusters by cosine: of each row its number, none unused; the same each time.
+    """Assign each unit row to one of at most `count` clusters by cosine, the same every time.
 
-    Starts as k-means++ does (Arthur and Vassilvitskii, 2007), with a fixed seed.
+    Centres are initialised as k-means++ does (Arthur and Vassilvitskii, 2007), with a fixed seed.
     """
-    centres = _first_centres(vectors, count)
+    centres = _initial_centres(vectors, count)
     groups = np.full(len(vectors), -1)
     for _ in range(ROUNDS):
-        former, groups = groups, (vectors @ centres.T).argmax(axis=1)
-        if np.array_equal(former, groups):
+        previous, groups = groups, (vectors @ centres.T).argmax(axis=1)
+        if np.array_equal(previous, groups):
             break
         for group in np.unique(groups):
             centre = vectors[groups == group].mean(axis=0)
@@ -48,13 +50,13 @@ def k_means(vectors: Vectors, count: int) -> Groups:
     return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 
-def _first_centres(vectors: Vectors, count: int) -> Vectors:
+def _initial_centres(vectors: Vectors, count: int) -> Vectors:
     random = np.random.default_rng(0)
     chosen = [int(random.integers(len(vectors)))]
-    distance = np.full(len(vectors), np.inf)
+    distances = np.full(len(vectors), np.inf)
     while len(chosen) < count:
-        distance = np.minimum(distance, np.clip(1 - vectors @ vectors[chosen[-1]], 0, None))
-        if (total := distance.sum()) <= 0:
+        distances = np.minimum(distances, np.clip(1 - vectors @ vectors[chosen[-1]], 0, None))
+        if (total := distances.sum()) <= 0:
             break
-        chosen.append(int(random.choice(len(vectors), p=distance / total)))
+        chosen.append(int(random.choice(len(vectors), p=distances / total)))
     return vectors[chosen].copy()

@@ -1,4 +1,4 @@
-"""What stands too close, and what stands alone: near duplicates and outliers among unit vectors."""
+"""Near duplicates and outliers among unit vectors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_milvus.inspection.geometry import Vectors
+from mm_milvus.arrays import Vectors
 
 BLOCK = 1024
 """Rows compared with all others at a time: the full matrix of 10,000 rows takes 400 MB."""
@@ -17,42 +17,49 @@ DUPLICATE_COSINE = 0.97
 NEIGHBOURS = 5
 DEVIATIONS = 3.0
 MAD_TO_DEVIATION = 1.4826
-"""Of a normal distribution, the standard deviation over the median absolute deviation."""
+"""Standard deviation of a normal distribution, divided by its median absolute deviation."""
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbourhood:
-    """What one pass over all pairs of rows tells.
+class Neighbours:
+    """Results of one pass over all pairs of rows.
 
-    duplicates   clusters of rows that are linked by cosines above the threshold, each rising; the
-                 largest first
-    nearness     for each row, the mean cosine to its five nearest others
+    Attributes:
+        duplicates: Clusters of rows that are linked by cosines above the threshold, each in
+            ascending order, the largest cluster first.
+        nearness: For each row, the mean cosine to its five nearest others, (n,).
     """
 
     duplicates: list[list[int]]
     nearness: NDArray[np.float64]
 
 
-def neighbourhood(vectors: Vectors, threshold: float = DUPLICATE_COSINE) -> Neighbourhood:
-    """Compare all pairs of unit rows, (n, dim); O(n^2) in time, a block of rows in memory."""
+def find_neighbours(vectors: Vectors, threshold: float = DUPLICATE_COSINE) -> Neighbours:
+    """Compare all pairs of unit rows, (n, dim): O(n^2) time, memory for `BLOCK` rows of cosines."""
     count = len(vectors)
     depth = min(NEIGHBOURS, count - 1)
     nearness = np.zeros(count)
     links: list[tuple[int, int]] = []
     for start in range(0, count, BLOCK):
-        products = vectors[start : start + BLOCK] @ vectors.T
-        rows = np.arange(len(products))
-        products[rows, start + rows] = -np.inf
+        cosines = vectors[start : start + BLOCK] @ vectors.T
+        rows = np.arange(len(cosines))
+        cosines[rows, start + rows] = -np.inf
         if depth:
-            nearest = np.partition(products, count - depth, axis=1)[:, count - depth :]
+            nearest = np.partition(cosines, count - depth, axis=1)[:, count - depth :]
             nearness[start : start + BLOCK] = nearest.mean(axis=1)
-        found = np.argwhere(products > threshold)
-        links += [(start + int(row), int(other)) for row, other in found if start + row < other]
-    return Neighbourhood(linked(links), nearness)
+        links += [
+            (start + int(row), int(other))
+            for row, other in np.argwhere(cosines > threshold)
+            if start + row < other
+        ]
+    return Neighbours(connected(links), nearness)
 
 
-def linked(links: list[tuple[int, int]]) -> list[list[int]]:
-    """The connected sets of a graph, each rising; the largest first, then by their first member."""
+def connected(links: list[tuple[int, int]]) -> list[list[int]]:
+    """Return the connected components of a graph, each in ascending order.
+
+    The largest comes first; components of the same size are ordered by their first member.
+    """
     parent: dict[int, int] = {}
 
     def root(node: int) -> int:
@@ -61,8 +68,8 @@ def linked(links: list[tuple[int, int]]) -> list[list[int]]:
             node = above
         return node
 
-    for one, other in links:
-        low, high = sorted((root(one), root(other)))
+    for left, right in links:
+        low, high = sorted((root(left), root(right)))
         parent[high] = low
     members = defaultdict(list)
     for node in sorted(parent):
@@ -70,11 +77,11 @@ def linked(links: list[tuple[int, int]]) -> list[list[int]]:
     return sorted(members.values(), key=lambda nodes: (-len(nodes), nodes[0]))
 
 
-def outliers(nearness: NDArray[np.float64]) -> list[int]:
-    """The rows that stand alone, the loneliest first.
+def find_outliers(nearness: NDArray[np.float64]) -> list[int]:
+    """Return the rows that are far from all others, the farthest first.
 
-    Those whose nearness lies three deviations below the median, the deviation by the median
-    absolute deviation, which outliers do not stretch (Leys et al., 2013).
+    Their nearness lies three deviations below the median. The deviation is estimated from the
+    median absolute deviation, which outliers do not stretch (Leys et al., 2013).
     """
     if not nearness.size:
         return []

@@ -1,16 +1,16 @@
-"""The health of a data set's embeddings, as numbers."""
+"""The numbers of an inspection."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from mm_milvus.inspection.clusters import best_clusters
+from mm_milvus.arrays import Vectors
 from mm_milvus.inspection.geometry import (
     Groups,
-    Vectors,
     effective_dimensions,
     mean_similarity,
     modality_gap,
@@ -18,16 +18,19 @@ from mm_milvus.inspection.geometry import (
     pair_similarities,
     silhouettes,
 )
-from mm_milvus.inspection.neighbours import DUPLICATE_COSINE, neighbourhood, outliers
+from mm_milvus.inspection.neighbours import DUPLICATE_COSINE, find_neighbours, find_outliers
 from mm_milvus.inspection.sample import Sample
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How the vectors of one modality lie; None where there are too few to tell.
+    """How the vectors of one modality are spread; None where there are fewer than two.
 
-    mean_similarity       the mean cosine of two of them: the anisotropy of Ethayarajh (2019)
-    effective_dimensions  the participation ratio of their covariance
+    Attributes:
+        count: Number of vectors.
+        mean_similarity: Mean cosine of two different vectors, -1 to 1: the anisotropy of
+            Ethayarajh (2019).
+        effective_dimensions: Participation ratio of their covariance, 1 to dim.
     """
 
     count: int
@@ -37,24 +40,39 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Outlier:
-    """An image that stands alone, and its mean cosine to the five nearest others."""
+    """An image that is far from all others.
+
+    Attributes:
+        item_id: The item.
+        nearness: Mean cosine to the five nearest other images, -1 to 1.
+    """
 
     item_id: str
     nearness: float
 
 
 @dataclass(frozen=True, slots=True)
-class HealthReport:
-    """What `mm-milvus inspect` finds out about the images of a sample and their distinct captions.
+class InspectionReport:
+    """Numbers about the vectors of a sample of images and of their distinct captions.
 
-    by           the metadata key that groups the images, or "k-means"
-    groups       how many groups
-    silhouette   the mean over the images (Rousseeuw, 1987), by cosine; None with one group
-    modality_gap the distance of the centroids of images and captions (Liang et al., 2022)
-    true_pairs   the mean cosine of an image and a caption of it; None without captions
-    other_pairs  the mean cosine of an image and a caption that it does not have
-    near_duplicates  clusters of images linked by a cosine above 0.97, the largest first
-    outliers     images whose five nearest others are far, the loneliest first
+    Attributes:
+        dataset: The name in the store.
+        model: The id of the encoder that made the vectors.
+        stored_images: Number of images in the store; the sample may have fewer.
+        images: Spread of the sampled images.
+        captions: Spread of their distinct captions.
+        modality_gap: Distance of the centroids of images and captions, 0 to 2 (Liang et al.,
+            2022); None without captions.
+        true_pairs: Mean cosine of an image and one of its captions; None without captions.
+        other_pairs: Mean cosine of an image and a caption that is not its own; None where there
+            is no such pair.
+        by: The metadata key that groups the images, or "k-means".
+        groups: Number of groups.
+        silhouette: Mean silhouette of the images by cosine distance, -1 to 1 (Rousseeuw, 1987);
+            None with one group.
+        duplicate_cosine: The cosine above which two images are near duplicates.
+        near_duplicates: Item ids of clusters of near duplicates, the largest cluster first.
+        outliers: Images that are far from all others, the farthest first.
     """
 
     dataset: str
@@ -73,50 +91,44 @@ class HealthReport:
     outliers: list[Outlier]
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return the report, ready for JSON."""
         return asdict(self)
 
 
-def group(sample: Sample, by: str | None) -> tuple[str, list[str]]:
-    """What groups the images, and the name of each image's group.
-
-    by  a metadata key; None: the k-means clusters of the highest silhouette
-    """
-    if by is not None:
-        return by, sample.values_of(by)
-    return "k-means", [f"cluster {number + 1}" for number in best_clusters(sample.images)]
-
-
-def examine(
-    dataset: str, model: str, stored_images: int, sample: Sample, by: str, names: list[str]
-) -> HealthReport:
-    """All the numbers of one sample; names are the groups of its images."""
-    near = neighbourhood(sample.images)
-    groups = np.unique(names, return_inverse=True)[1].astype(np.int64)
+def make_report(
+    sample: Sample,
+    *,
+    dataset: str,
+    model: str,
+    stored_images: int,
+    by: str,
+    groups: Sequence[str],
+) -> InspectionReport:
+    """Compute all numbers of a sample; `groups` has the name of each image's group."""
+    neighbours = find_neighbours(sample.image_vectors)
+    numbers = np.unique(groups, return_inverse=True)[1].astype(np.int64)
+    vectors = sample.image_vectors, sample.caption_vectors
     pairs = sample.pairs
     has_pairs = len(pairs) > 0
     has_others = has_pairs and len(pairs) < len(sample.items) * len(sample.captions)
-    id_of = [item.item_id for item in sample.items]
-    return HealthReport(
+    item_ids = [item.item_id for item in sample.items]
+    return InspectionReport(
         dataset=dataset,
         model=model,
         stored_images=stored_images,
-        images=_spread(sample.images),
-        captions=_spread(sample.texts),
-        modality_gap=modality_gap(sample.images, sample.texts) if has_pairs else None,
-        true_pairs=float(pair_similarities(sample.images, sample.texts, pairs).mean())
-        if has_pairs
-        else None,
-        other_pairs=other_pair_similarity(sample.images, sample.texts, pairs)
-        if has_others
-        else None,
+        images=_spread(sample.image_vectors),
+        captions=_spread(sample.caption_vectors),
+        modality_gap=modality_gap(*vectors) if has_pairs else None,
+        true_pairs=float(pair_similarities(*vectors, pairs).mean()) if has_pairs else None,
+        other_pairs=other_pair_similarity(*vectors, pairs) if has_others else None,
         by=by,
-        groups=int(groups.max()) + 1,
-        silhouette=_silhouette(sample.images, groups),
+        groups=int(numbers.max()) + 1,
+        silhouette=_silhouette(sample.image_vectors, numbers),
         duplicate_cosine=DUPLICATE_COSINE,
-        near_duplicates=[[id_of[row] for row in rows] for rows in near.duplicates],
+        near_duplicates=[[item_ids[row] for row in rows] for rows in neighbours.duplicates],
         outliers=[
-            Outlier(id_of[row], float(near.nearness[row])) for row in outliers(near.nearness)
+            Outlier(item_ids[row], float(neighbours.nearness[row]))
+            for row in find_outliers(neighbours.nearness)
         ],
     )
 

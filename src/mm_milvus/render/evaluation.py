@@ -1,4 +1,4 @@
-"""The report of an evaluation: one HTML file that needs no network and runs no script."""
+"""The report of an evaluation: one HTML file without scripts or network access."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from mm_milvus.evaluation.results import EXACT, Evaluation, Run, finite
 from mm_milvus.render.style import CSS
 
 HARDEST = 15
-"""So many of the queries that fared worst are listed."""
+"""Number of queries listed whose first right answer ranks lowest."""
 
 ROW, LEFT, WIDTH, RIGHT = 30, 190, 800, 70
-"""Of the drawing, in its own units: a row's height, the room for names, axis and figures."""
+"""Height of a row, and widths of names, axis and figures, in units of the drawing."""
 
 TICKS = 5
-LEAST_SPAN = 0.001
+"""Approximate number of ticks on the axis."""
+
+MIN_SPAN = 0.001
+"""Minimum length of the axis, in units of the metric."""
 
 MORE_CSS = """\
 section { margin-top: 36px; }
@@ -56,7 +59,12 @@ svg .exact .span { opacity: .2; }
 def write_report(path: Path, evaluation: Evaluation) -> None:
     """Write a page with a drawing, and for each direction a table and its hardest queries.
 
-    Raises `OSError` when the file cannot be written.
+    Args:
+        path: The file, which is replaced if it exists.
+        evaluation: The results of `evaluate`.
+
+    Raises:
+        OSError: When the file cannot be written.
     """
     path.write_text("".join(_page(evaluation)), encoding="utf-8", errors="replace")
 
@@ -77,7 +85,7 @@ def _page(evaluation: Evaluation) -> Iterator[str]:
         f"encoded by {', '.join(evaluation.encoders)}",
         f"the first {evaluation.depth} of each ranking",
     ]
-    remarks = "".join(f'<p class="count">{escape(each)}</p>' for each in evaluation.remarks)
+    remarks = "".join(f'<p class="count">{escape(remark)}</p>' for remark in evaluation.remarks)
     yield (
         '<header><div><p class="kicker">Evaluation</p>'
         f'<h1 dir="auto">{title}</h1><p class="count">{escape(" · ".join(facts))}</p>{remarks}'
@@ -92,25 +100,25 @@ def _page(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _section(direction: str, runs: Sequence[Run], evaluation: Evaluation) -> str:
-    queries = len(runs[0].query_ids)
+    count = len(runs[0].query_ids)
     metric = f"ndcg@{max(evaluation.cuts)}"
-    asked = "1 query" if queries == 1 else f"{queries:,} queries"
+    queries = "1 query" if count == 1 else f"{count:,} queries"
     return (
         f"<section><h2>{escape(_words(direction).capitalize())}</h2>"
-        f"<p>{asked}</p>"
+        f"<p>{queries}</p>"
         f'<div class="sheet">{_table(runs, evaluation)}</div>'
         f"{_hardest(_best(runs, metric), evaluation)}</section>\n"
     )
 
 
 def _drawing(evaluation: Evaluation) -> str:
-    """On the axis of nDCG a dot for each run with its interval; a ring is the exact one."""
+    """Draw each run's nDCG with its interval: a dot through the index, a ring for exact search."""
     runs, metric = evaluation.runs, f"ndcg@{max(evaluation.cuts)}"
-    several = len({run.direction for run in runs}) > 1
+    has_directions = len({run.direction for run in runs}) > 1
     rows: dict[str, list[Run]] = {}
     for run in runs:
-        direction = _words(run.direction) if several else ""
-        name = " · ".join(filter(None, (direction, _way(run, evaluation))))
+        direction = _words(run.direction) if has_directions else ""
+        name = " · ".join(filter(None, (direction, _method(run, evaluation))))
         rows.setdefault(name, []).append(run)
     ends = [float(end or 0) for run in runs for end in run.intervals[metric]]
     step = _step(max(ends) - min(ends))
@@ -136,8 +144,8 @@ def _drawing(evaluation: Evaluation) -> str:
                 f'<g class="{kind}"><line class="span" x1="{x(start)}" x2="{x(end)}" y1="{at}" '
                 f'y2="{at}"/><circle cx="{x(run.metrics[metric])}" cy="{at}" r="4.5"/></g>'
             )
-        shown = evaluation.shown(pair[0], metric)
-        parts.append(f'<text x="{LEFT + WIDTH + 14}" y="{y + 6}">{shown}</text>')
+        value = evaluation.shown(pair[0], metric)
+        parts.append(f'<text x="{LEFT + WIDTH + 14}" y="{y + 6}">{value}</text>')
     parts.append(
         f'<text class="tick" x="{LEFT - 28}" y="{height - 6}" text-anchor="end">'
         f"{escape(_heading(metric))}</text>"
@@ -148,8 +156,8 @@ def _drawing(evaluation: Evaluation) -> str:
 
 
 def _step(span: float) -> float:
-    """A round distance between ticks, for about `TICKS` of them."""
-    unit: float = 10.0 ** math.floor(math.log10(max(span, LEAST_SPAN) / TICKS))
+    """Return a round distance between ticks, for about `TICKS` of them."""
+    unit: float = 10.0 ** math.floor(math.log10(max(span, MIN_SPAN) / TICKS))
     return next(factor * unit for factor in (1, 2, 5, 10) if factor * unit * TICKS >= span)
 
 
@@ -169,17 +177,17 @@ def _table(runs: Sequence[Run], evaluation: Evaluation) -> str:
 
 
 def _cell(run: Run, metric: str, best: float | None, evaluation: Evaluation) -> str:
-    shown = escape(evaluation.shown(run, metric))
+    value = escape(evaluation.shown(run, metric))
     if metric not in run.metrics:
-        return f"<td>{shown}</td>"
+        return f"<td>{value}</td>"
     if best is not None and run.metrics[metric] == best:
-        shown = f"<b>{shown}</b>"
+        value = f"<b>{value}</b>"
     ends = escape("–".join(evaluation.figure(metric, end) for end in run.intervals[metric]))
-    return f"<td>{shown}<small>{ends}</small></td>"
+    return f"<td>{value}<small>{ends}</small></td>"
 
 
 def _best_value(runs: Sequence[Run], metric: str) -> float | None:
-    """The best of several, where they differ; None where there is nothing to stand out."""
+    """Return the best value of a metric; None where the runs do not differ."""
     values = {value for run in runs if (value := run.metrics.get(metric)) is not None}
     if len(values) < 2:
         return None
@@ -191,7 +199,7 @@ def _best(runs: Sequence[Run], metric: str) -> Run:
 
 
 def _hardest(run: Run, evaluation: Evaluation) -> str:
-    """The queries whose first right answer is furthest down."""
+    """List the queries whose first right answer ranks lowest."""
     ranks = run.values[RANK]
     order = np.lexsort((np.arange(len(ranks)), -ranks))[:HARDEST]
     rows = "".join(
@@ -211,12 +219,12 @@ def _hardest(run: Run, evaluation: Evaluation) -> str:
 
 
 def _name(run: Run, evaluation: Evaluation) -> str:
-    """What tells a run from the others of its direction."""
-    return " · ".join(filter(None, (_way(run, evaluation), run.index)))
+    """Return a name that is unique among the runs of a direction."""
+    return " · ".join(filter(None, (_method(run, evaluation), run.index)))
 
 
-def _way(run: Run, evaluation: Evaluation) -> str:
-    """A run's name but for the index."""
+def _method(run: Run, evaluation: Evaluation) -> str:
+    """Return a run's name without its index."""
     encoder = run.encoder if len(evaluation.encoders) > 1 else None
     return " · ".join(filter(None, (encoder, run.fusion)))
 

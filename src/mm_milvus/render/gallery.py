@@ -1,4 +1,4 @@
-"""A page of hits with their pictures: one HTML file that needs no network and runs no script."""
+"""A page of hits with their pictures: one HTML file without scripts or network access."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from mm_milvus.errors import MmMilvusError
-from mm_milvus.render.paper import on_white
+from mm_milvus.images.decode import decode
 from mm_milvus.render.style import CSS
 from mm_milvus.search.hits import Hit, ListScore
 
@@ -21,11 +21,13 @@ THUMBNAIL = 256
 """The longest side of an embedded picture, in pixels."""
 
 SMALL = 96
-"""A picture whose longest side is at most this is embedded without loss: it stays small."""
+"""A picture whose longest side is at most this many pixels is embedded without loss."""
 
 QUALITY = 82
+"""Quality of the other pictures, as WebP."""
 
 ImageLoader = Callable[[str], Image.Image]
+"""Opens the image of a hit by its `uri`."""
 
 
 def write_gallery(
@@ -36,14 +38,18 @@ def write_gallery(
     query_image: Image.Image | None,
     load_image: ImageLoader,
 ) -> None:
-    """Write one self-contained HTML file: the query on top, a card for each hit, best first.
+    """Write one self-contained HTML file: the query on top, then a card per hit, best first.
 
-    title        the query's text; empty for a query by an image alone
-    query_image  the picture that was searched with, or None
-    load_image   opens a hit's `uri`; where it raises `MmMilvusError` or `OSError`, the card shows
-                 the reason in the picture's place
+    Args:
+        path: The file, which is replaced if it exists.
+        hits: The results of a search.
+        title: The text of the query; empty for a query by an image alone.
+        query_image: The image of the query; None without one.
+        load_image: Opens the image of a hit. Where it raises `MmMilvusError` or `OSError`, the
+            card shows the reason in place of the picture.
 
-    Raises `OSError` when the file cannot be written.
+    Raises:
+        OSError: When the file cannot be written.
     """
     page = "".join(_page(hits, title, query_image, load_image))
     path.write_text(page, encoding="utf-8", errors="replace")
@@ -52,19 +58,19 @@ def write_gallery(
 def _page(
     hits: Sequence[Hit], title: str, query_image: Image.Image | None, load_image: ImageLoader
 ) -> Iterator[str]:
-    shown = title.strip() or ("Search by image" if query_image else "Search")
+    heading = title.strip() or ("Search by image" if query_image else "Search")
     yield (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "img-src data:; style-src 'unsafe-inline'\">\n"
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(shown)}</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n"
+        f"<title>{escape(heading)}</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n"
     )
-    yield _header(shown, query_image, len(hits))
+    yield _header(heading, query_image, len(hits))
     if hits:
         yield '<main>\n<ol class="grid">\n'
-        yield from (_card(place, hit, load_image) for place, hit in enumerate(hits, start=1))
+        yield from (_card(rank, hit, load_image) for rank, hit in enumerate(hits, start=1))
         yield "</ol>\n</main>\n"
     else:
         yield '<main><p class="empty">Nothing was found.</p></main>\n'
@@ -80,7 +86,7 @@ def _header(title: str, query_image: Image.Image | None, count: int) -> str:
     )
 
 
-def _card(place: int, hit: Hit, load_image: ImageLoader) -> str:
+def _card(rank: int, hit: Hit, load_image: ImageLoader) -> str:
     caption = (
         f'<p class="caption" dir="auto">{escape(hit.caption)}</p>'
         if hit.caption
@@ -88,11 +94,11 @@ def _card(place: int, hit: Hit, load_image: ImageLoader) -> str:
     )
     return (
         f'<li class="card"><div class="picture">{_picture(hit, load_image)}'
-        f'<span class="rank">{place}</span>'
+        f'<span class="rank">{rank}</span>'
         f'<span class="score" title="score">{hit.score:.4f}</span></div>'
         f'<div class="body">{caption}<p class="item" title="{escape(hit.uri)}">'
         f"{escape(hit.item_id)}</p>"
-        f"<dl>{_place('image', hit.image)}{_place('text', hit.text)}</dl>"
+        f"<dl>{_list_score('image', hit.image)}{_list_score('text', hit.text)}</dl>"
         f"{_metadata(hit.metadata)}</div></li>\n"
     )
 
@@ -110,16 +116,16 @@ def _img(image: Image.Image, alt: str) -> str:
 
 
 def data_uri(image: Image.Image, longest: int = THUMBNAIL) -> str:
-    """The picture as a `data:` URI, at most `longest` pixels a side; small ones lose nothing."""
+    """Return a picture as a `data:` URI, scaled down to at most `longest` pixels per side."""
     lossless = max(image.size) <= SMALL
-    thumbnail = on_white(image)
+    thumbnail = decode(image).copy()
     thumbnail.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     thumbnail.save(buffer, "WEBP", quality=QUALITY, lossless=lossless)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _place(name: str, place: ListScore | None) -> str:
+def _list_score(name: str, place: ListScore | None) -> str:
     if place is None:
         return f'<div class="absent"><dt>{name}</dt><dd>–</dd></div>'
     return f"<div><dt>{name}</dt><dd>{place.score:.3f} <i>#{place.rank}</i></dd></div>"
@@ -129,11 +135,11 @@ def _metadata(metadata: dict[str, Any]) -> str:
     if not metadata:
         return ""
     rows = "".join(
-        f"<tr><th>{escape(key)}</th><td>{escape(_shown(value))}</td></tr>"
+        f"<tr><th>{escape(key)}</th><td>{escape(_as_text(value))}</td></tr>"
         for key, value in metadata.items()
     )
     return f"<details><summary>metadata</summary><table>{rows}</table></details>"
 
 
-def _shown(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""A map of embeddings to look around in: one HTML file that needs no network."""
+"""An interactive map of embeddings: one HTML file without network access."""
 
 from __future__ import annotations
 
@@ -13,27 +13,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_milvus.render.map_script import CSS, SCRIPT
-from mm_milvus.render.palette import colours_of
+from mm_milvus.render.style import group_colours
 
 SIZE = 1000
-"""The map's side, in units of its own."""
+"""Side of the map, in units of its drawing."""
+
 BORDER = 24
+"""Empty border inside the map, in the same units."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One way to place the points: float32 (n, 2) of the images, (m, 2) of the captions."""
+    """Positions of all points.
+
+    Attributes:
+        name: The name that is shown for the layout.
+        images: float32 (n, 2), one row per image.
+        captions: float32 (m, 2), one row per caption.
+    """
 
     name: str
     images: NDArray[np.float32]
-    texts: NDArray[np.float32]
+    captions: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What is shown of a point.
+    """What the page shows about an image or a caption.
 
-    thumbnail  a `data:` URI; None for a caption, and for an image that is no longer to be had
+    Attributes:
+        title: The item id, or for a caption those of the items that have it.
+        caption: The caption, or the captions of an image.
+        group: The name of the group, which has a colour.
+        thumbnail: A `data:` URI; None for a caption, and for an image that cannot be read.
     """
 
     title: str
@@ -45,21 +57,26 @@ class Point:
 def write_map(
     path: Path, title: str, by: str, points: Sequence[Point], layouts: Sequence[Layout]
 ) -> None:
-    """Write the page: points coloured by group, their picture and caption under the pointer.
+    """Write a page of points coloured by group, with picture and caption under the pointer.
 
-    by       what groups the points
-    points   those of the images, then those of the captions, as in each layout
+    Args:
+        path: The file, which is replaced if it exists.
+        title: The heading of the page.
+        by: What groups the points: a metadata key, or "k-means".
+        points: The images, then the captions, in the order of the layouts.
+        layouts: One or more positions of all points, to choose from.
 
-    Raises `OSError` when the file cannot be written.
+    Raises:
+        OSError: When the file cannot be written.
     """
     path.write_text("".join(_page(title, by, points, layouts)), encoding="utf-8", errors="replace")
 
 
 def _page(title: str, by: str, points: Sequence[Point], layouts: Sequence[Layout]) -> Iterator[str]:
     images = len(layouts[0].images)
-    colours = colours_of([point.group for point in points[:images]])
+    colours = group_colours([point.group for point in points[:images]])
     counts = Counter(point.group for point in points[:images])
-    placed = [_fitted(layout) for layout in layouts]
+    positions = [_fit(layout) for layout in layouts]
     yield (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -72,7 +89,7 @@ def _page(title: str, by: str, points: Sequence[Point], layouts: Sequence[Layout
         f'<svg viewBox="0 0 {SIZE} {SIZE}" role="img" aria-label="map of the embeddings">\n'
     )
     for number in [*range(images, len(points)), *range(images)]:
-        x, y = placed[0][number]
+        x, y = positions[0][number]
         kind = "image" if number < images else "text"
         yield (
             f'<circle class="{kind}" data-n="{number}" r="{5 if kind == "image" else 3.2}" '
@@ -81,10 +98,10 @@ def _page(title: str, by: str, points: Sequence[Point], layouts: Sequence[Layout
     yield '</svg><div class="tip" hidden></div></div>\n<aside>\n'
     yield from _controls(by, layouts, colours, counts)
     data = {
-        "points": [[p.title, p.caption, p.group, p.thumbnail] for p in points],
-        "layouts": [places.tolist() for places in placed],
+        "points": [[point.title, point.caption, point.group, point.thumbnail] for point in points],
+        "layouts": [layout.tolist() for layout in positions],
     }
-    # "<" would let a caption end the script.
+    # A "<" in a caption could end the script element.
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     yield f'</aside>\n</main>\n<script type="application/json" id="data">{text}</script>\n'
     yield f"<script>\n{SCRIPT}</script>\n</body>\n</html>\n"
@@ -112,11 +129,11 @@ def _controls(
     yield "</fieldset>\n"
 
 
-def _fitted(layout: Layout) -> NDArray[np.float64]:
-    """The places in the map's units, (n + m, 2), one scale for both axes."""
-    every = np.concatenate([layout.images, layout.texts]).astype(np.float64)
-    low, high = every.min(axis=0), every.max(axis=0)
+def _fit(layout: Layout) -> NDArray[np.float64]:
+    """Return the positions in units of the drawing, (n + m, 2), with one scale for both axes."""
+    points = np.concatenate([layout.images, layout.captions]).astype(np.float64)
+    low, high = points.min(axis=0), points.max(axis=0)
     extent = float((high - low).max()) or 1.0
-    scaled = (every - (low + high) / 2) / extent * (SIZE - 2 * BORDER)
-    # A screen's second axis points down.
+    scaled = (points - (low + high) / 2) / extent * (SIZE - 2 * BORDER)
+    # The second axis of a screen points down.
     return np.asarray(np.round(SIZE / 2 + scaled * (1, -1), 1))

@@ -1,4 +1,4 @@
-"""The style sheet and the script of the map."""
+"""The style sheet and the script of the map page."""
 
 CSS = """\
 :root {
@@ -100,7 +100,7 @@ function nearest(event) {
 
 function chosen(name) {
   const boxes = document.querySelectorAll(`input[name="${name}"]:checked`);
-  return new Set([...boxes].map((each) => each.value));
+  return new Set([...boxes].map((box) => box.value));
 }
 
 function draw() {

@@ -1,4 +1,34 @@
-"""The style sheet of the gallery."""
+"""Colours of pictures, and the style sheet of pages."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+INK, FAINT, LINE = "#16181d", "#5b6270", "#e4e7ec"
+"""Colours of text, of secondary text, and of frames, in pictures on white."""
+
+GROUP_COLOURS = (
+    *("#2f5bea", "#d9480f", "#2b8a3e", "#b3446c", "#e8a400", "#6f42c1"),
+    *("#0c8599", "#8a5a2b", "#e64980", "#74a12e", "#364152"),
+)
+"""Eleven colours that differ on white, also to most people with colour blindness."""
+
+REST, REST_COLOUR = "others", "#b4bac4"
+"""The grey of all groups beyond `GROUP_COLOURS`, and their name in a legend."""
+
+
+def group_colours(names: Sequence[str]) -> dict[str, str]:
+    """Return a colour for each name, the most frequent name first.
+
+    Names beyond `GROUP_COLOURS` share `REST_COLOUR`.
+    """
+    counts = sorted(Counter(names).items(), key=lambda entry: (-entry[1], entry))
+    return {
+        name: GROUP_COLOURS[place] if place < len(GROUP_COLOURS) else REST_COLOUR
+        for place, (name, _) in enumerate(counts)
+    }
+
 
 CSS = """\
 :root {

@@ -1,4 +1,4 @@
-"""Pictures in a terminal: which way it can show them, and the escape sequences that do it.
+"""Pictures in a terminal: detection of its graphics protocol, and the escape sequences.
 
 Sources: the kitty graphics protocol, https://sw.kovidgoyal.net/kitty/graphics-protocol/, and
 iTerm2's inline images, https://iterm2.com/documentation-images.html.
@@ -14,17 +14,17 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from mm_milvus.render.paper import on_white
+from mm_milvus.images.decode import decode
 
 Protocol = Literal["kitty", "iterm2", "blocks"]
 
 CHUNK = 4096
-"""The most base64 characters that one kitty sequence may carry."""
+"""Maximum number of base64 characters in one kitty sequence."""
 
 CELL_WIDTH = 10
-"""Pixels of a terminal's cell, about: a picture is sent no wider than it will be shown."""
+"""Approximate width of a terminal cell in pixels: a picture is sent no wider than it is shown."""
 
-# WezTerm speaks kitty's protocol as well, but a picture erases the one before it.
+# WezTerm supports kitty's protocol as well, but there a picture erases the previous one.
 _PROGRAMS: Mapping[str, Protocol] = {
     "kitty": "kitty",
     "ghostty": "kitty",
@@ -36,33 +36,44 @@ _MULTIPLEXERS = ("screen", "tmux")
 
 
 def detect(environ: Mapping[str, str], isatty: bool) -> Protocol | None:
-    """The best way to show a picture, by what a terminal says of itself; None for no way.
+    """Return the best way to show pictures in a terminal.
 
-    environ  the environment's variables
-    isatty   whether the output goes to a terminal at all
+    Args:
+        environ: The environment variables.
+        isatty: Whether the output is a terminal.
+
+    Returns:
+        The graphics protocol, or coloured half blocks; None where neither can be shown.
     """
     term = environ.get("TERM", "")
     if not isatty or term == "dumb" or environ.get("NO_COLOR"):
         return None
-    # A multiplexer passes the variables of the terminal around it on, and swallows its pictures.
+    # A multiplexer passes on the variables of the terminal that it runs in, but not pictures.
     if not ("TMUX" in environ or term.startswith(_MULTIPLEXERS)):
         program = environ.get("TERM_PROGRAM", "")
         if program in _PROGRAMS:
             return _PROGRAMS[program]
-        # An editor that was started in kitty inherits the window's number, and names itself.
+        # An editor that was started in kitty inherits the window's number, and sets its own name.
         if term in _KITTY_TERMS or ("KITTY_WINDOW_ID" in environ and not program):
             return "kitty"
     return "blocks" if environ.get("COLORTERM") in ("truecolor", "24bit") else None
 
 
 def encode(image: Image.Image, protocol: Protocol, columns: int) -> str:
-    """What to print for a picture to appear, `columns` cells wide; it ends with a new line.
+    """Encode a picture as text to print, ending with a new line.
 
-    Raises `ValueError` when `columns` is less than 1.
+    Args:
+        image: A picture of any mode; transparency is put on white.
+        protocol: How to show it, from `detect`.
+        columns: Width in terminal cells.
+
+    Raises:
+        ValueError: When `columns` is less than 1.
+        ImageError: When the picture cannot be converted to RGB.
     """
     if columns < 1:
         raise ValueError(f"columns is {columns}, and must be at least 1")
-    image = on_white(image)
+    image = decode(image)
     if protocol == "kitty":
         return "".join(_kitty(image, columns)) + "\n"
     if protocol == "iterm2":
@@ -86,7 +97,7 @@ def _iterm2(image: Image.Image, columns: int) -> str:
 
 
 def _blocks(image: Image.Image, columns: int) -> Iterator[str]:
-    """Two pixels a cell: the upper one colours the half block, the lower one its background."""
+    """Yield lines with two pixels per cell: a half block in the upper one, on the lower one."""
     rows = max(1, round(columns * image.height / image.width / 2))
     pixels = np.asarray(image.resize((columns, 2 * rows), Image.Resampling.LANCZOS))
     for upper, lower in zip(pixels[::2].tolist(), pixels[1::2].tolist(), strict=True):
