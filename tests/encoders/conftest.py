@@ -1,4 +1,4 @@
-"""Small models, and files of images."""
+"""Fixtures: a copy of a small model, and image files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 
 @pytest.fixture
 def clip_copy(model_folder: Callable[[str], Path], tmp_path: Path) -> Path:
-    """A copy of the small CLIP that a test may spoil."""
+    """A copy of the small CLIP that a test may damage."""
     return Path(shutil.copytree(model_folder("clip"), tmp_path / "clip-copy"))
 
 

@@ -1,16 +1,16 @@
-"""The device batch size is found by itself."""
+"""The batch size of a device is found automatically."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from mm_milvus.encoders.torch.batching import FittingBatches
+from mm_milvus.encoders.torch.device import FittingBatches
 from mm_milvus.errors import EncoderError
 
 
 class SmallDevice:
-    """Doubles numbers, and has memory for so many at once."""
+    """Doubles numbers, and has memory for `room` of them per call."""
 
     def __init__(self, numbers: list[int], room: int) -> None:
         self.numbers, self.room = numbers, room
@@ -27,7 +27,7 @@ class SmallDevice:
 @pytest.mark.parametrize("total", [0, 1, 5, 64, 100])
 @pytest.mark.parametrize("size", [1, 7, 64, 1000])
 @pytest.mark.parametrize("room", [1, 3, 10, 5000])
-def test_everything_is_done_once_and_in_order(total: int, size: int, room: int) -> None:
+def test_every_item_is_processed_once_and_in_order(total: int, size: int, room: int) -> None:
     batches = FittingBatches(size)
     numbers = list(range(total))
     done = [result for _, part in batches.run(SmallDevice(numbers, room), total) for result in part]
@@ -51,12 +51,12 @@ def test_a_short_last_batch_does_not_lower_the_size() -> None:
     assert batches.size == 8
 
 
-def test_one_item_that_does_not_fit_is_an_error() -> None:
+def test_a_single_item_that_does_not_fit_is_an_error() -> None:
     with pytest.raises(EncoderError, match="no memory for a single item"):
         list(FittingBatches(4).run(SmallDevice([1, 2], room=0), 2))
 
 
-def test_other_errors_pass() -> None:
+def test_other_errors_are_raised_unchanged() -> None:
     def broken(rows: slice) -> None:
         raise ValueError(rows)
 

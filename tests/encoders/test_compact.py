@@ -1,4 +1,4 @@
-"""The bundled encoder keeps the contract, and finds what it is asked for."""
+"""The bundled encoder follows the protocol, and finds what is searched for."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HUES = {"red": 0, "yellow": 60, "green": 120, "blue": 240}
 
 EMOJI_RECALL = 0.95
 CLOTHING_ACCURACY = 0.85
-"""Floors: what was measured is in docs/reference/compact.md, and is a little more."""
+"""Lower bounds; the measured values, in docs/reference/compact.md, are slightly higher."""
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +50,17 @@ def noise(compact: Encoder) -> np.ndarray:
 
 def are_unit_rows(vectors: Vectors, count: int, dim: int) -> bool:
     lengths = np.linalg.norm(vectors, axis=1)
-    same_form = vectors.dtype == np.float32 and vectors.shape == (count, dim)
-    return same_form and bool(np.allclose(lengths, 1, atol=1e-5))
+    is_float32 = vectors.dtype == np.float32 and vectors.shape == (count, dim)
+    return is_float32 and bool(np.allclose(lengths, 1, atol=1e-5))
 
 
-def test_the_spec_tells_what_it_is(compact: Encoder) -> None:
+def test_the_spec_is_complete(compact: Encoder) -> None:
     assert compact.spec.id == "compact"
     assert len(bytes.fromhex(compact.spec.fingerprint)) == 8
     assert compact.spec.fingerprint == load_encoder("compact").spec.fingerprint
 
 
-def test_the_files_that_it_ships_are_small() -> None:
+def test_the_bundled_files_are_small() -> None:
     folder = Path(str(files("mm_milvus.encoders.compact")))
     assert sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) < MAX_BYTES
 
@@ -76,23 +76,23 @@ def test_texts_become_unit_rows_in_any_script(compact: Encoder) -> None:
 @pytest.mark.parametrize(
     "text", ["", " ", "\n\t", "\x00", "\ud7ff\uffff", "👗" * 50, "word " * 5000, "x" * 100_000]
 )
-def test_an_odd_text_has_a_vector_too(compact: Encoder, text: str) -> None:
+def test_an_unusual_text_has_a_vector(compact: Encoder, text: str) -> None:
     assert are_unit_rows(compact.encode_texts([text]), 1, compact.spec.dim)
 
 
 @settings(max_examples=100, deadline=None)
 @given(texts=st.lists(st.text(max_size=60), max_size=4))
-def test_no_text_is_refused(compact: Encoder, texts: list[str]) -> None:
+def test_any_text_has_a_vector(compact: Encoder, texts: list[str]) -> None:
     assert are_unit_rows(compact.encode_texts(texts), len(texts), compact.spec.dim)
 
 
-def test_nothing_in_nothing_out(compact: Encoder, noise: np.ndarray) -> None:
+def test_empty_input_gives_empty_output(compact: Encoder, noise: np.ndarray) -> None:
     assert compact.encode_images(noise[:0]).shape == (0, compact.spec.dim)
     assert compact.encode_texts([]).shape == (0, compact.spec.dim)
 
 
 @pytest.mark.parametrize("colour", [0, 127, 255])
-def test_a_blank_picture_has_a_vector_too(compact: Encoder, colour: int) -> None:
+def test_a_blank_image_has_a_vector(compact: Encoder, colour: int) -> None:
     side = compact.spec.preprocessing.height
     blank = np.full((1, side, side, 3), colour, np.uint8)
     assert are_unit_rows(compact.encode_images(blank), 1, compact.spec.dim)
@@ -112,7 +112,7 @@ def test_the_order_does_not_matter(compact: Encoder, noise: np.ndarray) -> None:
     np.testing.assert_allclose(backward[::-1], forward, atol=1e-4)
 
 
-def test_the_same_twice(compact: Encoder, noise: np.ndarray) -> None:
+def test_the_same_input_gives_the_same_vectors(compact: Encoder, noise: np.ndarray) -> None:
     assert np.array_equal(compact.encode_images(noise), compact.encode_images(noise))
     assert np.array_equal(compact.encode_texts(SCRIPTS), compact.encode_texts(SCRIPTS))
 
@@ -124,27 +124,27 @@ def test_capitals_do_not_matter(compact: Encoder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("plural", "one"),
+    ("plural", "singular"),
     [("sneakers", "sneaker"), ("cats", "cat"), ("dresses", "dress"), ("pizzas", "pizza")],
 )
-def test_a_plural_is_nearest_to_its_singular(compact: Encoder, plural: str, one: str) -> None:
+def test_a_plural_is_nearest_to_its_singular(compact: Encoder, plural: str, singular: str) -> None:
     words = ("sneaker", "boot", "cat", "dog", "dress", "shirt", "pizza", "burger")
     scores = compact.encode_texts(words) @ compact.encode_texts([plural])[0]
-    assert words[int(scores.argmax())] == one
+    assert words[int(scores.argmax())] == singular
 
 
 @pytest.mark.parametrize(
-    ("slip", "meant"),
+    ("misspelt", "correct"),
     [("Helicoptr", "helicopter"), ("yellow jakcet", "yellow jacket"), ("pizzza", "pizza")],
 )
-def test_a_slip_of_the_finger_does_not_matter(compact: Encoder, slip: str, meant: str) -> None:
-    first, second = compact.encode_texts([slip, meant])
+def test_a_typo_does_not_matter(compact: Encoder, misspelt: str, correct: str) -> None:
+    first, second = compact.encode_texts([misspelt, correct])
     np.testing.assert_allclose(first, second, atol=1e-6)
 
 
 @pytest.fixture(scope="module")
 def names(emoji: Path) -> list[str]:
-    """Of the emoji of the bundled example data."""
+    """The names of the emoji in the bundled example data."""
     return [row["captions"][0] for row in rows(emoji)]
 
 
@@ -166,7 +166,7 @@ def test_the_name_of_an_emoji_finds_its_picture(
     "name",
     ["dress", "helicopter", "pizza", "dog", "saxophone", "penguin", "running shoe"],
 )
-def test_an_emoji_comes_first_however_it_is_asked_for(
+def test_an_emoji_is_among_the_first_for_any_phrasing(
     compact: Encoder, names: list[str], drawings: Vectors, name: str
 ) -> None:
     for query in (name, name.upper(), f"a photo of a {name}"):
@@ -194,7 +194,7 @@ def test_other_words_find_an_emoji(
 
 @pytest.mark.parametrize("thing", ["dress", "t-shirt"])
 @pytest.mark.parametrize("colour", HUES)
-def test_of_one_picture_in_four_colours_the_one_asked_for_comes_first(
+def test_the_colour_of_the_query_ranks_first_among_four(
     compact: Encoder, emoji: Path, thing: str, colour: str
 ) -> None:
     picture = Image.open(emoji / "images" / f"{thing}.png").convert("RGBA")
@@ -215,12 +215,12 @@ def photo_vectors(compact: Encoder, photos: list[Path]) -> Vectors:
     return encode_files(compact, photos)
 
 
-def test_the_class_of_a_photo_is_told_without_training(
+def test_photos_are_classified_without_training(
     compact: Encoder, photos: list[Path], photo_vectors: Vectors
 ) -> None:
     prompts = compact.encode_texts([f"a photo of a {name}" for name in CLOTHES])
-    found = (photo_vectors @ prompts.T).argmax(axis=1)
-    hits = [CLOTHES[n] == path.parent.name for n, path in zip(found, photos, strict=True)]
+    predicted = (photo_vectors @ prompts.T).argmax(axis=1)
+    hits = [CLOTHES[n] == path.parent.name for n, path in zip(predicted, photos, strict=True)]
     assert np.mean(hits) > CLOTHING_ACCURACY
 
 
@@ -235,7 +235,7 @@ def test_the_class_of_a_photo_is_told_without_training(
         ("a baseball cap", "hat"),
     ],
 )
-def test_nine_of_ten_photos_are_what_was_asked_for(
+def test_nine_of_the_first_ten_photos_match_the_query(
     compact: Encoder, photos: list[Path], photo_vectors: Vectors, query: str, wanted: str
 ) -> None:
     scores = photo_vectors @ compact.encode_texts([query])[0]
@@ -249,7 +249,7 @@ def rows(emoji: Path) -> list[dict[str, Any]]:
 
 
 def dyed(picture: Image.Image, hue: int) -> Image.Image:
-    """All of a picture's colours turned to one hue, as strong as they can be."""
+    """Return a picture with all of its colours changed to one saturated hue."""
     hsv = np.asarray(picture.convert("RGB").convert("HSV")).copy()
     hsv[..., 0], hsv[..., 1] = round(hue * 255 / 360), 230
     result = Image.fromarray(hsv, "HSV").convert("RGB")
@@ -264,7 +264,7 @@ def png(image: Image.Image) -> bytes:
 
 
 def encode_files(compact: Encoder, paths: list[Path]) -> Vectors:
-    """The vectors of image files, as an ingest would make them."""
+    """Return the vectors of image files, as an ingest would make them."""
     preprocessing = compact.spec.preprocessing
     pixels = np.stack([load_pixels(path.read_bytes(), preprocessing) for path in paths])
     size = compact.batch_size

@@ -1,4 +1,4 @@
-"""Trained pairs of towers: their features equal those of transformers' own pipelines."""
+"""Features of trained pairs of towers equal those of transformers' own pipelines."""
 
 from __future__ import annotations
 
@@ -50,20 +50,20 @@ def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return (left * right).sum(axis=1)
 
 
-def test_the_temperature_of_the_training_is_told_and_moves_no_fingerprint(
+def test_the_logit_scale_is_that_of_the_training_and_not_in_the_fingerprint(
     model_folder: Folder, tmp_path: Path
 ) -> None:
     pair = separate_pair(str(model_folder("sentence")), str(model_folder("vit")), CPU)
     saved(tmp_path / "model", pair, 32, 32)
-    told = load_encoder(str(tmp_path / "model"), device="cpu").spec
-    assert told.logit_scale == pytest.approx(20)
+    with_temperature = load_encoder(str(tmp_path / "model"), device="cpu").spec
+    assert with_temperature.logit_scale == pytest.approx(20)
     path = tmp_path / "model/mm_milvus.json"
     config = json.loads(path.read_text())
     del config["temperature"]
     path.write_text(json.dumps(config))
-    untold = load_encoder(str(tmp_path / "model"), device="cpu").spec
-    assert untold.logit_scale == pytest.approx(DEFAULT_LOGIT_SCALE)
-    assert untold.fingerprint == told.fingerprint
+    without = load_encoder(str(tmp_path / "model"), device="cpu").spec
+    assert without.logit_scale == pytest.approx(DEFAULT_LOGIT_SCALE)
+    assert without.fingerprint == with_temperature.fingerprint
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
@@ -109,11 +109,11 @@ def test_images_equal_the_pipeline_of_transformers(
     images = [Image.open(BytesIO(file)) for file in image_files]
     values = AutoImageProcessor.from_pretrained(folder)(images, return_tensors="pt")
     model = AutoModelForImageClassification.from_pretrained(folder).eval()
-    entered: list[torch.Tensor] = []
-    model.classifier.register_forward_pre_hook(lambda _, inputs: entered.append(inputs[0]))
+    pooled: list[torch.Tensor] = []
+    model.classifier.register_forward_pre_hook(lambda _, inputs: pooled.append(inputs[0]))
     with torch.inference_mode():
         logits = model(**values).logits
-        theirs = unit(projection.image(logits if features == "logits" else entered[0]))
+        theirs = unit(projection.image(logits if features == "logits" else pooled[0]))
     assert cosines(ours, theirs).min() >= 0.999
 
 
@@ -131,17 +131,19 @@ def test_a_clip_pair_projects_the_features_of_the_clip_model(
     assert cosines(ours, theirs).min() >= 0.999
 
 
-def test_pooling_is_the_models_own(model_folder: Folder, tmp_path: Path) -> None:
+def test_pooling_is_read_from_the_model(model_folder: Folder, tmp_path: Path) -> None:
     folder = tmp_path / "sentence"
     folder.mkdir()
     for path in model_folder("sentence").iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
-    told = folder / "1_Pooling" / "config.json"
-    told.parent.mkdir()
-    told.write_text(json.dumps({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}))
+    pooling_config = folder / "1_Pooling" / "config.json"
+    pooling_config.parent.mkdir()
+    pooling_config.write_text(
+        json.dumps({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False})
+    )
     image = str(model_folder("vit"))
     assert separate_pair(str(folder), image, CPU).settings["pooling"] == "cls"
-    told.write_text(json.dumps({"pooling_mode_max_tokens": True}))
+    pooling_config.write_text(json.dumps({"pooling_mode_max_tokens": True}))
     with pytest.raises(EncoderError, match="pools max_tokens"):
         separate_pair(str(folder), image, CPU)
     (folder / "modules.json").write_text(
@@ -168,7 +170,7 @@ def test_the_packaged_towers(tmp_path: Path) -> None:
 def test_the_fingerprint_covers_towers_projection_and_settings(
     model_folder: Folder, tmp_path: Path
 ) -> None:
-    marks = set()
+    fingerprints = set()
     for number, (image, pooling, seed) in enumerate(
         [("vit", "mean", 0), ("vit", "cls", 0), ("vit", "mean", 1), ("mobilenet", "mean", 0)]
     ):
@@ -180,5 +182,5 @@ def test_the_fingerprint_covers_towers_projection_and_settings(
         folder.mkdir()
         width = 32 if image == "vit" else 1280
         save_dual(folder, pair, Projection(ProjectionShape(width, 32, 12)), 0.05)
-        marks.add(load_encoder(str(folder), device="cpu").spec.fingerprint)
-    assert len(marks) == 4
+        fingerprints.add(load_encoder(str(folder), device="cpu").spec.fingerprint)
+    assert len(fingerprints) == 4

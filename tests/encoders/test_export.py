@@ -1,4 +1,4 @@
-"""An exported encoder gives the original's vectors, or there is no exported encoder."""
+"""An exported encoder gives the vectors of its original, or nothing is written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mm_milvus.encoders.exported.config import ExportedConfig
 from mm_milvus.encoders.exported.encoder import ExportedEncoder
 from mm_milvus.encoders.fingerprint import PROBE_TEXTS
 from mm_milvus.encoders.load import load_encoder
-from mm_milvus.errors import EncoderError
+from mm_milvus.errors import EncoderError, OptionError, OutputError
 from mm_milvus.exporting.export import ExportReport, export
 
 Folder = Callable[[str], Path]
@@ -50,7 +50,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def exported(model_folder: Folder, tmp_path_factory: pytest.TempPathFactory) -> Export:
-    """The model that was exported, and the report; each is made once."""
+    """Return an exported model and the report of its export, which runs once."""
     root = tmp_path_factory.mktemp("exported")
     made: dict[tuple[str, str, bool], ExportReport] = {}
 
@@ -87,7 +87,7 @@ def test_a_round_trip_keeps_the_vectors(exported: Export, name: str, kind: str, 
             pixels = pixels_of(original, count)
             images = copy.encode_images(pixels)
             assert (images.dtype, images.shape) == (np.float32, (count, original.spec.dim))
-            # Noise is no picture, and int8 is held to what was checked: pictures.
+            # Parity of int8 is guaranteed for pictures, and noise is not one.
             assert (images * original.encode_images(pixels)).sum(axis=1).min() >= least - 0.02
 
 
@@ -109,42 +109,42 @@ def test_the_spec_is_the_originals_but_for_its_name_and_fingerprint(exported: Ex
 
 
 @pytest.mark.parametrize(("name", "kind"), [("siglip", "onnx"), ("dual", "onnx")])
-def test_the_logit_scale_and_bias_go_with_the_model(exported: Export, name: str, kind: str) -> None:
+def test_the_logit_scale_and_bias_are_exported(exported: Export, name: str, kind: str) -> None:
     model, report = exported(name, kind)
     original, copy = load_encoder(model, device="cpu").spec, load_encoder(report.folder).spec
     assert (copy.logit_scale, copy.logit_bias) == (original.logit_scale, original.logit_bias)
 
 
-def test_the_logit_scale_is_no_part_of_the_fingerprint(exported: Export) -> None:
+def test_the_logit_scale_is_not_in_the_fingerprint(exported: Export) -> None:
     config = ExportedConfig.load(Path(exported("siglip")[1].folder))
     assert replace(config, logit_scale=1.0, logit_bias=None).fingerprint == config.fingerprint
 
 
-def test_each_way_to_run_a_model_has_a_fingerprint_of_its_own(exported: Export) -> None:
+def test_each_export_of_a_model_has_its_own_fingerprint(exported: Export) -> None:
     reports = [exported("compact", "onnx", int8)[1] for int8 in (False, True)]
     reports.append(exported("siglip")[1])
     assert len({report.fingerprint for report in reports}) == 3
 
 
-def test_no_texts_and_no_images_give_no_vectors(exported: Export) -> None:
+def test_empty_input_gives_empty_output(exported: Export) -> None:
     copy = load_encoder(exported("compact")[1].folder)
     assert copy.encode_texts([]).shape == (0, 256)
     assert copy.encode_images(pixels_of(copy, 0)).shape == (0, 256)
 
 
-def test_a_lone_surrogate_is_a_text_like_any_other(exported: Export) -> None:
+def test_a_lone_surrogate_is_read_as_a_question_mark(exported: Export) -> None:
     copy = load_encoder(exported("compact")[1].folder)
     np.testing.assert_array_equal(copy.encode_texts(["\udcff"]), copy.encode_texts(["?"]))
 
 
-def test_pixels_of_another_size_are_refused(exported: Export) -> None:
+def test_pixels_of_another_size_are_rejected(exported: Export) -> None:
     copy = load_encoder(exported("compact")[1].folder)
     with pytest.raises(EncoderError, match=r"must be uint8 \(n, 224, 224, 3\), not uint8 \(1, 9"):
         copy.encode_images(np.zeros((1, 9, 9, 3), np.uint8))
 
 
 @pytest.mark.parametrize(("name", "kind"), [("compact", "onnx"), ("chinese_clip", "openvino")])
-def test_a_query_loads_neither_torch_nor_transformers(
+def test_a_text_query_imports_neither_torch_nor_transformers(
     exported: Export, name: str, kind: str
 ) -> None:
     folder = exported(name, kind)[1].folder
@@ -169,23 +169,23 @@ def test_an_interrupt_outlives_openvino_encoders(exported: Export) -> None:
     assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
 
 
-def test_a_model_that_comes_out_otherwise_is_not_exported(
+def test_a_model_whose_vectors_differ_is_not_exported(
     model_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mm_milvus.exporting.export.LEAST_COSINE_INT8", 0.99999)
     output = tmp_path / "clip-int8"
-    # The tokenizer's trainer breaks its ties otherwise in each process, and so the digits differ.
+    # The tokenizer's trainer breaks ties differently in each process, and so the digits differ.
     with pytest.raises(EncoderError, match=r"has a cosine of 0\.9\d+ to the original, under") as e:
         export(str(model_folder("clip")), output, format="torchscript", int8=True)
-    assert str(e.value).endswith("export without --int8")
+    assert str(e.value).endswith("export without `int8`")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_there_is_not_written_over(tmp_path: Path) -> None:
+def test_an_existing_folder_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(EncoderError, match="it is there already"):
+    with pytest.raises(OutputError, match="already exists"):
         export("compact", tmp_path)
-    with pytest.raises(EncoderError, match="it is there already"):
+    with pytest.raises(OutputError, match="already exists"):
         export("compact", tmp_path / "mine.txt")
     assert (tmp_path / "mine.txt").read_text() == "keep"
 
@@ -194,26 +194,26 @@ def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     output = tmp_path / "new"
     output.mkdir()
     export("compact", output, format="torchscript")
-    assert [each.name for each in tmp_path.iterdir()] == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
     assert load_encoder(str(output)).encode_texts(["cat"]).shape == (1, 256)
 
 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"format": "gguf"}, "no format gguf; choose one of onnx, openvino, torchscript"),
+        ({"format": "gguf"}, "`format` is gguf, and must be one of onnx, openvino, torchscript"),
         ({"format": "openvino", "int8": True}, "cannot be quantised to int8 here"),
     ],
 )
-def test_what_cannot_be_written_is_told_at_once(
+def test_options_are_checked_before_the_model_is_loaded(
     tmp_path: Path, options: dict[str, object], reason: str
 ) -> None:
-    with pytest.raises(EncoderError, match=reason):
-        export("a model that is nowhere", tmp_path / "out", **options)
+    with pytest.raises(OptionError, match=reason):
+        export("a model that does not exist", tmp_path / "out", **options)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_runtime_is_named_with_how_to_get_it(exported: Export) -> None:
+def test_a_missing_runtime_is_named_with_its_extra(exported: Export) -> None:
     folder = exported("compact")[1].folder
     program = (
         "import sys; sys.modules['onnxruntime'] = None\n"
@@ -222,14 +222,14 @@ def test_a_missing_runtime_is_named_with_how_to_get_it(exported: Export) -> None
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.stderr.splitlines()[-1] == (
-        "mm_milvus.errors.EncoderError: a model in the format onnx needs onnxruntime, which is "
-        "not installed; pip install 'mm-milvus[onnx]'"
+        "mm_milvus.errors.MissingExtraError: a model in the format onnx needs onnxruntime, which "
+        "is not installed: pip install 'mm-milvus[onnx]'"
     )
 
 
 @pytest.fixture
-def spoiled(exported: Export, tmp_path: Path) -> Path:
-    """A copy of an exported folder that a test may spoil."""
+def damaged(exported: Export, tmp_path: Path) -> Path:
+    """A copy of an exported folder that a test may damage."""
     folder = tmp_path / "copy"
     folder.mkdir()
     for file in Path(exported("compact")[1].folder).iterdir():
@@ -237,36 +237,36 @@ def spoiled(exported: Export, tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_changed_file_is_found_when_it_is_needed(spoiled: Path) -> None:
-    with (spoiled / "image.onnx").open("r+b") as file:
+def test_a_changed_file_is_detected_when_it_is_first_used(damaged: Path) -> None:
+    with (damaged / "image.onnx").open("r+b") as file:
         file.seek(9_000_000)
         file.write(b"spoiled")
-    encoder = load_encoder(str(spoiled))
+    encoder = load_encoder(str(damaged))
     assert encoder.encode_texts(["cat"]).shape == (1, 256)
     with pytest.raises(EncoderError, match=r"image\.onnx is not the file that was exported"):
         encoder.encode_images(pixels_of(encoder, 1))
 
 
-def test_a_lost_file_is_named(spoiled: Path) -> None:
-    (spoiled / "text.onnx").unlink()
+def test_a_missing_file_is_named(damaged: Path) -> None:
+    (damaged / "text.onnx").unlink()
     with pytest.raises(EncoderError, match=r"text\.onnx is missing; export the model again"):
-        load_encoder(str(spoiled)).encode_texts(["cat"])
+        load_encoder(str(damaged)).encode_texts(["cat"])
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"kind": "exported"}', "\0"])
-def test_a_broken_description_is_one_line(spoiled: Path, text: str) -> None:
-    (spoiled / "mm_milvus.json").write_text(text)
+def test_a_broken_description_is_a_one_line_error(damaged: Path, text: str) -> None:
+    (damaged / "mm_milvus.json").write_text(text)
     with pytest.raises(EncoderError, match=r"mm_milvus\.json") as error:
-        load_encoder(str(spoiled))
+        load_encoder(str(damaged))
     assert "\n" not in str(error.value)
 
 
-def test_an_exported_encoder_runs_on_the_cpu_alone(exported: Export) -> None:
+def test_an_exported_encoder_runs_only_on_the_cpu(exported: Export) -> None:
     with pytest.raises(EncoderError, match="runs on the CPU, not on cuda"):
         load_encoder(exported("compact")[1].folder, device="cuda")
 
 
-def test_what_is_exported_already_is_not_exported_again(exported: Export, tmp_path: Path) -> None:
+def test_an_exported_encoder_cannot_be_exported_again(exported: Export, tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="has no torch modules to export"):
         export(exported("compact")[1].folder, tmp_path / "again")
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Equal fingerprints mean equal vectors, wherever the files lie."""
+"""Equal fingerprints mean equal vectors, wherever the files are."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_copy_is_the_same_model(clip_copy: Path, original: str) -> None:
 
 @pytest.mark.parametrize("shard", ["5GB", "30KB"])
 @pytest.mark.parametrize("architecture", ["clip", "siglip2", "altclip"])
-def test_a_model_saved_anew_is_the_same_model(
+def test_a_model_saved_again_is_the_same_model(
     model_folder: Folder, tmp_path: Path, architecture: str, shard: str
 ) -> None:
     source = model_folder(architecture)
@@ -50,7 +50,7 @@ def test_another_architecture_is_another_model(model_folder: Folder, original: s
     assert fingerprint_of(model_folder("siglip")) != original
 
 
-def test_one_changed_weight_is_another_model(clip_copy: Path, original: str) -> None:
+def test_a_changed_weight_is_another_model(clip_copy: Path, original: str) -> None:
     tensors = load_file(clip_copy / "model.safetensors")
     tensors["visual_projection.weight"][0, 0] += 1
     save_file(tensors, clip_copy / "model.safetensors", metadata={"format": "pt"})

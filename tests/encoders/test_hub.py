@@ -1,4 +1,4 @@
-"""Vectors of the hub encoder equal those of transformers' own pipeline."""
+"""Vectors of models of the CLIP family equal those of transformers' own pipeline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from transformers import AutoModel, AutoProcessor, BertConfig, BertModel
 from languages import RED_DRESS
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.encoders.load import load_encoder
-from mm_milvus.errors import EncoderError
+from mm_milvus.errors import EncoderError, OptionError
 from mm_milvus.images.decode import load_pixels
 
 ARCHITECTURES = ["clip", "siglip", "siglip2", "chinese_clip", "altclip"]
@@ -82,7 +82,7 @@ def test_texts_equal_the_pipeline_of_transformers(pair: tuple[Encoder, Path]) ->
     assert (ours[0] @ ours[2], ours[0] @ ours[3]) < (0.99, 0.99)
 
 
-def test_a_vector_does_not_depend_on_its_neighbours(pair: tuple[Encoder, Path]) -> None:
+def test_a_vector_does_not_depend_on_the_rest_of_the_batch(pair: tuple[Encoder, Path]) -> None:
     encoder, _ = pair
     alone = np.concatenate([encoder.encode_texts([text]) for text in TEXTS])
     assert cosines(encoder.encode_texts(TEXTS), alone).min() >= 0.9999
@@ -108,7 +108,7 @@ def test_rows_are_float32_of_unit_length(pair: tuple[Encoder, Path]) -> None:
         assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
 
 
-def test_nothing_in_gives_nothing_out(pair: tuple[Encoder, Path]) -> None:
+def test_empty_input_gives_empty_output(pair: tuple[Encoder, Path]) -> None:
     encoder, _ = pair
     height, width = encoder.spec.preprocessing.height, encoder.spec.preprocessing.width
     empty = np.empty((0, height, width, 3), np.uint8)
@@ -116,14 +116,15 @@ def test_nothing_in_gives_nothing_out(pair: tuple[Encoder, Path]) -> None:
     assert encoder.encode_texts([]).shape == (0, encoder.spec.dim)
 
 
-def test_texts_keep_their_order_over_batches(model_folder: Folder) -> None:
+def test_texts_keep_their_order_across_batches(model_folder: Folder) -> None:
     texts = ["word " * length for length in random.Random(0).choices(range(18), k=50)]
-    one = load_encoder(str(model_folder("clip")), device="cpu", batch_size=1)
-    many = load_encoder(str(model_folder("clip")), device="cpu", batch_size=7)
-    np.testing.assert_allclose(one.encode_texts(texts), many.encode_texts(texts), atol=1e-5)
+    single, batched = (
+        load_encoder(str(model_folder("clip")), device="cpu", batch_size=size) for size in (1, 7)
+    )
+    np.testing.assert_allclose(single.encode_texts(texts), batched.encode_texts(texts), atol=1e-5)
 
 
-def test_a_text_that_is_no_unicode_still_has_a_vector(model_folder: Folder) -> None:
+def test_a_text_with_a_lone_surrogate_has_a_vector(model_folder: Folder) -> None:
     encoder = load_encoder(str(model_folder("clip")), device="cpu")
     np.testing.assert_array_equal(
         encoder.encode_texts(["red \udcff dress"]), encoder.encode_texts(["red ? dress"])
@@ -136,14 +137,14 @@ def test_a_text_that_is_no_unicode_still_has_a_vector(model_folder: Folder) -> N
     # two positions to its padding token.
     [("clip", 20), ("siglip", 16), ("siglip2", 16), ("chinese_clip", 52), ("altclip", 32)],
 )
-def test_texts_are_cut_where_the_model_ends(
+def test_texts_are_truncated_to_the_limit_of_the_model(
     model_folder: Folder, architecture: str, max_tokens: int
 ) -> None:
     encoder = load_encoder(str(model_folder(architecture)), device="cpu")
     assert encoder.spec.max_tokens == max_tokens
 
 
-def test_preprocessing_is_the_models_own(model_folder: Folder) -> None:
+def test_preprocessing_is_read_from_the_model(model_folder: Folder) -> None:
     chinese = load_encoder(str(model_folder("chinese_clip")), device="cpu").spec.preprocessing
     assert (chinese.height, chinese.width, chinese.shortest_edge) == (32, 32, 36)
     assert chinese.resample == "bicubic"
@@ -154,7 +155,7 @@ def test_preprocessing_is_the_models_own(model_folder: Folder) -> None:
     assert (siglip2.mean, siglip2.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
-def test_a_processor_without_normalisation_is_followed(
+def test_a_processor_without_normalisation_is_supported(
     clip_copy: Path, image_files: list[bytes]
 ) -> None:
     change(clip_copy / "preprocessor_config.json", do_normalize=False, rescale_factor=1 / 127.5)
@@ -175,22 +176,22 @@ def test_a_processor_without_normalisation_is_followed(
         ({"crop_size": {"height": 64, "width": 64}}, "crops to"),
     ],
 )
-def test_preprocessing_that_is_not_ours_is_refused(
+def test_preprocessing_that_is_not_supported_is_rejected(
     clip_copy: Path, settings: dict[str, object], reason: str
 ) -> None:
     change(clip_copy / "preprocessor_config.json", **settings)
-    with pytest.raises(EncoderError, match="preprocessing is not supported") as refused:
+    with pytest.raises(EncoderError, match="preprocessing is not supported") as error:
         load_encoder(str(clip_copy), device="cpu")
-    assert reason in str(refused.value)
+    assert reason in str(error.value)
 
 
-def test_pixels_of_another_shape_are_refused(model_folder: Folder) -> None:
+def test_pixels_of_another_shape_are_rejected(model_folder: Folder) -> None:
     encoder = load_encoder(str(model_folder("clip")), device="cpu")
     with pytest.raises(EncoderError, match=r"must be uint8 \(n, 32, 32, 3\)"):
         encoder.encode_images(np.zeros((1, 64, 64, 3), np.uint8))
 
 
-def test_a_text_only_model_is_refused(tmp_path: Path) -> None:
+def test_a_text_only_model_is_rejected(tmp_path: Path) -> None:
     config = BertConfig(
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
     )
@@ -199,13 +200,13 @@ def test_a_text_only_model_is_refused(tmp_path: Path) -> None:
         load_encoder(str(tmp_path), device="cpu")
 
 
-def test_a_naflex_model_is_refused(clip_copy: Path) -> None:
+def test_a_naflex_model_is_rejected(clip_copy: Path) -> None:
     change(clip_copy / "config.json", model_type="siglip2")
     with pytest.raises(EncoderError, match="NaFlex"):
         load_encoder(str(clip_copy), device="cpu")
 
 
-def test_a_model_with_missing_weights_is_refused(clip_copy: Path) -> None:
+def test_a_model_with_missing_weights_is_rejected(clip_copy: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     tensors = load_file(clip_copy / "model.safetensors")
@@ -215,14 +216,14 @@ def test_a_model_with_missing_weights_is_refused(clip_copy: Path) -> None:
         load_encoder(str(clip_copy), device="cpu")
 
 
-def test_a_device_that_is_not_there_is_refused(model_folder: Folder) -> None:
+def test_a_device_that_does_not_exist_is_rejected(model_folder: Folder) -> None:
     with pytest.raises(EncoderError, match="the device warp cannot be used here"):
         load_encoder(str(model_folder("clip")), device="warp")
 
 
 @pytest.mark.parametrize("batch_size", [0, -1])
-def test_a_batch_of_nothing_is_refused(model_folder: Folder, batch_size: int) -> None:
-    with pytest.raises(EncoderError, match="must be at least 1"):
+def test_a_batch_size_below_one_is_rejected(model_folder: Folder, batch_size: int) -> None:
+    with pytest.raises(OptionError, match="must be at least 1"):
         load_encoder(str(model_folder("clip")), device="cpu", batch_size=batch_size)
 
 

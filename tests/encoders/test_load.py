@@ -1,4 +1,4 @@
-"""A model is had by its name, or one line says why not and what to do."""
+"""A model is loaded by its name, or one line says why not and what to do."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def test_importing_the_package_imports_no_model_library() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_a_folder_goes_before_the_hub_even_with_an_at_sign(
+def test_a_folder_takes_precedence_over_the_hub_even_with_an_at_sign(
     model_folder: Folder, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(model_folder("clip"), tmp_path / "clip@home")
     assert load_encoder(str(folder), device="cpu").spec.id == str(folder)
 
 
-def test_a_folder_with_pickled_weights_only_is_refused(clip_copy: Path) -> None:
+def test_a_folder_with_only_pickled_weights_is_rejected(clip_copy: Path) -> None:
     weights = clip_copy / "model.safetensors"
     weights.unlink()
     torch.save({}, clip_copy / "pytorch_model.bin")
@@ -40,12 +40,12 @@ def test_a_folder_with_pickled_weights_only_is_refused(clip_copy: Path) -> None:
         load_encoder(str(clip_copy))
 
 
-def test_a_folder_that_holds_no_model_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match=r"no config\.json in it"):
         load_encoder(str(tmp_path))
 
 
-def test_a_lost_shard_is_named(model_folder: Folder, tmp_path: Path) -> None:
+def test_a_missing_shard_is_named(model_folder: Folder, tmp_path: Path) -> None:
     from transformers import AutoModel
 
     model = AutoModel.from_pretrained(model_folder("clip"))
@@ -64,14 +64,14 @@ def test_a_broken_index_of_shards_is_named(clip_copy: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", "config.json"])
-def test_a_broken_file_is_one_line(
+def test_a_broken_file_is_a_one_line_error(
     clip_copy: Path, file: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     content = (clip_copy / file).read_bytes()
     (clip_copy / file).write_bytes(content[: len(content) // 2])
-    with pytest.raises(EncoderError, match="the model cannot be loaded") as refused:
+    with pytest.raises(EncoderError, match="the model cannot be loaded") as error:
         load_encoder(str(clip_copy), device="cpu")
-    assert len(str(refused.value).splitlines()) == 1
+    assert len(str(error.value).splitlines()) == 1
     assert capfd.readouterr().err == ""
 
 
@@ -133,7 +133,7 @@ def test_a_third_party_encoder_that_fails_is_named(site: Path) -> None:
         load_encoder("acme")
 
 
-def test_two_encoders_of_one_name_are_refused(site: Path) -> None:
+def test_two_encoders_of_the_same_name_are_rejected(site: Path) -> None:
     install(site, "acme_one", {"acme": "acme_one:Acme"})
     install(site, "acme_two", {"acme": "acme_two:Acme"})
     with pytest.raises(EncoderError, match="acme_one and acme_two both add"):

@@ -20,7 +20,7 @@ from transformers import (
     pipeline,
 )
 
-from mm_milvus.errors import EncoderError
+from mm_milvus.errors import EncoderError, OptionError
 from mm_milvus.rerankers import CaptionReranker, ImageReranker, load_reranker
 
 QUERY = "a red dress"
@@ -43,7 +43,7 @@ def pictures() -> list[Image.Image]:
     return [*colours, colours[0].convert("L"), colours[1].convert("RGBA")]
 
 
-def test_captions_are_scored_as_by_the_pipeline_of_transformers(model_folder: Folder) -> None:
+def test_scores_of_captions_equal_the_pipeline_of_transformers(model_folder: Folder) -> None:
     folder = model_folder("cross_encoder")
     reranker = load_reranker(str(folder), device="cpu", batch_size=3)
     assert isinstance(reranker, CaptionReranker)
@@ -64,7 +64,7 @@ def test_captions_are_scored_as_by_the_pipeline_of_transformers(model_folder: Fo
     assert ((ours > 0) & (ours < 1)).all()
 
 
-def test_pictures_are_scored_as_by_the_model_of_transformers(model_folder: Folder) -> None:
+def test_scores_of_images_equal_the_model_of_transformers(model_folder: Folder) -> None:
     folder = model_folder("blip")
     reranker = load_reranker(str(folder), device="cpu", batch_size=2)
     assert isinstance(reranker, ImageReranker)
@@ -83,21 +83,21 @@ def test_pictures_are_scored_as_by_the_model_of_transformers(model_folder: Folde
     assert np.abs(ours - reranker.scores("blue jeans", pictures())).max() > 1e-3
 
 
-@pytest.mark.parametrize(("name", "one"), [("cross_encoder", "red"), ("blip", pictures()[0])])
+@pytest.mark.parametrize(("name", "document"), [("cross_encoder", "red"), ("blip", pictures()[0])])
 def test_any_query_and_any_number_of_documents(
-    model_folder: Folder, name: str, one: object
+    model_folder: Folder, name: str, document: object
 ) -> None:
     reranker = load_reranker(str(model_folder(name)), device="cpu")
     assert reranker.scores(QUERY, []).shape == (0,)
     for query in ("", "long " * 400, "\udcff", "👗"):
-        [score] = reranker.scores(query, [one])
+        [score] = reranker.scores(query, [document])
         assert 0 <= score <= 1
 
 
-def test_what_is_no_reranker_is_refused_with_one_that_is(
+def test_other_models_are_rejected_and_a_reranker_is_named(
     model_folder: Folder, tmp_path: Path
 ) -> None:
-    with pytest.raises(EncoderError, match=r"no reranker \(CLIPModel\); choose .*cross-encoder/"):
+    with pytest.raises(EncoderError, match=r"not a reranker \(CLIPModel\); choose .*cross-encoder/"):
         load_reranker(str(model_folder("clip")))
     config = BertConfig(
         hidden_size=32, num_attention_heads=4, num_hidden_layers=1, vocab_size=9, num_labels=3
@@ -105,11 +105,11 @@ def test_what_is_no_reranker_is_refused_with_one_that_is(
     BertForSequenceClassification(config).save_pretrained(tmp_path)
     with pytest.raises(EncoderError, match="into 3 classes"):
         load_reranker(str(tmp_path))
-    with pytest.raises(EncoderError, match="batch of 0 documents"):
+    with pytest.raises(OptionError, match="`batch_size` is 0"):
         load_reranker(str(tmp_path), batch_size=0)
 
 
-def test_a_model_that_is_not_whole_is_told_in_one_line(
+def test_an_incomplete_model_is_a_one_line_error(
     model_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "copy"

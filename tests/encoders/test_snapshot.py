@@ -1,4 +1,4 @@
-"""A model's files: found in a folder, fetched from a hub, or told in one line why not."""
+"""A model's files are found in a folder or fetched from a hub, or one line says why not."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def hub(model_folder: Folder) -> Iterator[str]:
 
 
 def run(program: str, name: str, cache: Path, **settings: str) -> str:
-    """What the program prints; nothing may be written to stderr."""
+    """Return what the program prints; nothing may be written to stderr."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
     silent = {"HF_HOME": str(cache), "HF_HUB_DISABLE_PROGRESS_BARS": "1", "NO_PROXY": "127.0.0.1"}
     done = subprocess.run(
@@ -138,26 +138,26 @@ def run(program: str, name: str, cache: Path, **settings: str) -> str:
     return done.stdout.strip()
 
 
-def test_a_hub_out_of_reach_is_told_at_once(cache: Path) -> None:
+def test_a_hub_out_of_reach_is_reported_within_seconds(cache: Path) -> None:
     start = time.monotonic()
     # Port 9 (discard) of this machine: the connection is refused.
-    said = run(LOAD, "openai/clip-vit-base-patch32", cache, HF_ENDPOINT="http://127.0.0.1:9")
+    output = run(LOAD, "openai/clip-vit-base-patch32", cache, HF_ENDPOINT="http://127.0.0.1:9")
     assert time.monotonic() - start < 5
-    line, imported = said.splitlines()
-    assert line.startswith("openai/clip-vit-base-patch32: not a folder here, not whole in the")
+    line, imported = output.splitlines()
+    assert line.startswith("openai/clip-vit-base-patch32: not a folder here, not complete in")
     assert "the hub cannot be reached" in line
-    assert "`hf download ID --local-dir DIR`" in line
-    assert "--model compact" in line
+    assert "`hf download`" in line
+    assert "the bundled model compact" in line
     assert imported == "imported: set()"
 
 
 def test_offline_mode_is_honoured_and_named(cache: Path, hub: str) -> None:
-    said = run(FIND, "tiny/clip", cache, HF_ENDPOINT=hub, HF_HUB_OFFLINE="1")
-    assert "HF_HUB_OFFLINE is set" in said
+    output = run(FIND, "tiny/clip", cache, HF_ENDPOINT=hub, HF_HUB_OFFLINE="1")
+    assert "HF_HUB_OFFLINE is set" in output
 
 
 @pytest.mark.parametrize("name", ["tiny/clip", "tiny/clip@v1"])
-def test_a_hub_model_is_fetched_once_and_then_had_offline(
+def test_a_hub_model_is_fetched_once_and_then_available_offline(
     cache: Path, hub: str, model_folder: Folder, name: str
 ) -> None:
     fetched = run(FIND, name, cache, HF_ENDPOINT=hub)
@@ -193,11 +193,11 @@ def test_the_pooling_of_a_sentence_model_is_fetched_and_other_folders_are_not(
         ("tiny/unknown", "the hub has no such model, or it is private"),
         ("tiny/gated", "accepted its terms and ran `hf auth login`"),
         ("tiny/clip@v2", "the hub has the model, but no revision v2"),
-        ("no/such/folder", "not a folder here, and not a name that the hub could have"),
+        ("no/such/folder", "not a folder here, and not a valid id of the hub"),
     ],
 )
-def test_a_model_that_the_hub_does_not_give(cache: Path, hub: str, name: str, reason: str) -> None:
-    said = run(FIND, name, cache, HF_ENDPOINT=hub)
-    assert said.startswith(f"{name}: ")
-    assert reason in said
-    assert len(said.splitlines()) == 1
+def test_a_model_that_the_hub_does_not_have(cache: Path, hub: str, name: str, reason: str) -> None:
+    output = run(FIND, name, cache, HF_ENDPOINT=hub)
+    assert output.startswith(f"{name}: ")
+    assert reason in output
+    assert len(output.splitlines()) == 1

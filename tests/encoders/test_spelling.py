@@ -1,4 +1,4 @@
-"""Slips of the finger are corrected, and nothing else is touched."""
+"""Typos are corrected, and nothing else is changed."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def spelling() -> Spelling:
         ("a Pesron!", "a person!"),
     ],
 )
-def test_one_slip_is_corrected(spelling: Spelling, written: str, meant: str) -> None:
-    assert spelling.corrected(written, 10) == meant
+def test_a_single_typo_is_corrected(spelling: Spelling, written: str, meant: str) -> None:
+    assert spelling.correct(written, 10) == meant
 
 
 @pytest.mark.parametrize(
     ("written", "meant"),
     [("wikning", "winking"), ("perrson", "person"), ("jaket", "jacket")],
 )
-def test_the_likelier_slip_wins_over_the_commoner_word(
+def test_the_likelier_typo_wins_over_the_more_common_word(
     spelling: Spelling, written: str, meant: str
 ) -> None:
-    assert spelling.corrected(written, 10) == meant
+    assert spelling.correct(written, 10) == meant
 
 
-def test_of_equally_likely_words_the_commoner_wins() -> None:
-    assert Spelling(["bread", "break"]).corrected("breax", 1) == "bread"
-    assert Spelling(["break", "bread"]).corrected("breax", 1) == "break"
+def test_of_equally_likely_words_the_more_common_one_wins() -> None:
+    assert Spelling(["bread", "break"]).correct("breax", 1) == "bread"
+    assert Spelling(["break", "bread"]).correct("breax", 1) == "break"
 
 
 @pytest.mark.parametrize(
@@ -51,16 +51,16 @@ def test_of_equally_likely_words_the_commoner_wins() -> None:
         "куртка", "shirtshirtshirtshirtshirtx",
     ],
 )  # fmt: skip
-def test_what_is_no_slip_is_left(spelling: Spelling, text: str) -> None:
-    assert spelling.corrected(text, 10) == text
+def test_other_texts_are_unchanged(spelling: Spelling, text: str) -> None:
+    assert spelling.correct(text, 10) == text
 
 
 @pytest.mark.parametrize("plural", ["persons", "jackets", "Shirts", "dresses", "ladies"])
-def test_the_plural_of_a_known_word_is_known(plural: str) -> None:
+def test_the_plural_of_a_known_word_is_not_corrected(plural: str) -> None:
     near = ["parsons", "jacket", "shirty", "dressed", "ladied"]
-    known = Spelling([*near, "person", "shirt", "dress", "lady"])
-    assert known.corrected(plural, 1) == plural
+    spelling = Spelling([*near, "person", "shirt", "dress", "lady"])
+    assert spelling.correct(plural, 1) == plural
 
 
-def test_only_so_many_words_are_looked_at(spelling: Spelling) -> None:
-    assert spelling.corrected("jackt jackt jackt", 2) == "jacket jacket jackt"
+def test_only_the_first_words_are_corrected(spelling: Spelling) -> None:
+    assert spelling.correct("jackt jackt jackt", 2) == "jacket jacket jackt"

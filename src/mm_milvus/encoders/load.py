@@ -1,8 +1,4 @@
-"""Encoders: what maps images and texts into one space, and how one is had by its name.
-
-Importing this package imports neither torch nor transformers; `load_encoder` does, for the
-models that need them.
-"""
+"""Load an encoder by its name, and import torch or transformers only for models that need them."""
 
 from __future__ import annotations
 
@@ -10,59 +6,68 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import cast
 
-from mm_milvus.encoders.base import Encoder, EncoderIdentity, EncoderSpec
+from mm_milvus.encoders.base import Encoder, check_batch_size
 from mm_milvus.errors import EncoderError, MmMilvusError
-
-__all__ = ["ENTRY_POINT_GROUP", "Encoder", "EncoderIdentity", "EncoderSpec", "load_encoder"]
+from mm_milvus.text import one_line
 
 ENTRY_POINT_GROUP = "mm_milvus.encoders"
-"""Third parties add an encoder as an entry point of this group: a callable that takes nothing
-and returns an `Encoder`; the entry point's name is the model's name."""
+"""Packages add an encoder as an entry point of this group: a callable that takes no arguments and
+returns an `Encoder`. The name of the entry point is the name of the encoder."""
 
 
 def load_encoder(name: str, *, device: str | None = None, batch_size: int | None = None) -> Encoder:
     """Load an encoder by its name.
 
-    name        looked up in this order: "compact", the encoder inside the package; an entry
-                point of `ENTRY_POINT_GROUP`; a folder that `mm-milvus train`, `mm-milvus export`
-                or a transformers model's save_pretrained wrote; an id of the Hugging Face hub,
-                "ID" or "ID@REVISION" (a branch, tag, commit or refs/pr/N)
-    device      a torch device for a transformers model ("cpu", "cuda", "cuda:1"); None: the GPU
-                where there is one
-    batch_size  images a device call of a transformers model; None: by the device
+    Args:
+        name: Looked up in this order: "compact", the bundled encoder; an entry point of the group
+            `mm_milvus.encoders`; a folder written by `train`, `export` or `save_pretrained` of
+            a transformers model; an id on the Hugging Face hub, "ID" or "ID@REVISION" (a branch,
+            tag, commit or refs/pr/N).
+        device: A torch device: "cpu", "cuda", "cuda:1" (default: the GPU where there is one).
+            Exported encoders run on the CPU only; encoders of entry points choose their own.
+        batch_size: Images per call of the model (default: chosen by the device); encoders of
+            entry points choose their own.
 
-    Raises EncoderError, whose line names the model, the reason and the remedy.
+    Returns:
+        The encoder; its methods may be called from several threads.
+
+    Raises:
+        EncoderError: When the model does not exist, cannot be downloaded or loaded, or does not
+            embed images and texts into one space; or when the device cannot be used.
+        OptionError: When `batch_size` is below 1.
+        MissingExtraError: When an exported encoder needs a runtime that is not installed.
     """
+    check_batch_size(batch_size)
     if name == "compact":
-        from mm_milvus.encoders.compact.encoder import load_compact
+        from mm_milvus.encoders.compact.encoder import CompactEncoder
 
-        return load_compact()
+        return CompactEncoder(device, batch_size)
     if entry := _entry_point(name):
         return _load_entry_point(entry)
     if Path(name).is_dir():
-        # A data set remembers this name, and is asked from other folders.
+        # The name is stored with a dataset, which may be searched from another folder.
         name = str(Path(name).resolve())
-        if ours := _load_ours(name, device, batch_size):
-            return ours
+        if encoder := _load_written(name, device, batch_size):
+            return encoder
     from mm_milvus.encoders.snapshot import find_model
 
-    # Finding comes before torch is imported: a model that is not there is told at once.
+    # The files are looked up before torch is imported: a missing model is reported without delay.
     folder = find_model(name)
-    from mm_milvus.encoders.transformers.clip import load_hub
+    from mm_milvus.encoders.transformers.clip import load_clip
 
-    return load_hub(name, folder, device=device, batch_size=batch_size)
+    return load_clip(name, folder, device=device, batch_size=batch_size)
 
 
 def as_encoder(model: str | Encoder) -> Encoder:
-    """Load an encoder that is named; return any other unchanged."""
+    """Load an encoder if given its name; return an encoder unchanged."""
     return load_encoder(model) if isinstance(model, str) else model
 
 
-def _load_ours(name: str, device: str | None, batch_size: int | None) -> Encoder | None:
-    """The encoder in a folder that mm-milvus wrote; None: somebody else did."""
-    from mm_milvus.encoders.folder import DUAL, EXPORTED, kind_of
+def _load_written(name: str, device: str | None, batch_size: int | None) -> Encoder | None:
+    """Load the encoder in a folder that mm-milvus wrote; return None for any other folder."""
+    from mm_milvus.encoders.snapshot import DUAL, EXPORTED, folder_kind
 
-    kind = kind_of(name, Path(name))
+    kind = folder_kind(name, Path(name))
     if kind == DUAL:
         from mm_milvus.encoders.trained.dual import load_dual
 
@@ -75,11 +80,11 @@ def _load_ours(name: str, device: str | None, batch_size: int | None) -> Encoder
 
 
 def _entry_point(name: str) -> EntryPoint | None:
-    found = list(entry_points(group=ENTRY_POINT_GROUP, name=name))
-    if len(found) > 1:
-        owners = " and ".join(sorted(entry.dist.name for entry in found if entry.dist))
-        raise EncoderError(f"{name}: {owners} both add an encoder of this name; uninstall one")
-    return found[0] if found else None
+    entries = list(entry_points(group=ENTRY_POINT_GROUP, name=name))
+    if len(entries) > 1:
+        packages = " and ".join(sorted(entry.dist.name for entry in entries if entry.dist))
+        raise EncoderError(f"{name}: {packages} both add an encoder of this name; uninstall one")
+    return entries[0] if entries else None
 
 
 def _load_entry_point(entry: EntryPoint) -> Encoder:
@@ -88,8 +93,8 @@ def _load_entry_point(entry: EntryPoint) -> Encoder:
     except MmMilvusError:
         raise
     except Exception as error:
-        owner = f" of {entry.dist.name}" if entry.dist else ""
+        package = f" of {entry.dist.name}" if entry.dist else ""
         raise EncoderError(
-            f"{entry.name}: the encoder {entry.value}{owner} failed to load "
-            f"({type(error).__name__}: {error}); reinstall or update that package"
+            f"{entry.name}: the encoder {entry.value}{package} failed to load "
+            f"({type(error).__name__}: {one_line(error)}); reinstall or update that package"
         ) from error

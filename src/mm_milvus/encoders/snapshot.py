@@ -1,4 +1,4 @@
-"""Where a model's files are: a folder here, or a download from the Hugging Face hub."""
+"""The files of a model: a local folder, or a download from the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -15,17 +15,34 @@ WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 MODEL_FILES = ["*.json", "*.txt", "*.model", WEIGHTS, "model-*-of-*.safetensors"]
 OTHER_FOLDERS = "[!1]*/*"
-"""What a model keeps for other runtimes; a sentence model tells its pooling in `1_Pooling`."""
+"""Subfolders that are not downloaded: they hold weights for other runtimes, except `1_Pooling`,
+where a sentence model declares its pooling."""
+
+CONFIG = "mm_milvus.json"
+"""The description in a model folder that mm-milvus wrote."""
+
+DUAL, EXPORTED = "dual", "exported"
+"""Kinds of these folders: a projection over two towers (`train`), and graphs for a runtime
+(`export`)."""
 
 HUB_TIMEOUT_S = 10.0
 
 
 def find_model(name: str) -> Path:
-    """The folder that holds the files of the model `name`: a folder, "ID" or "ID@REVISION".
+    """Return the folder that holds the files of a model, downloading it if need be.
 
-    A hub model is downloaded into the hub's cache, or taken from there when the hub is away
-    (HF_HUB_OFFLINE is honoured). Only configuration, tokenizer and safetensors files are ever
-    fetched. Raises EncoderError.
+    A hub model is downloaded into the hub's cache, or taken from there when the hub cannot be
+    reached (HF_HUB_OFFLINE is honoured). Only configuration, tokenizer and safetensors files are
+    ever fetched.
+
+    Args:
+        name: A folder, or an id on the Hugging Face hub: "ID" or "ID@REVISION".
+
+    Returns:
+        A folder with a config.json and safetensors weights.
+
+    Raises:
+        EncoderError: When there is no such model, or it cannot be downloaded, or files are missing.
     """
     folder = Path(name).expanduser()
     if not folder.is_dir():
@@ -36,7 +53,15 @@ def find_model(name: str) -> Path:
 
 
 def weight_files(folder: Path, name: str) -> list[Path]:
-    """The safetensors files of the model in `folder`, in a stable order; raises EncoderError."""
+    """Return the safetensors files of the model in a folder, in a stable order.
+
+    Args:
+        folder: The folder of a model.
+        name: What messages call the model.
+
+    Raises:
+        EncoderError: When the folder lacks a config.json, or weights as safetensors.
+    """
     if not (folder / "config.json").is_file():
         raise EncoderError(
             f"{name}: not a model folder, there is no config.json in it; "
@@ -48,8 +73,8 @@ def weight_files(folder: Path, name: str) -> list[Path]:
     if not index.is_file():
         raise EncoderError(
             f"{name}: no safetensors weights, and pickled ones (.bin) are never loaded because "
-            "they can run code; where you trust the model, load it with transformers and save it "
-            "with save_pretrained(DIR), then pass DIR, or name a revision that has them "
+            "they can run code; if you trust the model, load it with transformers, save it with "
+            "save_pretrained(DIR) and pass DIR, or name a revision that has safetensors "
             "(ID@refs/pr/N)"
         )
     try:
@@ -60,6 +85,36 @@ def weight_files(folder: Path, name: str) -> list[Path]:
         if not (folder / shard).is_file():
             raise EncoderError(f"{name}: the weights file {shard} is missing; download it again")
     return [folder / shard for shard in shards]
+
+
+def folder_kind(name: str, folder: Path) -> str | None:
+    """Return the kind of a model folder that mm-milvus wrote: `DUAL` or `EXPORTED`.
+
+    Args:
+        name: What messages call the model.
+        folder: Any folder.
+
+    Returns:
+        The kind; None when mm-milvus did not write the folder.
+
+    Raises:
+        EncoderError: When the folder's description cannot be read.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        return None
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["kind"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise broken_config(name, error) from error
+
+
+def broken_config(name: str, error: Exception) -> EncoderError:
+    """Return the error of a folder whose `CONFIG` cannot be read."""
+    return EncoderError(
+        f"{name}: {CONFIG} is broken ({type(error).__name__}: {first_line(error)}); "
+        "train or export the model again"
+    )
 
 
 def _download(name: str, repo_id: str, revision: str | None) -> Path:
@@ -77,26 +132,26 @@ def _download(name: str, repo_id: str, revision: str | None) -> Path:
                 )
             )
     except errors.HFValidationError:
-        reason = "not a folder here, and not a name that the hub could have"
+        reason = "not a folder here, and not a valid id of the hub"
     except errors.GatedRepoError:
-        reason = "the hub gives it only to those who accepted its terms and ran `hf auth login`"
+        reason = "the hub requires that you accepted its terms and ran `hf auth login`"
     except errors.RepositoryNotFoundError:
         reason = "not a folder here, and the hub has no such model, or it is private"
     except errors.RevisionNotFoundError:
         reason = f"the hub has the model, but no revision {revision}"
     except errors.LocalEntryNotFoundError:
         why = "HF_HUB_OFFLINE is set" if _offline() else "the hub cannot be reached"
-        reason = f"not a folder here, not whole in the hub's cache, and {why}"
+        reason = f"not a folder here, not complete in the hub's cache, and {why}"
     except Exception as error:
         reason = f"the download failed ({type(error).__name__}: {first_line(error)})"
     raise EncoderError(
-        f"{name}: {reason}; download a model where there is network with "
-        "`hf download ID --local-dir DIR` and pass DIR, or use --model compact"
+        f"{name}: {reason}; download the model on a machine with network access "
+        "(`hf download`) and pass its folder as `model`, or use the bundled model compact"
     )
 
 
 def _hub_answers() -> bool:
-    """Whether the hub answers in time: its own client waits for ever where packets vanish."""
+    """Return whether the hub answers in time; its client waits forever for dropped packets."""
     from huggingface_hub import constants, get_session
 
     try:
@@ -114,10 +169,7 @@ def _offline() -> bool:
 
 @contextmanager
 def quiet(library: str) -> Iterator[None]:
-    """Keep the library's loggers from writing, inside the block.
-
-    What matters of it reaches the user as the one line of an EncoderError.
-    """
+    """Silence a library's loggers inside the block; what matters is raised as an EncoderError."""
     logger = logging.getLogger(library)
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -1,7 +1,7 @@
-"""Correct slips of the finger, after Norvig's "How to write a spelling corrector" (2007).
+"""Correction of typos, after Norvig's "How to write a spelling corrector" (2007).
 
-A word that no list knows becomes the commonest known word that is one slip away. Word pieces fall
-apart at a slip, and the sum of their vectors with them.
+An unknown word is replaced by the most common known word that is one edit away. Without this, the
+tokenizer splits a misspelt word into pieces, and the sum of their vectors is far from the word's.
 """
 
 from __future__ import annotations
@@ -12,72 +12,85 @@ from functools import lru_cache
 from string import ascii_lowercase
 
 LEAST_LETTERS, MOST_LETTERS = 4, 24
-"""Of a word that is corrected: a shorter one is one slip away from too many others."""
+"""Length of the words that are corrected: a shorter word is one edit away from too many others."""
 
 WORD = re.compile(rf"(?<!\w)[a-z]{{{LEAST_LETTERS},{MOST_LETTERS}}}(?!\w)", re.IGNORECASE)
 
-REMEMBERED = 50_000
-"""Unknown words whose correction is kept: captions repeat theirs."""
+CACHED_WORDS = 50_000
+"""Unknown words whose correction is kept, since captions repeat theirs."""
 
 
 class Spelling:
-    """What words there are."""
+    """A spelling corrector with a fixed vocabulary."""
 
     def __init__(self, words: Iterable[str]) -> None:
-        """Take words in lower case, the commonest first."""
+        """Build the vocabulary.
+
+        Args:
+            words: Known words in lower case, the most common first.
+        """
         self._rank: dict[str, int] = {}
         for word in words:
             self._rank.setdefault(word, len(self._rank))
-        self._meant = lru_cache(REMEMBERED)(self._find)
+        self._cached_correction = lru_cache(CACHED_WORDS)(self._correction)
 
     @property
     def words(self) -> list[str]:
-        """The words, the commonest first."""
+        """The vocabulary, the most common words first."""
         return list(self._rank)
 
-    def corrected(self, text: str, most: int) -> str:
-        """The text with its unknown words replaced, where that is possible.
+    def correct(self, text: str, max_words: int) -> str:
+        """Replace unknown words of a text by known ones, where one is a single edit away.
 
-        most  so many words are looked at, so that a long text does not take long
+        Args:
+            text: Any text; only words of ASCII letters are looked at.
+            max_words: Number of words that are looked at, so that a long text does not take long.
+
+        Returns:
+            The corrected text.
         """
-        return WORD.sub(lambda match: self._word(match[0]), text, count=most)
+        return WORD.sub(lambda match: self._correct_word(match[0]), text, count=max_words)
 
-    def _word(self, written: str) -> str:
-        word = written.lower()
-        known = any(each in self._rank for each in (word, *singulars(word)))
-        return written if known else self._meant(word)
+    def _correct_word(self, word: str) -> str:
+        lower = word.lower()
+        is_known = any(form in self._rank for form in (lower, *singulars(lower)))
+        return word if is_known else self._cached_correction(lower)
 
-    def _find(self, word: str) -> str:
-        for slips in (likely_slips, other_letters, made_up_letters):
-            if known := [each for each in slips(word) if each in self._rank]:
-                return min(known, key=self._rank.__getitem__)
+    def _correction(self, word: str) -> str:
+        for edits in (undo_likely_typos, replace_letters, delete_letters):
+            if candidates := [edited for edited in edits(word) if edited in self._rank]:
+                return min(candidates, key=self._rank.__getitem__)
         return word
 
 
 def singulars(word: str) -> list[str]:
-    """What a word may be the regular plural of."""
+    """Return the words whose regular plural this word may be."""
     endings = (("s", ""), ("es", ""), ("ies", "y"))
-    return [word.removesuffix(end) + one for end, one in endings if word.endswith(end)]
+    return [
+        word.removesuffix(plural) + singular
+        for plural, singular in endings
+        if word.endswith(plural)
+    ]
 
 
-def likely_slips(word: str) -> Iterator[str]:
-    """What was meant if a letter was forgotten, struck twice, or swapped with the next."""
-    for at in range(len(word) + 1):
-        before, after = word[:at], word[at:]
+def undo_likely_typos(word: str) -> Iterator[str]:
+    """Yield the word with a letter inserted, a doubled letter halved, or two neighbours swapped."""
+    for index in range(len(word) + 1):
+        before, after = word[:index], word[index:]
         for letter in ascii_lowercase:
             yield before + letter + after
         if len(after) > 1:
             yield before + (after[1:] if after[0] == after[1] else after[1] + after[0] + after[2:])
 
 
-def other_letters(word: str) -> Iterator[str]:
-    """What was meant if a letter is another one."""
-    for at in range(len(word)):
+def replace_letters(word: str) -> Iterator[str]:
+    """Yield the word with one letter replaced by another."""
+    for index in range(len(word)):
         for letter in ascii_lowercase:
-            yield word[:at] + letter + word[at + 1 :]
+            yield word[:index] + letter + word[index + 1 :]
 
 
-def made_up_letters(word: str) -> Iterator[str]:
-    """What was meant if there is a letter too many."""
-    for at in range(len(word)):
-        yield word[:at] + word[at + 1 :]
+def delete_letters(word: str) -> Iterator[str]:
+    """Yield the word with one letter removed."""
+    for index in range(len(word)):
+        yield word[:index] + word[index + 1 :]

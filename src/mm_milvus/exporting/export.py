@@ -1,11 +1,8 @@
-"""An encoder to a folder of graphs, checked against what it was made from."""
+"""Write an encoder to a folder of graphs, verified against the encoder that it was made from."""
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -13,6 +10,7 @@ from typing import Any, get_args
 import torch
 from tokenizers import Tokenizer
 
+from mm_milvus.atomic import atomic_folder
 from mm_milvus.choices import ExportFormat
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.encoders.exported.config import (
@@ -22,28 +20,36 @@ from mm_milvus.encoders.exported.config import (
     Padding,
     digest,
 )
-from mm_milvus.encoders.exported.tokens import FIELDS, Tokens
-from mm_milvus.encoders.fingerprint import PROBE_TEXTS
+from mm_milvus.encoders.exported.tokens import FIELDS, GraphTokenizer
 from mm_milvus.encoders.load import load_encoder
 from mm_milvus.encoders.torch.encoder import Towers
+from mm_milvus.encoders.torch.fingerprint import PROBE_TEXTS
 from mm_milvus.encoders.torch.text_input import TextInput
-from mm_milvus.errors import EncoderError
-from mm_milvus.exporting.check import Parity, measure
+from mm_milvus.errors import EncoderError, OptionError, OutputError
 from mm_milvus.exporting.graphs import TextGraph, check_libraries, write_graph
+from mm_milvus.exporting.parity import Parity, measure_parity
 
 LEAST_COSINE, LEAST_COSINE_INT8 = 0.999, 0.99
-"""What an exported vector must have with the original's, at the worst."""
+"""The lowest cosine that an exported vector may have to the original's, without and with int8."""
 
 TRACED_TEXTS = ("a photo of a red dress", "two")
 
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What `export` made.
+    """The result of an export.
 
-    folder       what to give `load_encoder`
-    bytes        of all its files
-    image_cosine, text_cosine  the worst, to the original, of what was checked
+    Attributes:
+        folder: The exported folder, a name for `load_encoder`.
+        format: Format of the graphs.
+        int8: Whether matrix products are quantised to 8 bits.
+        model: The name of the exported encoder.
+        fingerprint: The fingerprint of the exported folder, which differs from the original's.
+        dim: Length of a vector.
+        bytes: Size of all files.
+        image_cosine: Lowest cosine of an image's vector to the original's.
+        text_cosine: Lowest cosine of a text's vector to the original's.
+        seconds: Duration of the export.
     """
 
     folder: str
@@ -58,7 +64,7 @@ class ExportReport:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields, ready for JSON."""
+        """Return the fields, ready for JSON."""
         return asdict(self)
 
 
@@ -66,22 +72,31 @@ def export(
     model: str,
     output: Path | str,
     *,
-    format: str = "onnx",  # noqa: A002
+    format: ExportFormat = "onnx",  # noqa: A002
     int8: bool = False,
 ) -> ExportReport:
-    """Write an encoder to a folder that `load_encoder` takes, once its vectors are seen to agree.
+    """Write an encoder to a folder of graphs that `load_encoder` takes.
 
-    model   what `load_encoder` takes
-    output  a folder that is not there, or empty; it appears whole, or not at all
-    format  "onnx", "openvino" or "torchscript"
-    int8    quantise matrix products (not for openvino)
+    Before the folder appears, images and texts of many scripts are encoded one by one and in
+    batches: each vector must have a cosine to the original's of at least 0.999, or 0.99 with
+    `int8`.
 
-    Pictures and texts of many scripts, one at a time and in batches, must have a cosine to the
-    original's of `LEAST_COSINE` (`LEAST_COSINE_INT8`) at the least. Raises EncoderError.
+    Args:
+        model: What `load_encoder` takes: the bundled encoder, a model of the hub, or a folder.
+        output: A new or empty folder; it appears complete, or not at all.
+        format: "onnx", "openvino" or "torchscript".
+        int8: Quantise matrix products to 8 bits; not for openvino.
+
+    Raises:
+        OptionError: When there is no such format, or it has no int8.
+        MissingExtraError: When a library of the format is not installed.
+        OutputError: When the output exists, or cannot be written.
+        EncoderError: When the model cannot be loaded, has no torch modules, cannot be traced, or
+            when its graphs give other vectors.
     """
     started = time.perf_counter()
-    kind = _format(format)
-    check_libraries(kind, int8=int8)
+    _check_format(format)
+    check_libraries(format, int8=int8)
     output = Path(output)
     _check_output(output)
     encoder = load_encoder(model, device="cpu")
@@ -89,15 +104,17 @@ def export(
     if not isinstance(towers, Towers):
         raise EncoderError(
             f"{model}: an encoder of {type(encoder).__module__} has no torch modules to export; "
-            "name compact, or a model of the hub"
+            "choose compact, or a model of the hub"
         )
-    with _appearing(output) as folder:
-        _write(folder, encoder, towers, kind, int8=int8)
-        parity = measure(encoder, folder)
-        _judge(model, kind, parity, int8=int8)
+    with atomic_folder(output.absolute()) as folder:
+        _write(folder, encoder, towers, format, int8=int8)
+        parity = measure_parity(encoder, folder)
+        _check_parity(model, format, parity, int8=int8)
+        if output.exists():
+            output.rmdir()
     return ExportReport(
         folder=str(output),
-        format=kind,
+        format=format,
         int8=int8,
         model=encoder.spec.id,
         fingerprint=ExportedConfig.load(output).fingerprint,
@@ -109,44 +126,24 @@ def export(
     )
 
 
-def _format(name: str) -> ExportFormat:
-    for known in get_args(ExportFormat):
-        if name == known:
-            return known  # type: ignore[no-any-return]
-    raise EncoderError(
-        f"there is no format {name}; choose one of {', '.join(get_args(ExportFormat))}"
-    )
+def _check_format(name: str) -> None:
+    if name not in get_args(ExportFormat):
+        raise OptionError(
+            f"`format` is {name}, and must be one of {', '.join(get_args(ExportFormat))}"
+        )
 
 
 def _check_output(output: Path) -> None:
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise EncoderError(f"{output}: it is there already; remove it, or name another folder")
-
-
-@contextmanager
-def _appearing(output: Path) -> Iterator[Path]:
-    """A folder beside `output` that becomes it when the block ends well, and else is gone."""
-    folder = output.absolute()
-    partial = folder.with_name(f".{folder.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-    except OSError as error:
-        raise EncoderError(f"{output}: cannot be written ({error.strerror})") from error
-    try:
-        yield partial
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        raise OutputError(f"{output} already exists; remove it, or name another folder")
 
 
 def _write(
     folder: Path, encoder: Encoder, towers: Towers, kind: ExportFormat, *, int8: bool
 ) -> None:
+    """Fill a folder with both graphs, the tokenizer and the description."""
     text_input = towers.text_input
-    fields = text_input.pad(text_input.tokens(TRACED_TEXTS))
+    fields = text_input.pad(text_input.tokenize(TRACED_TEXTS))
     padding = _padding(text_input, list(fields))
     _save_tokenizer(folder, encoder.spec.id, text_input, padding)
     shape = (2, towers.preprocessing.height, towers.preprocessing.width, 3)
@@ -182,9 +179,9 @@ def _padding(text_input: TextInput, fields: list[str]) -> Padding:
         "attention_mask": 0,
         "token_type_ids": tokenizer.pad_token_type_id,
     }
-    if unknown := [field for field in fields if field not in FIELDS]:
+    if unsupported := [field for field in fields if field not in FIELDS]:
         raise EncoderError(
-            f"the text tower takes {unknown[0]}, which an exported tokenizer does not give; "
+            f"the text tower takes {unsupported[0]}, which an exported tokenizer does not give; "
             "this model cannot be exported"
         )
     return Padding(
@@ -195,7 +192,7 @@ def _padding(text_input: TextInput, fields: list[str]) -> Padding:
 
 
 def _save_tokenizer(folder: Path, name: str, text_input: TextInput, padding: Padding) -> None:
-    """Save the tokenizer, once it makes of texts what the original's does."""
+    """Save the tokenizer, after checking that it gives the same tokens as the original."""
     backend = getattr(text_input.tokenizer, "backend_tokenizer", None)
     if not isinstance(backend, Tokenizer):
         raise EncoderError(
@@ -208,14 +205,14 @@ def _save_tokenizer(folder: Path, name: str, text_input: TextInput, padding: Pad
     tokenizer.enable_truncation(
         text_input.max_tokens, direction=text_input.tokenizer.truncation_side
     )
-    tokens = Tokens(tokenizer, padding, text_input.max_tokens, text_input.spelling)
+    copy = GraphTokenizer(tokenizer, padding, text_input.max_tokens, text_input.spelling)
     for text in PROBE_TEXTS:
-        theirs = text_input.tokens([text])[0]
-        ours = tokens.of([text])[0]
-        if any(list(FIELDS[field](ours)) != list(theirs[field]) for field in padding.values):
+        expected = text_input.tokenize([text])[0]
+        actual = copy.tokenize([text])[0]
+        if any(list(FIELDS[field](actual)) != list(expected[field]) for field in padding.values):
             raise EncoderError(
-                f"{name}: its tokenizer saved to a file reads {text[:20]!r} otherwise, "
-                "so the model cannot be exported"
+                f"{name}: its tokenizer gives other tokens for {text[:20]!r} once it is saved to "
+                "a file, so the model cannot be exported"
             )
     tokenizer.save(str(folder / TOKENIZER))
     if text_input.spelling is not None:
@@ -223,13 +220,13 @@ def _save_tokenizer(folder: Path, name: str, text_input: TextInput, padding: Pad
         (folder / WORDS).write_text(words, encoding="utf-8")
 
 
-def _judge(name: str, kind: ExportFormat, parity: Parity, *, int8: bool) -> None:
+def _check_parity(name: str, kind: ExportFormat, parity: Parity, *, int8: bool) -> None:
     least = LEAST_COSINE_INT8 if int8 else LEAST_COSINE
-    worst = min(parity.image, parity.text)
+    worst = min(parity)
     if worst >= least:
         return
-    what = "a picture" if parity.image == worst else "a text"
-    remedy = "export without --int8" if int8 else "choose another format"
+    what = "an image" if parity.image == worst else "a text"
+    remedy = "export without `int8`" if int8 else "choose another `format`"
     raise EncoderError(
         f"{name}: not exported, since the {kind} graph's vector of {what} has a cosine of "
         f"{worst:.4f} to the original, under {least}; {remedy}"

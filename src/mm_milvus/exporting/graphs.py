@@ -1,4 +1,4 @@
-"""Torch modules to the graph files of each format."""
+"""From torch modules to the graph files of each format."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from mm_milvus.choices import ExportFormat
 from mm_milvus.encoders.exported.config import GRAPH_SUFFIX
-from mm_milvus.encoders.exported.runtimes import library
+from mm_milvus.encoders.exported.runtimes import import_runtime
 from mm_milvus.encoders.torch.encoder import TextTower
-from mm_milvus.errors import EncoderError
+from mm_milvus.errors import EncoderError, OptionError
+from mm_milvus.extras import require_extra
 from mm_milvus.text import first_line
 
 EXPORT_LIBRARIES: dict[ExportFormat, tuple[str, ...]] = {
@@ -28,37 +29,48 @@ EXPORT_LIBRARIES: dict[ExportFormat, tuple[str, ...]] = {
 }
 
 LARGEST_FILE = 2**31 - 2**24
-"""An ONNX file is one protocol buffer of under 2 GiB; larger weights lie in a file beside it."""
+"""An ONNX file is one protocol buffer of under 2 GiB; larger weights go into a separate file."""
 
 QUANTISED = ("MatMul", "Gemm", "Gather")
-"""Matrix products and tables. Convolutions stay float: without calibration on a user's pictures,
-ONNX Runtime has a slow integer convolution only."""
+"""Operators that int8 quantises: matrix products and table lookups. Convolutions stay float:
+without calibration on a user's images, ONNX Runtime has only a slow integer convolution."""
 
 
 class TextGraph(nn.Module):
-    """A text tower whose inputs have an order instead of names."""
+    """A text tower with positional inputs instead of named ones."""
 
     def __init__(self, tower: TextTower, fields: Sequence[str]) -> None:
-        """`fields` are the tower's, in the order of the graph's inputs."""
+        """Wrap a tower.
+
+        Args:
+            tower: The text tower.
+            fields: The names of its inputs, in the order of the graph's inputs.
+        """
         super().__init__()
         self.tower = tower
         self.fields = tuple(fields)
 
     def forward(self, *values: Tensor) -> Tensor:
-        """Embed tokens."""
+        """Embed tokens: integers (n, tokens) each, to float32 (n, dim) of unit length."""
         rows: Tensor = self.tower(**dict(zip(self.fields, values, strict=True)))
         return rows
 
 
 def check_libraries(kind: ExportFormat, *, int8: bool) -> None:
-    """Raise EncoderError where a model cannot be exported that way here."""
+    """Check that this installation can export to a format.
+
+    Raises:
+        OptionError: When the format has no int8.
+        MissingExtraError: When a library of the format is not installed.
+    """
     if int8 and kind == "openvino":
-        raise EncoderError(
-            "an OpenVINO model cannot be quantised to int8 here (that takes the whole of nncf); "
-            "export to onnx with --int8, or to openvino without it"
+        raise OptionError(
+            "an OpenVINO model cannot be quantised to int8 here (that needs the package nncf); "
+            "use `int8` with the `format` onnx, or export to openvino without it"
         )
-    for name in EXPORT_LIBRARIES[kind]:
-        library(name, kind)
+    for module in EXPORT_LIBRARIES[kind]:
+        require_extra(kind, module, f"an export to {kind}")
+    import_runtime(kind)
 
 
 def write_graph(
@@ -70,17 +82,21 @@ def write_graph(
     *,
     int8: bool,
 ) -> None:
-    """Write a module with all of its weights.
+    """Write a module, with all of its weights, as a graph.
 
-    inputs  a batch of two, by which the module is traced
-    free    the dimensions of the inputs that may have any size
-    path    without a suffix: the kind gives it
-    int8    quantise the weights of matrix products to 8 bits, and their inputs as they come
+    Args:
+        module: An image tower, or a `TextGraph`.
+        inputs: A batch of two items, with which the module is traced.
+        free: The dimensions of the inputs that may have any size.
+        path: The file without a suffix, which the format adds.
+        kind: The format.
+        int8: Quantise the weights of matrix products to 8 bits, and their inputs dynamically.
 
-    Raises EncoderError where the module cannot be traced.
+    Raises:
+        EncoderError: When the module cannot be traced.
     """
     target = path.with_name(path.name + GRAPH_SUFFIX[kind])
-    with _silence(), torch.no_grad():
+    with _silenced(), torch.no_grad():
         try:
             _WRITERS[kind](module.eval(), tuple(inputs), tuple(free), target, int8)
         except Exception as error:
@@ -94,7 +110,7 @@ def _onnx(
     module: nn.Module, inputs: tuple[Tensor, ...], free: tuple[int, ...], path: Path, int8: bool
 ) -> None:
     program = _program(module, inputs, free)
-    size = sum(each.nbytes for each in program.state_dict.values())
+    size = sum(tensor.nbytes for tensor in program.state_dict.values())
     large = size > LARGEST_FILE
     if not int8:
         torch.onnx.export(program, f=path, dynamo=True, external_data=large, verbose=False)
@@ -105,14 +121,15 @@ def _onnx(
     whole = path.with_name(f"float-{path.name}")
     torch.onnx.export(program, f=whole, dynamo=True, external_data=large, verbose=False)
     model = onnx.load(whole)
-    # It turns weights round, and then stumbles over the shapes that were noted of them.
+    # quantize_dynamic transposes weights, and then fails on the shapes recorded for them.
     del model.graph.value_info[:]
     quantize_dynamic(
         model,
         path,
         op_types_to_quantize=list(QUANTISED),
         per_channel=True,
-        # 7 bits: products of 8 overflow on CPUs without VNNI, and vectors would hang on the CPU.
+        # 7 bits: products of 8 bits overflow on CPUs without VNNI, and vectors would depend on the
+        # CPU.
         reduce_range=True,
         weight_type=QuantType.QInt8,
         use_external_data_format=large,
@@ -158,7 +175,7 @@ _WRITERS: dict[ExportFormat, _Writer] = {
 
 def _program(module: nn.Module, inputs: tuple[Tensor, ...], free: tuple[int, ...]) -> Any:
     sizes = dict.fromkeys(free, torch.export.Dim.DYNAMIC)
-    # A module of *values has one argument, the tuple of them.
+    # A module that takes *values has a single argument, their tuple.
     shapes: Any = [sizes for _ in inputs]
     return torch.export.export(
         module,
@@ -168,8 +185,8 @@ def _program(module: nn.Module, inputs: tuple[Tensor, ...], free: tuple[int, ...
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """Keep the exporters' remarks away: what matters is checked, or raised."""
+def _silenced() -> Iterator[None]:
+    """Silence the exporters inside the block: what matters is checked, or raised."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

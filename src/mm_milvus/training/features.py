@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from mm_milvus.encoders.distinct import encode_distinct
-from mm_milvus.encoders.torch.batching import FittingBatches
+from mm_milvus.encoders.base import encode_distinct
 from mm_milvus.encoders.torch.cpu import inference
-from mm_milvus.encoders.torch.encoder import CPU_BATCH, GPU_BATCH, ImageTower
+from mm_milvus.encoders.torch.device import CPU_BATCH, GPU_BATCH, FittingBatches
+from mm_milvus.encoders.torch.encoder import ImageTower
 from mm_milvus.encoders.torch.text_input import token_count
 from mm_milvus.encoders.trained.pair import Pair
 from mm_milvus.errors import ImageError
@@ -65,7 +65,7 @@ class FrozenTowers:
     def images(self, pixels: Rows) -> Rows:
         """Features (n, image dim) of uint8 pixels (n, height, width, 3)."""
         batches = self._image_batches.run(
-            lambda rows: self._images.rows(torch.from_numpy(pixels[rows]).to(self._device)),
+            lambda rows: self._images.unnormalised(torch.from_numpy(pixels[rows]).to(self._device)),
             len(pixels),
         )
         return np.concatenate([result.half().cpu().numpy() for _, result in batches])
@@ -73,7 +73,7 @@ class FrozenTowers:
     @inference()
     def texts(self, texts: Sequence[str]) -> Rows:
         """Features (n, text dim) of texts."""
-        return encode_distinct(texts, self._pair.text_input.tokens, token_count, self._all_texts)
+        return encode_distinct(texts, self._pair.text_input.tokenize, token_count, self._all_texts)
 
     def _all_texts(self, tokens: Sequence[dict[str, list[int]]]) -> Rows:
         batches = self._text_batches.run(lambda rows: self._texts(tokens[rows]), len(tokens))

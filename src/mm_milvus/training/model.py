@@ -94,7 +94,7 @@ class TowersModel:
     def texts(self, texts: Sequence[str]) -> Tensor:
         """Unit rows (n, dim) of texts."""
         text_input = self._towers.text_input
-        batch = text_input.pad(text_input.tokens(texts))
+        batch = text_input.pad(text_input.tokenize(texts))
         with self._precision():
             rows: Tensor = self._towers.text(
                 **{name: values.to(self._device) for name, values in batch.items()}

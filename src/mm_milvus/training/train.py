@@ -8,7 +8,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from mm_milvus.encoders.torch.encoder import torch_device
+from mm_milvus.encoders.torch.device import torch_device
 from mm_milvus.errors import MmMilvusError
 from mm_milvus.rejects import RejectsFile
 from mm_milvus.sources.base import Source

@@ -1,4 +1,4 @@
-"""The two towers of `compact`, and the space that they meet in."""
+"""The bundled encoder `compact`: its text tower in numpy, its image tower in torch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_milvus.arrays import Pixels, Vectors
-from mm_milvus.encoders.base import EncoderSpec
+from mm_milvus.encoders.base import EncoderSpec, check_pixels
 from mm_milvus.encoders.spelling import Spelling
 from mm_milvus.images.preprocessing import Preprocessing
+from mm_milvus.text import replace_surrogates
 
 if TYPE_CHECKING:
     from mm_milvus.encoders.torch.encoder import ImageTower, Towers
@@ -31,7 +32,7 @@ PREPROCESSING = Preprocessing(
 )
 MAX_TOKENS = 128
 LOGIT_SCALE = 1 / 0.06
-"""1 / the temperature that it was trained at: that of `scripts/train_compact`."""
+"""1 / the temperature of its training, in `scripts/train_compact`."""
 
 BATCH_SIZE = 32
 
@@ -45,12 +46,17 @@ Weights = dict[str, NDArray[np.generic]]
 class CompactEncoder:
     """EfficientNet-Lite0 features and static token vectors, projected into one space.
 
-    The text tower is numpy alone, and torch is loaded with the first image: a text query, and an
+    The text tower uses numpy only, and torch is imported with the first image: a text query, and an
     ingest that finds nothing changed, do not wait for it.
     """
 
     def __init__(self, device: str | None = None, batch_size: int | None = None) -> None:
-        """Read the bundled weights; the networks are built when they are first used."""
+        """Read the bundled files; each tower is built when it is first used.
+
+        Args:
+            device: A torch device for the image tower (default: the GPU where there is one).
+            batch_size: Images per call that `batch_size` reports, at least 1.
+        """
         folder = files("mm_milvus.encoders.compact")
         data, tokenizer, words = (
             (folder / name).read_bytes() for name in (WEIGHTS, TOKENIZER, WORDS)
@@ -75,17 +81,17 @@ class CompactEncoder:
 
     @property
     def spec(self) -> EncoderSpec:
-        """The facts of this encoder."""
+        """The properties of this encoder."""
         return self._spec
 
     @property
     def batch_size(self) -> int:
-        """How many images are worth handing over in one call."""
+        """Number of images per call of `encode_images` that is fastest."""
         return self._batch_size
 
     @property
     def towers(self) -> Towers:
-        """The same encoder as two torch modules on the CPU, made anew."""
+        """The same encoder as two new torch modules on the CPU."""
         from mm_milvus.encoders.compact.towers import towers_of
 
         with self._building:
@@ -93,15 +99,16 @@ class CompactEncoder:
         return towers_of(self._weights, self._tokenizer_json, spelling, PREPROCESSING, MAX_TOKENS)
 
     def encode_images(self, pixels: Pixels) -> Vectors:
-        """Embed uint8 pixels (n, height, width, 3) as float32 unit rows (n, dim)."""
+        """Embed uint8 pixels (n, 224, 224, 3) as float32 (n, 256); see `Encoder`."""
+        check_pixels(self._spec, pixels)
         if len(pixels) == 0:
             return np.empty((0, self._spec.dim), np.float32)
         with self._building:
             tower = self._image_tower
-        return tower.vectors(pixels)
+        return tower.embed(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Embed texts as float32 unit rows (n, dim)."""
+        """Embed n texts as float32 (n, 256); see `Encoder`."""
         if len(texts) == 0:
             return np.empty((0, self._spec.dim), np.float32)
         with self._building:
@@ -117,7 +124,7 @@ class CompactEncoder:
     @cached_property
     def _image_tower(self) -> ImageTower:
         from mm_milvus.encoders.compact.towers import image_tower
-        from mm_milvus.encoders.torch.encoder import torch_device
+        from mm_milvus.encoders.torch.device import torch_device
 
         return image_tower(self._weights, PREPROCESSING).to(torch_device(self._device))
 
@@ -127,12 +134,15 @@ class CompactEncoder:
 
 
 class TextTower:
-    """Texts to unit vectors: the sum of static token vectors, through a small network."""
+    """Maps texts to unit vectors: the sum of static token vectors, through a small network."""
 
     def __init__(self, weights: Weights, tokenizer_json: str, words: list[str]) -> None:
-        """Unpack the token table: int8 with a scale a row.
+        """Unpack the token table, int8 with one scale per row.
 
-        words  that there are too, besides those which are tokens, the commonest first
+        Args:
+            weights: The tensors of the text tower.
+            tokenizer_json: The file of the `tokenizers` library.
+            words: Known words that are not tokens, the most common first.
         """
         from tokenizers import Tokenizer
 
@@ -150,10 +160,13 @@ class TextTower:
         self.spelling = Spelling([*sorted(vocabulary, key=vocabulary.__getitem__), *words])
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
-        """Embed texts; one without a token (empty, or of unknown signs) has a vector too."""
-        spelt = [self.spelling.corrected(text, MAX_TOKENS) for text in texts]
-        encodings = self._tokenizer.encode_batch(spelt, add_special_tokens=False)
-        sums = np.stack([self._tokens[each.ids].sum(axis=0) for each in encodings])
+        """Embed n texts, at least one, as float32 (n, dim) of unit length.
+
+        A text without a token (empty, or of unknown characters) has a vector too.
+        """
+        clean = [self.spelling.correct(replace_surrogates(text), MAX_TOKENS) for text in texts]
+        encodings = self._tokenizer.encode_batch(clean, add_special_tokens=False)
+        sums = np.stack([self._tokens[encoding.ids].sum(axis=0) for encoding in encodings])
         return self._project(_unit(sums))
 
     def _project(self, x: NDArray[np.float32]) -> Vectors:
@@ -163,13 +176,8 @@ class TextTower:
         return _unit(x @ layers["linear.weight"].T + residual)
 
 
-def load_compact(*, device: str | None = None, batch_size: int | None = None) -> CompactEncoder:
-    """The bundled encoder."""
-    return CompactEncoder(device, batch_size)
-
-
 def _shape(data: bytes, name: str) -> list[int]:
-    """The shape of a tensor, from the header alone: eight bytes of length, and JSON."""
+    """Return the shape of a tensor from the header of a safetensors file: its length, and JSON."""
     length = int.from_bytes(data[:8], "little")
     shape: list[int] = json.loads(data[8 : 8 + length])[name]["shape"]
     return shape

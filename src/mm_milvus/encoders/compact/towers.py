@@ -1,4 +1,4 @@
-"""`compact` as two torch modules, for what works on those: export, training on top of it."""
+"""The bundled encoder as two torch modules, for export and for training on top of it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,15 @@ def towers_of(
     preprocessing: Preprocessing,
     max_tokens: int,
 ) -> Towers:
-    """The towers, on the CPU, of the tensors of compact.safetensors; vectors equal to 1e-6."""
+    """Build both towers on the CPU; their vectors equal `CompactEncoder`'s to 1e-6.
+
+    Args:
+        weights: The tensors of compact.safetensors.
+        tokenizer_json: The file of the `tokenizers` library.
+        spelling: Corrects texts before they are tokenized.
+        preprocessing: How images become pixels.
+        max_tokens: Texts are truncated to this number of tokens.
+    """
     text = {name: torch.tensor(value) for name, value in _part(weights, "text.")}
     return Towers(
         image=image_tower(weights, preprocessing),
@@ -38,16 +46,16 @@ def towers_of(
 
 
 def image_tower(weights: Weights, preprocessing: Preprocessing) -> ImageTower:
-    """The image tower alone, on the CPU."""
+    """Build the image tower on the CPU from the tensors of compact.safetensors."""
     image = {name: torch.tensor(value).float() for name, value in _part(weights, "image.")}
     return ImageTower(ImageFeatures(image), preprocessing, CPU_PIECE).eval()
 
 
 class ImageFeatures(nn.Module):
-    """The network and its projection."""
+    """EfficientNet-Lite0, followed by a linear projection."""
 
     def __init__(self, weights: dict[str, Tensor]) -> None:
-        """`weights` are those of the network, and projection.weight and .bias."""
+        """Load the weights of the network, and projection.weight and projection.bias."""
         super().__init__()
         projection = {
             name: weights.pop(f"projection.{name}").contiguous() for name in ("weight", "bias")
@@ -71,7 +79,7 @@ class TextFeatures(nn.Module):
     scales: Tensor
 
     def __init__(self, weights: dict[str, Tensor]) -> None:
-        """`weights` has the table `tokens`, int8, the `scales` of its rows, and the layers."""
+        """Load the table `tokens`, int8, the `scales` of its rows, and the layers."""
         super().__init__()
         for name in ("tokens", "scales"):
             self.register_buffer(name, weights[name])
@@ -80,7 +88,7 @@ class TextFeatures(nn.Module):
         self.linear = _layer(weights, "linear")
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Map tokens (n, tokens) to (n, dim); a text without a token has a row too."""
+        """Map tokens (n, tokens) to (n, dim), also for a text without a token."""
         scales = self.scales[input_ids].float() * attention_mask
         sums = (self.tokens[input_ids].float() * scales[..., None]).sum(dim=1)
         x = normalize(sums, dim=-1)
@@ -100,7 +108,7 @@ def _text_input(tokenizer_json: str, spelling: Spelling, max_tokens: int) -> Tex
     from transformers import PreTrainedTokenizerFast
 
     document = json.loads(tokenizer_json)
-    document["post_processor"] = None  # it would add special tokens, which compact has none of
+    document["post_processor"] = None  # It would add special tokens, which compact does not use.
     tokenizer = Tokenizer.from_str(json.dumps(document))
     wrapped = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer, pad_token=tokenizer.id_to_token(0)

@@ -1,4 +1,4 @@
-"""What an exported folder says of itself: its mm_milvus.json."""
+"""The description of an exported folder: its mm_milvus.json."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from typing import Any, Self
 
 from mm_milvus.choices import ExportFormat
 from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE
-from mm_milvus.encoders.folder import CONFIG, EXPORTED
+from mm_milvus.encoders.snapshot import CONFIG, EXPORTED
 from mm_milvus.errors import EncoderError
 from mm_milvus.images.preprocessing import Preprocessing
+from mm_milvus.text import one_line
 
 TOKENIZER = "tokenizer.json"
 
 WORDS = "tokenizer.words.txt"
-"""The words of the spelling correction, a line each, where the encoder has one."""
+"""The vocabulary of the spelling correction, one word per line, if the encoder has one."""
 
 GRAPH_SUFFIX: dict[ExportFormat, str] = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt"}
 
-NO_PART_OF_VECTORS = ("origin", "origin_fingerprint", "logit_scale", "logit_bias")
-"""The facts that the fingerprint leaves out."""
+NOT_IN_FINGERPRINT = ("origin", "origin_fingerprint", "logit_scale", "logit_bias")
+"""Facts that no vector depends on."""
 
 DIGEST_BYTES = 8
 FILE_DIGEST_BYTES = 16
@@ -30,11 +31,12 @@ FILE_DIGEST_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Padding:
-    """How texts of a batch are brought to one length.
+    """How the texts of a batch are padded to one length.
 
-    to      "longest" of the batch, or "max_length": the model's longest text
-    side    "right" or "left"
-    values  the inputs of the text graph, in its order, each with what it is padded with
+    Attributes:
+        to: "longest" of the batch, or "max_length": the maximum length of the model.
+        side: "right" or "left".
+        values: The padding value of each input of the text graph, in the order of the graph.
     """
 
     to: str
@@ -46,16 +48,18 @@ class Padding:
 class ExportedConfig:
     """The facts of an exported encoder.
 
-    format              of the graphs
-    int8                whether matrix products are quantised to 8 bits
-    origin              what `load_encoder` was given for the model that was exported
-    origin_fingerprint  of that model
-    dim                 the length of a vector
-    max_tokens          texts are cut to this many tokens; the tokenizer's file says so too
-    preprocessing       of images
-    padding             of texts
-    files               each file, with the 32 hex digits of its BLAKE2b-128
-    logit_scale, logit_bias  those of the original's spec
+    Attributes:
+        format: Format of the graphs.
+        int8: Whether matrix products are quantised to 8 bits.
+        origin: The name of the exported model, as `load_encoder` was given it.
+        origin_fingerprint: The fingerprint of that model.
+        dim: Length of a vector.
+        max_tokens: Texts are truncated to this number of tokens, also by the tokenizer's file.
+        preprocessing: How images become pixels.
+        padding: How texts are padded.
+        files: The BLAKE2b-128 of each file, 32 hex digits, by file name.
+        logit_scale: As in the original's spec.
+        logit_bias: As in the original's spec.
     """
 
     format: ExportFormat
@@ -72,22 +76,26 @@ class ExportedConfig:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits over all that makes the vectors: the files, and how they are fed."""
+        """16 hex digits over everything that vectors depend on: the files and their inputs."""
         facts = asdict(self)
-        for name in NO_PART_OF_VECTORS:
+        for name in NOT_IN_FINGERPRINT:
             del facts[name]
         document = json.dumps(facts, sort_keys=True).encode()
         return blake2b(document, digest_size=DIGEST_BYTES).hexdigest()
 
     def save(self, folder: Path) -> None:
-        """Write mm_milvus.json."""
+        """Write mm_milvus.json into a folder."""
         document = {"kind": EXPORTED, **asdict(self), "fingerprint": self.fingerprint}
         text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
         (folder / CONFIG).write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read mm_milvus.json; raises EncoderError where it is not one that `save` wrote."""
+        """Read the mm_milvus.json of a folder.
+
+        Raises:
+            EncoderError: When it is not one that `save` wrote.
+        """
         try:
             facts = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
             del facts["kind"], facts["fingerprint"]
@@ -98,12 +106,12 @@ class ExportedConfig:
             return cls(**facts)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise EncoderError(
-                f"{folder}: its {CONFIG} cannot be read ({error}); export the model again"
+                f"{folder}: its {CONFIG} cannot be read ({one_line(error)}); export it again"
             ) from error
 
 
 def digest(path: Path) -> str:
-    """The BLAKE2b-128 of a file, as 32 hex digits."""
+    """Return the BLAKE2b-128 of a file: 32 hex digits."""
     with path.open("rb") as file:
         return file_digest(file, lambda: blake2b(digest_size=FILE_DIGEST_BYTES)).hexdigest()
 

@@ -11,8 +11,7 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from mm_milvus.arrays import Pixels, Vectors
-from mm_milvus.encoders.base import EncoderSpec
-from mm_milvus.encoders.distinct import encode_distinct
+from mm_milvus.encoders.base import EncoderSpec, check_pixels, encode_distinct
 from mm_milvus.encoders.exported.config import (
     GRAPH_SUFFIX,
     TOKENIZER,
@@ -20,8 +19,8 @@ from mm_milvus.encoders.exported.config import (
     ExportedConfig,
     digest,
 )
-from mm_milvus.encoders.exported.runtimes import Graph, open_graph, runtime
-from mm_milvus.encoders.exported.tokens import Tokens
+from mm_milvus.encoders.exported.runtimes import Graph, import_runtime, open_graph
+from mm_milvus.encoders.exported.tokens import GraphTokenizer
 from mm_milvus.encoders.spelling import Spelling
 from mm_milvus.errors import EncoderError
 
@@ -29,18 +28,23 @@ BATCH_SIZE = 32
 
 
 class ExportedEncoder:
-    """An `Encoder` of two graphs; each is read, and checked to be whole, when it is first used."""
+    """An `Encoder` made of two graphs, each read and verified when it is first used."""
 
     def __init__(self, name: str, folder: Path, *, batch_size: int | None = None) -> None:
-        """Read mm_milvus.json; raises EncoderError.
+        """Read the description of an exported folder, and import its runtime.
 
-        name, batch_size  those of `load_encoder`
+        Args:
+            name: What `load_encoder` was given.
+            folder: The exported folder.
+            batch_size: Images or texts per call of a graph, at least 1 (default: 32).
+
+        Raises:
+            EncoderError: When the description cannot be read.
+            MissingExtraError: When the runtime is not installed.
         """
-        if batch_size is not None and batch_size < 1:
-            raise EncoderError(f"{name}: a batch of {batch_size} images; it must be at least 1")
         self._name, self._folder = name, folder
         self._config = ExportedConfig.load(folder)
-        runtime(self._config.format)
+        import_runtime(self._config.format)
         self._batch_size = batch_size or BATCH_SIZE
         self._opening = threading.Lock()
         self._spec = EncoderSpec(
@@ -55,27 +59,26 @@ class ExportedEncoder:
 
     @property
     def spec(self) -> EncoderSpec:
-        """The facts of this encoder."""
+        """The properties of this encoder."""
         return self._spec
 
     @property
     def config(self) -> ExportedConfig:
-        """Where it comes from, and how it runs."""
+        """The description of the exported folder."""
         return self._config
 
     @property
     def batch_size(self) -> int:
-        """How many images, or texts, go through a graph at once."""
+        """Images, or texts, per call of a graph."""
         return self._batch_size
 
     def encode_images(self, pixels: Pixels) -> Vectors:
-        """Embed uint8 (n, height, width, 3) pixels to float32 (n, dim), unit rows."""
-        height, width = self._spec.preprocessing.height, self._spec.preprocessing.width
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != (height, width, 3):
-            raise EncoderError(
-                f"{self._name}: pixels must be uint8 (n, {height}, {width}, 3), not "
-                f"{pixels.dtype} {pixels.shape}; load them with load_pixels"
-            )
+        """Embed uint8 pixels (n, height, width, 3) as float32 (n, dim); see `Encoder`.
+
+        Raises:
+            EncoderError: Also when the files are not the ones that were exported.
+        """
+        check_pixels(self._spec, pixels)
         with self._opening:
             graph = self._image
         vectors = np.empty((len(pixels), self._spec.dim), np.float32)
@@ -85,21 +88,24 @@ class ExportedEncoder:
         return vectors
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Embed n texts to float32 (n, dim), unit rows, in the given order.
+        """Embed n texts as float32 (n, dim); see `Encoder`.
 
-        Each distinct text is encoded once, in batches of texts of like length.
+        Each distinct text is encoded once, in batches of texts of similar length.
+
+        Raises:
+            EncoderError: When the files are not the ones that were exported.
         """
         with self._opening:
-            tokens, graph = self._tokens, self._text
+            tokenizer, graph = self._tokenizer, self._text
 
         def encode(encodings: list[Encoding]) -> Vectors:
             vectors = np.empty((len(encodings), self._spec.dim), np.float32)
             for start in range(0, len(encodings), self._batch_size):
                 batch = slice(start, start + self._batch_size)
-                vectors[batch] = graph(tokens.pad(encodings[batch]))
+                vectors[batch] = graph(tokenizer.pad(encodings[batch]))
             return vectors
 
-        return encode_distinct(texts, tokens.of, len, encode)
+        return encode_distinct(texts, tokenizer.tokenize, len, encode)
 
     @cached_property
     def _image(self) -> Graph:
@@ -110,32 +116,48 @@ class ExportedEncoder:
         return self._graph("text")
 
     @cached_property
-    def _tokens(self) -> Tokens:
-        folder = self._whole("tokenizer")
+    def _tokenizer(self) -> GraphTokenizer:
+        folder = self._verified_folder("tokenizer")
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         spelling = None
         if WORDS in self._config.files:
             spelling = Spelling((folder / WORDS).read_text(encoding="utf-8").splitlines())
-        return Tokens(tokenizer, self._config.padding, self._config.max_tokens, spelling)
+        return GraphTokenizer(tokenizer, self._config.padding, self._config.max_tokens, spelling)
 
     def _graph(self, tower: str) -> Graph:
         suffix = GRAPH_SUFFIX[self._config.format]
-        return open_graph(self._whole(tower) / f"{tower}{suffix}", self._config.format)
+        return open_graph(self._verified_folder(tower) / f"{tower}{suffix}", self._config.format)
 
-    def _whole(self, part: str) -> Path:
-        """The folder, once the part's files are seen to be those that were exported."""
-        for file, known in self._config.files.items():
+    def _verified_folder(self, part: str) -> Path:
+        """Return the folder, after checking that the files of a part are those exported."""
+        for file, exported_digest in self._config.files.items():
+            if not file.startswith(f"{part}."):
+                continue
             path = self._folder / file
-            if file.startswith(f"{part}.") and not (path.is_file() and digest(path) == known):
-                what = "is not the file that was exported" if path.is_file() else "is missing"
-                raise EncoderError(f"{self._name}: {file} {what}; export the model again")
+            if not path.is_file():
+                raise EncoderError(f"{self._name}: {file} is missing; export the model again")
+            if digest(path) != exported_digest:
+                raise EncoderError(
+                    f"{self._name}: {file} is not the file that was exported; "
+                    "export the model again"
+                )
         return self._folder
 
 
 def load_exported(
     name: str, *, device: str | None = None, batch_size: int | None = None
 ) -> ExportedEncoder:
-    """The encoder of the folder `name`, which `export` wrote; raises EncoderError."""
+    """Load the encoder of a folder that `export` wrote.
+
+    Args:
+        name: The folder.
+        device: None or "cpu".
+        batch_size: As in `load_encoder`.
+
+    Raises:
+        EncoderError: When the description cannot be read, or the device is not the CPU.
+        MissingExtraError: When the runtime is not installed.
+    """
     if device not in (None, "cpu"):
         raise EncoderError(
             f"{name}: an exported encoder runs on the CPU, not on {device}; "

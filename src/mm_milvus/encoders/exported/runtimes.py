@@ -1,6 +1,6 @@
-"""Graphs of each format, as functions of numpy arrays. All run on the CPU.
+"""Graphs of each format as functions of numpy arrays. All run on the CPU.
 
-OMP_NUM_THREADS bounds the threads of each, as it does torch's.
+OMP_NUM_THREADS limits the threads of each runtime, as it does torch's.
 """
 
 from __future__ import annotations
@@ -19,51 +19,63 @@ from numpy.typing import NDArray
 from mm_milvus.arrays import Vectors
 from mm_milvus.choices import ExportFormat
 from mm_milvus.errors import EncoderError
+from mm_milvus.extras import require_extra
 from mm_milvus.text import first_line
 
 Graph = Callable[[Sequence[NDArray[np.generic]]], Vectors]
-"""Maps the inputs, in the graph's order, to float32 unit rows; may be called from any thread."""
+"""Maps the inputs, in the order of the graph, to float32 (n, dim) of unit length. It may be called
+from any thread."""
 
-LIBRARIES: dict[ExportFormat, str] = {
+RUNTIMES: dict[ExportFormat, str] = {
     "onnx": "onnxruntime",
     "openvino": "openvino",
     "torchscript": "torch",
 }
-"""What runs a format. Each is an optional dependency of the format's name, but for torch."""
+"""The module that runs each format. But for torch, an extra of the format's name brings it."""
 
 
-def runtime(kind: ExportFormat) -> Any:
-    """The library that runs graphs of the format; raises EncoderError where it is missing."""
-    return library(LIBRARIES[kind], kind)
+def import_runtime(kind: ExportFormat) -> Any:
+    """Import the module that runs graphs of a format.
 
-
-def library(name: str, kind: ExportFormat) -> Any:
-    """A library that the format needs; raises EncoderError where it is missing."""
-    # Else ONNX Runtime, once imported, keeps a device id in the home folder and reports its use.
+    Raises:
+        MissingExtraError: When it is not installed.
+        EncoderError: When it is installed and cannot be imported.
+    """
+    # Otherwise ONNX Runtime, once imported, stores a device id in the home folder and reports use.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    if kind != "torchscript":
+        require_extra(kind, RUNTIMES[kind], f"a model in the format {kind}")
     try:
-        return import_module(name)
+        return import_module(RUNTIMES[kind])
     except ImportError as error:
         raise EncoderError(
-            f"a model in the format {kind} needs {name}, which is not installed; "
-            f"pip install 'mm-milvus[{kind}]'"
+            f"{RUNTIMES[kind]} cannot be imported ({first_line(error)}); install it again"
         ) from error
 
 
 def open_graph(path: Path, kind: ExportFormat) -> Graph:
-    """Read a graph; raises EncoderError where its runtime is missing, or cannot read it."""
-    module = runtime(kind)
+    """Read a graph.
+
+    Args:
+        path: The file of the graph.
+        kind: Its format.
+
+    Raises:
+        EncoderError: When the runtime cannot read the file.
+        MissingExtraError: When the runtime is not installed.
+    """
+    runtime = import_runtime(kind)
     try:
-        return _OPENERS[kind](module, path)
+        return _OPENERS[kind](runtime, path)
     except Exception as error:
         raise EncoderError(
-            f"{path}: {LIBRARIES[kind]} {module.__version__} cannot open it "
+            f"{path}: {RUNTIMES[kind]} {runtime.__version__} cannot open it "
             f"({first_line(error)}); update that library, or export the model again"
         ) from error
 
 
-def _threads() -> int:
-    """How many threads a graph may take; 0: as many as its runtime likes."""
+def _thread_limit() -> int:
+    """Return the number of threads that a graph may use; 0 leaves it to the runtime."""
     threads = os.environ.get("OMP_NUM_THREADS", "")
     return int(threads) if threads.isdecimal() else 0
 
@@ -71,9 +83,9 @@ def _threads() -> int:
 def _open_onnx(onnxruntime: Any, path: Path) -> Graph:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = _threads()
+    options.intra_op_num_threads = _thread_limit()
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    names = [each.name for each in session.get_inputs()]
+    names = [node.name for node in session.get_inputs()]
 
     def run(inputs: Sequence[NDArray[np.generic]]) -> Vectors:
         rows: Vectors = session.run(None, dict(zip(names, inputs, strict=True)))[0]
@@ -83,27 +95,28 @@ def _open_onnx(onnxruntime: Any, path: Path) -> Graph:
 
 
 @cache
-def _core(openvino: Any) -> Any:
-    """The one of this process, kept to its end.
+def _openvino_core(openvino: Any) -> Any:
+    """Return the only `openvino.Core` of this process, which is kept until its end.
 
-    Its CPU plug-in gives the thread another stack for signals. When one of several cores goes,
-    what it puts back may be gone itself, and then the next Ctrl-C is a segmentation fault.
+    The CPU plug-in of a core installs another signal stack for the thread. When one of several
+    cores is deleted, the stack that it restores may be gone, and then the next Ctrl-C is a
+    segmentation fault.
     """
     return openvino.Core()
 
 
 def _open_openvino(openvino: Any, path: Path) -> Graph:
-    # By itself it computes in bfloat16 on a CPU that can, and then vectors hang on the machine.
+    # By default it computes in bfloat16 on CPUs that can, and vectors would depend on the machine.
     options = {
         "INFERENCE_PRECISION_HINT": "f32",
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": str(_threads()),
+        "INFERENCE_NUM_THREADS": str(_thread_limit()),
     }
-    model = _core(openvino).compile_model(path, "CPU", options)
+    model = _openvino_core(openvino).compile_model(path, "CPU", options)
     lock = threading.Lock()
 
     def run(inputs: Sequence[NDArray[np.generic]]) -> Vectors:
-        # The model has one request of its own, whose result the next call overwrites.
+        # The model has a single request, whose result the next call overwrites.
         with lock:
             rows: Vectors = model(list(inputs))[0].copy()
         return rows

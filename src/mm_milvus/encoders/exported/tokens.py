@@ -1,4 +1,4 @@
-"""Texts to the inputs of a text graph, with the `tokenizers` library and numpy."""
+"""From texts to the inputs of a text graph, with the `tokenizers` library and numpy."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from tokenizers import Encoding, Tokenizer
 
 from mm_milvus.encoders.exported.config import Padding
 from mm_milvus.encoders.spelling import Spelling
+from mm_milvus.text import replace_surrogates
 
 FIELDS = {
     "input_ids": attrgetter("ids"),
     "attention_mask": attrgetter("attention_mask"),
     "token_type_ids": attrgetter("type_ids"),
 }
-"""What transformers calls the parts of an encoding, and where `tokenizers` has them."""
+"""The inputs of a text tower as transformers names them, and where an `Encoding` holds them."""
 
-Ids = NDArray[np.int64]
+TokenIds = NDArray[np.int64]
 
 
-class Tokens:
+class GraphTokenizer:
     """The tokenizer of an exported encoder."""
 
     def __init__(
@@ -32,25 +33,31 @@ class Tokens:
         max_tokens: int,
         spelling: Spelling | None = None,
     ) -> None:
-        """`tokenizer` cuts at `max_tokens` by itself, and pads nothing."""
+        """Wrap a tokenizer.
+
+        Args:
+            tokenizer: Truncates to `max_tokens`, and does not pad.
+            padding: How the texts of a batch are padded.
+            max_tokens: Maximum number of tokens of a text, special tokens included.
+            spelling: Corrects texts before they are tokenized, or None.
+        """
         self._tokenizer = tokenizer
         self._padding = padding
         self._max_tokens = max_tokens
         self._spelling = spelling
 
-    def of(self, texts: Sequence[str]) -> list[Encoding]:
-        """The tokens of each text, not padded."""
-        # A lone surrogate (an undecodable byte of a command line) is no text for a tokenizer.
-        clean = [text.encode("utf-8", "replace").decode() for text in texts]
+    def tokenize(self, texts: Sequence[str]) -> list[Encoding]:
+        """Return the tokens of each text, truncated and not padded."""
+        clean = [replace_surrogates(text) for text in texts]
         if self._spelling is not None:
-            clean = [self._spelling.corrected(text, self._max_tokens) for text in clean]
+            clean = [self._spelling.correct(text, self._max_tokens) for text in clean]
         return self._tokenizer.encode_batch(clean)
 
-    def pad(self, encodings: Sequence[Encoding]) -> list[Ids]:
-        """The inputs of the text graph, in its order: int64 (n, tokens) each."""
-        full = self._padding.to == "max_length"
-        # A text may have no token at all, but a graph's input has at least one place.
-        length = self._max_tokens if full else max(1, *map(len, encodings))
+    def pad(self, encodings: Sequence[Encoding]) -> list[TokenIds]:
+        """Return the inputs of the text graph for n texts, in its order: int64 (n, tokens) each."""
+        pads_to_max = self._padding.to == "max_length"
+        # A text may have no token at all, but the input of a graph has at least one column.
+        length = self._max_tokens if pads_to_max else max(1, *map(len, encodings))
         inputs = []
         for field, value in self._padding.values.items():
             rows = np.full((len(encodings), length), value, np.int64)

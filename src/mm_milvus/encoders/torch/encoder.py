@@ -1,4 +1,4 @@
-"""The encoder that is two torch modules: an image tower and a text tower."""
+"""The encoder made of two torch modules: an image tower and a text tower."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from mm_milvus.arrays import Pixels, Vectors
-from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE, EncoderSpec
-from mm_milvus.encoders.distinct import encode_distinct
-from mm_milvus.encoders.torch.batching import FittingBatches
+from mm_milvus.encoders.base import (
+    DEFAULT_LOGIT_SCALE,
+    EncoderSpec,
+    check_pixels,
+    encode_distinct,
+)
 from mm_milvus.encoders.torch.cpu import in_pieces, inference
+from mm_milvus.encoders.torch.device import FittingBatches, default_batch_size
 from mm_milvus.encoders.torch.text_input import TextInput, token_count
 from mm_milvus.errors import EncoderError
 from mm_milvus.images.preprocessing import Preprocessing
-from mm_milvus.text import first_line
 
-CPU_BATCH = 32
-GPU_BATCH = 256
 CPU_PIECE = 8
-"""So many images go through a tower at once on a CPU: more are no faster."""
+"""Items per call of a tower on a CPU core: more are no faster."""
 
 
 class ImageTower(nn.Module):
-    """uint8 pixels (n, height, width, 3) to float32 unit rows (n, dim).
+    """Maps uint8 pixels (n, height, width, 3) to float32 rows (n, dim) of unit length.
 
-    Normalising is part of the tower: pixels travel to the device as bytes.
+    Normalising pixels is part of the tower, so that they travel to the device as bytes.
     """
 
     mean: Tensor
@@ -40,62 +41,71 @@ class ImageTower(nn.Module):
     ) -> None:
         """Wrap a network.
 
-        features   maps normalised pixels (n, 3, height, width) to rows (n, dim)
-        cpu_piece  how many images it likes to have at once on a CPU
+        Args:
+            features: Maps normalised pixels (n, 3, height, width) to rows (n, dim).
+            preprocessing: The mean and standard deviation that the network was trained with.
+            cpu_piece: Images per call of the network that are fastest on a CPU core.
         """
         super().__init__()
         self.features = features
         self.cpu_piece = cpu_piece
-        # On uint8 pixels: (pixel / 255 - mean) / std in one step.
+        # On uint8 pixels, in one step: (pixel / 255 - mean) / std.
         for name, values in (("mean", preprocessing.mean), ("std", preprocessing.std)):
             scaled = torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1) * 255
             self.register_buffer(name, scaled, persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Embed pixels."""
-        return normalize(self.rows(pixels), dim=-1)
+        """Embed pixels: uint8 (n, height, width, 3) to float32 (n, dim) of unit length."""
+        return normalize(self.unnormalised(pixels), dim=-1)
 
-    def vectors(self, pixels: Pixels) -> Vectors:
-        """What calling it gives, for any number of images but none: on a CPU in pieces."""
-        if self.mean.device.type != "cpu":
-            return self._vectors(pixels)
-        pieces = in_pieces(lambda part: self._vectors(pixels[part]), len(pixels), self.cpu_piece)
-        return np.concatenate(pieces)
-
-    @inference()
-    def _vectors(self, pixels: Pixels) -> Vectors:
-        # A copy: the caller's array may be read-only, or a view that torch does not take.
-        on_device = torch.from_numpy(np.array(pixels, order="C")).to(self.mean.device)
-        return np.asarray(self(on_device).cpu())
-
-    def rows(self, pixels: Tensor) -> Tensor:
-        """The features as they are; NHWC seen as NCHW is channels_last, which convolutions like."""
+    def unnormalised(self, pixels: Tensor) -> Tensor:
+        """Return what the network gives for pixels, float32 (n, dim), of any length."""
+        # Seen as (n, 3, height, width) they are in channels_last order, which convolutions prefer.
         values = pixels.permute(0, 3, 1, 2).float().sub(self.mean).div(self.std)
         rows: Tensor = self.features(values.to(_dtype_of(self.features)))
         return rows.float()
 
+    def embed(self, pixels: Pixels) -> Vectors:
+        """Embed an array of at least one image, on all cores of a CPU."""
+        if self.mean.device.type != "cpu":
+            return self._embed(pixels)
+        pieces = in_pieces(lambda piece: self._embed(pixels[piece]), len(pixels), self.cpu_piece)
+        return np.concatenate(pieces)
+
+    @inference()
+    def _embed(self, pixels: Pixels) -> Vectors:
+        # A copy: the caller's array may be read-only, or have strides that torch does not accept.
+        on_device = torch.from_numpy(np.array(pixels, order="C")).to(self.mean.device)
+        return np.asarray(self(on_device).cpu())
+
 
 class TextTower(nn.Module):
-    """Tokens, a tensor (n, tokens) for each field of a `TextInput`, to float32 unit rows."""
+    """Maps tokens, a tensor (n, tokens) for each input, to float32 rows (n, dim) of unit length."""
 
     def __init__(self, features: nn.Module) -> None:
-        """`features` maps the fields to rows (n, dim)."""
+        """Wrap a network.
+
+        Args:
+            features: Maps the inputs of a `TextInput`, by name, to rows (n, dim).
+        """
         super().__init__()
         self.features = features
 
     def forward(self, **tokens: Tensor) -> Tensor:
-        """Embed tokens."""
+        """Embed tokens: integers (n, tokens) each, to float32 (n, dim) of unit length."""
         rows: Tensor = self.features(**tokens)
         return normalize(rows.float(), dim=-1)
 
 
 @dataclass(frozen=True, slots=True)
 class Towers:
-    """What an encoder is made of.
+    """The parts of an encoder.
 
-    image, text    the modules, on one device
-    text_input     how texts become the text tower's input
-    preprocessing  how images become the image tower's
+    Attributes:
+        image: The image tower.
+        text: The text tower, on the same device.
+        text_input: How texts become the text tower's input.
+        preprocessing: How images become the image tower's pixels.
     """
 
     image: ImageTower
@@ -105,7 +115,7 @@ class Towers:
 
 
 class TorchEncoder:
-    """An `Encoder` of two towers; their device and type are theirs. Vectors are float32."""
+    """An `Encoder` made of two towers, whose device and dtype it uses. Vectors are float32."""
 
     def __init__(
         self,
@@ -117,21 +127,28 @@ class TorchEncoder:
         logit_bias: float | None = None,
         batch_size: int | None = None,
     ) -> None:
-        """Run both towers once; raises EncoderError where their vectors differ in length.
+        """Run both towers once, to learn the length of a vector.
 
-        name and batch_size are those of `load_encoder`, the logit's numbers of `EncoderSpec`.
+        Args:
+            name: What `load_encoder` was given.
+            towers: The image tower and the text tower.
+            fingerprint: Of the model: 16 hex digits.
+            logit_scale: See `EncoderSpec`.
+            logit_bias: See `EncoderSpec`.
+            batch_size: Images per call of a tower, at least 1 (default: chosen by the device).
+
+        Raises:
+            EncoderError: When the vectors of the towers differ in length.
         """
-        if batch_size is not None and batch_size < 1:
-            raise EncoderError(f"{name}: a batch of {batch_size} images; it must be at least 1")
         self.towers = towers
         self._device = towers.image.mean.device
-        size = batch_size or (CPU_BATCH if self._device.type == "cpu" else GPU_BATCH)
+        size = batch_size or default_batch_size(self._device)
         self._image_batches = FittingBatches(size)
         self._text_batches = FittingBatches(size)
         self._spec = EncoderSpec(
             id=name,
             fingerprint=fingerprint,
-            dim=self._probe(name),
+            dim=self._measure_dim(name),
             preprocessing=towers.preprocessing,
             max_tokens=towers.text_input.max_tokens,
             logit_scale=logit_scale,
@@ -140,90 +157,67 @@ class TorchEncoder:
 
     @property
     def spec(self) -> EncoderSpec:
-        """The facts of this encoder."""
+        """The properties of this encoder."""
         return self._spec
 
     @property
     def batch_size(self) -> int:
-        """How many images fit the device at once; falls when a batch ran out of memory."""
+        """Images per call that fit the device; it falls when a batch ran out of memory."""
         return self._image_batches.size
 
     def encode_images(self, pixels: Pixels) -> Vectors:
-        """Embed uint8 (n, height, width, 3) pixels to float32 (n, dim), unit rows."""
-        height, width = self._spec.preprocessing.height, self._spec.preprocessing.width
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != (height, width, 3):
-            raise EncoderError(
-                f"{self._spec.id}: pixels must be uint8 (n, {height}, {width}, 3), not "
-                f"{pixels.dtype} {pixels.shape}; load them with load_pixels"
-            )
+        """Embed uint8 pixels (n, height, width, 3) as float32 (n, dim); see `Encoder`."""
+        check_pixels(self._spec, pixels)
         vectors = np.empty((len(pixels), self._spec.dim), np.float32)
         batches = self._image_batches.run(
-            lambda rows: self.towers.image.vectors(pixels[rows]), len(pixels)
+            lambda batch: self.towers.image.embed(pixels[batch]), len(pixels)
         )
-        for rows, result in batches:
-            vectors[rows] = result
+        for batch, result in batches:
+            vectors[batch] = result
         return vectors
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Embed n texts to float32 (n, dim), unit rows, in the given order.
+        """Embed n texts as float32 (n, dim); see `Encoder`.
 
-        Each distinct text is encoded once, in batches of texts of like length.
+        Each distinct text is encoded once, in batches of texts of similar length.
         """
-        return encode_distinct(texts, self.towers.text_input.tokens, token_count, self._all_texts)
+        return encode_distinct(
+            texts, self.towers.text_input.tokenize, token_count, self._encode_tokens
+        )
 
-    def _all_texts(self, tokens: Sequence[dict[str, list[int]]]) -> Vectors:
+    def _encode_tokens(self, tokens: Sequence[dict[str, list[int]]]) -> Vectors:
         vectors = np.empty((len(tokens), self._spec.dim), np.float32)
-        batches = self._text_batches.run(lambda rows: self._texts(tokens[rows]), len(tokens))
-        for rows, result in batches:
-            vectors[rows] = result
+        batches = self._text_batches.run(lambda batch: self._embed(tokens[batch]), len(tokens))
+        for batch, result in batches:
+            vectors[batch] = result
         return vectors
 
-    def _texts(self, tokens: Sequence[dict[str, list[int]]]) -> Vectors:
+    def _embed(self, tokens: Sequence[dict[str, list[int]]]) -> Vectors:
+        """Embed the tokens of at least one text, on all cores of a CPU."""
         if self._device.type != "cpu":
-            return self._text_vectors(tokens)
-        pieces = in_pieces(lambda part: self._text_vectors(tokens[part]), len(tokens), CPU_PIECE)
+            return self._embed_piece(tokens)
+        pieces = in_pieces(lambda piece: self._embed_piece(tokens[piece]), len(tokens), CPU_PIECE)
         return np.concatenate(pieces)
 
     @inference()
-    def _text_vectors(self, tokens: Sequence[dict[str, list[int]]]) -> Vectors:
+    def _embed_piece(self, tokens: Sequence[dict[str, list[int]]]) -> Vectors:
         batch = self.towers.text_input.pad(tokens)
         fields = {name: values.to(self._device) for name, values in batch.items()}
         rows: Vectors = self.towers.text(**fields).cpu().numpy()
         return rows
 
-    def _probe(self, name: str) -> int:
-        """The length of a vector, after both towers did one item of the greatest size."""
+    def _measure_dim(self, name: str) -> int:
+        """Return the length of a vector, by running both towers on one item of the largest size."""
         height, width = self.towers.preprocessing.height, self.towers.preprocessing.width
         text_input = self.towers.text_input
-        image = self.towers.image.vectors(np.zeros((1, height, width, 3), np.uint8))
-        text = self._texts(text_input.tokens(["a " * text_input.max_tokens]))
+        image = self.towers.image.embed(np.zeros((1, height, width, 3), np.uint8))
+        text = self._embed(text_input.tokenize(["a " * text_input.max_tokens]))
         if image.ndim != 2 or image.shape != text.shape:
             raise EncoderError(
                 f"{name}: its images become {image.shape[1:]} and its texts {text.shape[1:]}, "
                 "not one vector of the same length; choose a model of the CLIP or SigLIP family"
             )
         return int(image.shape[1])
-
-
-def torch_device(name: str | None) -> torch.device:
-    """The device of that name; None: the GPU where there is one. Raises EncoderError."""
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise EncoderError(
-            f"the device {name} cannot be used here ({first_line(error)}); use cpu"
-        ) from error
-    return device
-
-
-def best_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 on a GPU that has it, else float32."""
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.bfloat16
-    return torch.float32
 
 
 def _dtype_of(module: nn.Module) -> torch.dtype:

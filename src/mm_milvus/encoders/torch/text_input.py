@@ -1,4 +1,4 @@
-"""Texts to batches of tokens, as each model was trained to read them."""
+"""From texts to batches of tokens, in the form that each model was trained on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from mm_milvus.encoders.spelling import Spelling
+from mm_milvus.text import replace_surrogates
 
 PADS_TO_MAX_LENGTH = frozenset({"siglip"})
 """Model types whose text tower was trained on texts padded to the full length: SigLIP and
@@ -19,11 +20,12 @@ SigLIP 2 pool the last position and attend to padding, so shorter padding gives 
 class TextInput:
     """How texts become the input of a text tower.
 
-    tokenizer   the model's own
-    padding     "longest" in the batch, or "max_length"
-    max_tokens  where texts are cut, special tokens included
-    accepts     the inputs that the text tower takes; others that the tokenizer makes are left out
-    spelling    corrects texts before they become tokens
+    Attributes:
+        tokenizer: The model's own, of transformers.
+        padding: "longest" in the batch, or "max_length".
+        max_tokens: Texts are truncated to this number of tokens, special tokens included.
+        accepts: Names of the inputs of the text tower; the tokenizer's others are dropped.
+        spelling: Corrects texts before they are tokenized, or None.
     """
 
     tokenizer: Any
@@ -32,19 +34,18 @@ class TextInput:
     accepts: frozenset[str]
     spelling: Spelling | None = None
 
-    def tokens(self, texts: Sequence[str]) -> list[dict[str, list[int]]]:
-        """The tokens of each text, cut to `max_tokens` and not padded."""
-        # A lone surrogate (an undecodable byte of a command line) is no text for a tokenizer.
-        clean = [text.encode("utf-8", "replace").decode() for text in texts]
+    def tokenize(self, texts: Sequence[str]) -> list[dict[str, list[int]]]:
+        """Return the tokens of each text by input name, truncated and not padded."""
+        clean = [replace_surrogates(text) for text in texts]
         if self.spelling is not None:
-            clean = [self.spelling.corrected(text, self.max_tokens) for text in clean]
+            clean = [self.spelling.correct(text, self.max_tokens) for text in clean]
         table = self.tokenizer(clean, truncation=True, max_length=self.max_tokens)
         fields = [field for field in table if field in self.accepts]
         return [{field: table[field][row] for field in fields} for row in range(len(clean))]
 
     def pad(self, batch: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
-        """One tensor a field, (n, tokens), of `tokens` padded to the same length."""
-        table = {field: [row[field] for row in batch] for field in batch[0]}
+        """Return the tokens of a batch, of n texts, as a tensor (n, tokens) for each input."""
+        table = {field: [tokens[field] for tokens in batch] for field in batch[0]}
         padded = self.tokenizer.pad(
             table, padding=self.padding, max_length=self.max_tokens, return_tensors="pt"
         )
@@ -52,12 +53,17 @@ class TextInput:
 
 
 def token_count(tokens: dict[str, list[int]]) -> int:
-    """How many tokens one text of `TextInput.tokens` has."""
+    """Return the number of tokens of one text that `TextInput.tokenize` returned."""
     return len(tokens["input_ids"])
 
 
 def max_tokens_of(model: Any, tokenizer: Any) -> int:
-    """The longest text the model can read: the tokenizer's limit, within the position table."""
+    """Return the number of tokens a model can read: the tokenizer's limit, or the position table's.
+
+    Args:
+        model: A transformers model.
+        tokenizer: Its tokenizer.
+    """
     config = model.config.get_text_config()
     positions: int = config.max_position_embeddings
     if _numbers_positions_after_padding(model):

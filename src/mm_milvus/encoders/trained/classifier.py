@@ -1,4 +1,4 @@
-"""Image towers: classifiers, whose pooled features or logits are the features of an image."""
+"""Image towers: image classifiers, of which the pooled features or the logits are used."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from mm_milvus.encoders.transformers.processor import preprocessing_of
 from mm_milvus.images.preprocessing import Preprocessing
 
 MIDDLE = 11
-"""So many blocks of EfficientNet-Lite0 come before its last stride: 112 channels."""
+"""Number of blocks of EfficientNet-Lite0 before its last stride: 112 channels."""
 
 LITE0_PREPROCESSING = Preprocessing(
-    # Trained at 224. A network sees objects smaller in testing than in the crops of its training
-    # (Touvron et al., 2019): on the clothing photos a projection over 288 is better by 2 points.
+    # Trained at 224. Objects appear smaller in testing than in the crops of the training (Touvron
+    # et al., 2019): on the clothing photos a projection over 288 is better by 2 points.
     height=288,
     width=288,
     shortest_edge=None,
@@ -33,15 +33,15 @@ LITE0_PREPROCESSING = Preprocessing(
 
 
 class Lite0Features(nn.Module):
-    """EfficientNet-Lite0: the mean and the maximum of its last map, and of one half as deep.
+    """EfficientNet-Lite0: mean and maximum of its last feature map, and of one half as deep.
 
     The earlier map keeps texture and colour, which the last one has traded for the classes of its
-    training: on the clothing photos the four together are better than the last mean by 1 to 2
-    points.
+    training: on the clothing photos the four together are better than the mean of the last map by
+    1 to 2 points.
     """
 
     def __init__(self, network: EfficientNetLite0) -> None:
-        """The network is used as it is."""
+        """Wrap a network, which is not changed."""
         super().__init__()
         self.network = network
 
@@ -55,10 +55,10 @@ class Lite0Features(nn.Module):
 
 
 class ClassifierFeatures(nn.Module):
-    """A transformers image classifier: its logits, or what they are computed from."""
+    """An image classifier of transformers: its logits, or the features they are computed from."""
 
     def __init__(self, model: Any, features: Features) -> None:
-        """`model` is an AutoModelForImageClassification."""
+        """Wrap an AutoModelForImageClassification."""
         super().__init__()
         self.model: Any = model
         self.features = features
@@ -70,16 +70,29 @@ class ClassifierFeatures(nn.Module):
             return logits
         outputs = self.model.base_model(pixel_values=pixels)
         pooled: Tensor | None = getattr(outputs, "pooler_output", None)
-        # Vision transformers classify by their first state, convolutional networks by a pool.
+        # Vision transformers classify the first state, convolutional networks a pooled map.
         return outputs.last_hidden_state[:, 0] if pooled is None else pooled.flatten(1)
 
 
 def load_classifier(
     name: str, folder: Path, dtype: torch.dtype, features: Features = "pooled"
 ) -> tuple[nn.Module, Preprocessing]:
-    """The image tower in a folder that `save_pretrained` or `save_lite0` wrote.
+    """Load the image tower in a folder that `save_pretrained` or `save_lite0` wrote.
 
-    Raises EncoderError; call it inside `loading`.
+    Call this inside `loading`.
+
+    Args:
+        name: What messages call the model.
+        folder: The folder of the model.
+        dtype: Of the weights.
+        features: Which features of a transformers classifier to use.
+
+    Returns:
+        The tower, on the CPU: normalised pixels (n, 3, height, width) to (n, dim); and its
+        preprocessing.
+
+    Raises:
+        EncoderError: When weights are missing, or the preprocessing is not supported.
     """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if config.get("model_type") == LITE0:
@@ -91,14 +104,14 @@ def load_classifier(
 
 
 def lite0(weights: dict[str, Tensor]) -> Lite0Features:
-    """EfficientNet-Lite0 with these weights, normalisation folded in."""
+    """Build EfficientNet-Lite0 from the weights of `lite0_weights`."""
     network = EfficientNetLite0()
     network.load_state_dict(weights)
     return Lite0Features(network).eval()
 
 
 def save_lite0(tower: Lite0Features, folder: Path) -> None:
-    """Write a folder that `load_classifier` reads back."""
+    """Write a new folder that `load_classifier` reads."""
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"model_type": LITE0}) + "\n", encoding="utf-8")
     state = {name: value.float().contiguous() for name, value in tower.network.state_dict().items()}

@@ -1,4 +1,4 @@
-"""Encoders whose common space was learned: a projection over the features of two frozen towers."""
+"""Encoders whose vector space was learned: a projection over the features of two frozen towers."""
 
 from __future__ import annotations
 
@@ -13,15 +13,10 @@ from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
 from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE
-from mm_milvus.encoders.fingerprint import fingerprint
-from mm_milvus.encoders.folder import CONFIG, DUAL
-from mm_milvus.encoders.torch.encoder import (
-    ImageTower,
-    TextTower,
-    TorchEncoder,
-    Towers,
-    torch_device,
-)
+from mm_milvus.encoders.snapshot import CONFIG, DUAL, broken_config
+from mm_milvus.encoders.torch.device import torch_device
+from mm_milvus.encoders.torch.encoder import ImageTower, TextTower, TorchEncoder, Towers
+from mm_milvus.encoders.torch.fingerprint import fingerprint
 from mm_milvus.encoders.trained.pair import Pair, load_pair
 from mm_milvus.errors import EncoderError
 from mm_milvus.text import first_line
@@ -34,10 +29,12 @@ TEMPERATURE = "temperature"
 class ProjectionShape:
     """The sizes of a projection.
 
-    image, text  how long the towers' features are
-    dim          how long the vectors of the common space are
-    hidden       None: one linear layer a side; else the size of a hidden layer a side, with ReLU,
-                 in front of one last layer that both sides share
+    Attributes:
+        image: Length of the image tower's features.
+        text: Length of the text tower's features.
+        dim: Length of the vectors in the learned space.
+        hidden: None for one linear layer per head; else the size of a hidden layer in each head,
+            with ReLU, in front of a last layer that both heads share.
     """
 
     image: int
@@ -46,11 +43,11 @@ class ProjectionShape:
     hidden: int | None = None
 
 
-class Side(nn.Module):
-    """Features of one tower to vectors of the common space, not yet of unit length.
+class ProjectionHead(nn.Module):
+    """Maps features of one tower to vectors of the learned space, not yet of unit length.
 
-    Features are centred and scaled first, as those of the training data were found to lie: towers
-    differ by orders of magnitude, and one learning rate is to fit both.
+    Features are first centred and scaled by the statistics of the training data: those of towers
+    differ by orders of magnitude, and one learning rate has to suit both heads.
     """
 
     centre: Tensor
@@ -59,7 +56,14 @@ class Side(nn.Module):
     def __init__(
         self, width: int, shape: ProjectionShape, last: nn.Linear | None, dropout: float
     ) -> None:
-        """`last` is the shared layer, if there is one; dropout works in training alone."""
+        """Build a head with random weights.
+
+        Args:
+            width: Length of the features.
+            shape: The sizes of the projection.
+            last: The layer that both heads share, or None.
+            dropout: Share of features and hidden units that are zeroed in training.
+        """
         super().__init__()
         self.register_buffer("centre", torch.zeros(width))
         self.register_buffer("scale", torch.ones(()))
@@ -68,47 +72,51 @@ class Side(nn.Module):
         self.layers = nn.Sequential(nn.Dropout(dropout), first, *rest)
 
     def fit_scale(self, features: Tensor) -> None:
-        """Centre and scale as these features (n, width) lie."""
+        """Set centre and scale to the statistics of features (n, width)."""
         self.centre.copy_(features.mean(dim=0))
         self.scale.copy_((features - self.centre).square().mean().sqrt().clamp(min=1e-6))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (n, width) to (n, dim)."""
+        """Map features (n, width) to (n, dim)."""
         rows: Tensor = self.layers((features.float() - self.centre) / self.scale)
         return rows
 
 
 class Projection(nn.Module):
-    """Both sides."""
+    """A head for each tower, into one vector space."""
 
     def __init__(self, shape: ProjectionShape, dropout: float = 0.0) -> None:
-        """Random weights: they are trained, or loaded."""
+        """Build both heads with random weights, to be trained or replaced by saved ones."""
         super().__init__()
         self.shape = shape
         last = None if shape.hidden is None else nn.Linear(shape.hidden, shape.dim)
-        self.image = Side(shape.image, shape, last, dropout)
-        self.text = Side(shape.text, shape, last, dropout)
+        self.image = ProjectionHead(shape.image, shape, last, dropout)
+        self.text = ProjectionHead(shape.text, shape, last, dropout)
 
 
-class Projected(nn.Module):
-    """A tower and its side of the projection."""
+class ProjectedTower(nn.Module):
+    """A tower, followed by its head of the projection."""
 
-    def __init__(self, tower: nn.Module, side: Side) -> None:
-        """The tower's features are as long as the side takes them."""
+    def __init__(self, tower: nn.Module, head: ProjectionHead) -> None:
+        """Combine a tower and a head that takes features of its length."""
         super().__init__()
         self.tower = tower
-        self.side = side
+        self.head = head
 
     def forward(self, *args: Tensor, **fields: Tensor) -> Tensor:
         """Map the tower's input to (n, dim)."""
-        rows: Tensor = self.side(self.tower(*args, **fields))
+        rows: Tensor = self.head(self.tower(*args, **fields))
         return rows
 
 
 def save_dual(folder: Path, pair: Pair, projection: Projection, temperature: float) -> None:
-    """Write a folder, which is there and empty, that `load_dual` reads.
+    """Fill an empty folder with a model that `load_dual` reads.
 
-    temperature  that the projection was trained at
+    Args:
+        folder: An existing, empty folder.
+        pair: The towers.
+        projection: The trained projection.
+        temperature: The temperature of its training.
     """
     pair.save(folder)
     save_model(projection, str(folder / WEIGHTS))
@@ -124,15 +132,23 @@ def save_dual(folder: Path, pair: Pair, projection: Projection, temperature: flo
 def load_dual(
     name: str, folder: Path, *, device: str | None = None, batch_size: int | None = None
 ) -> TorchEncoder:
-    """The encoder in a folder that `save_dual` wrote; device and batch_size as `load_encoder`'s.
+    """Load the encoder in a folder that `save_dual` wrote.
 
-    Raises EncoderError.
+    Args:
+        name: What `load_encoder` was given.
+        folder: The folder of the model.
+        device: As in `load_encoder`.
+        batch_size: As in `load_encoder`.
+
+    Raises:
+        EncoderError: When its files are missing or broken, or the device cannot be used.
     """
-    where = torch_device(device)
+    target = torch_device(device)
     config = _read_config(name, folder)
-    # Not in the fingerprint: no vector depends on it. Folders of before do not tell it.
+    # Removed from the config that is fingerprinted, since no vector depends on it. Folders of
+    # older versions lack it.
     scale = 1 / config.pop(TEMPERATURE, 1 / DEFAULT_LOGIT_SCALE)
-    pair = load_pair(folder, config["towers"], where)
+    pair = load_pair(folder, config["towers"], target)
     projection = Projection(ProjectionShape(**config["projection"]))
     try:
         load_model(projection, folder / WEIGHTS)
@@ -140,22 +156,27 @@ def load_dual(
         raise EncoderError(
             f"{name}: {WEIGHTS} is missing or broken ({first_line(error)}); train the model again"
         ) from error
-    projection = projection.to(where).eval()
+    projection = projection.to(target).eval()
     towers = Towers(
         image=ImageTower(
-            Projected(pair.image, projection.image), pair.preprocessing, pair.cpu_piece
-        ).to(where),
-        text=TextTower(Projected(pair.text, projection.text)),
+            ProjectedTower(pair.image, projection.image), pair.preprocessing, pair.cpu_piece
+        ).to(target),
+        text=TextTower(ProjectedTower(pair.text, projection.text)),
         text_input=pair.text_input,
         preprocessing=pair.preprocessing,
     )
-    mark = fingerprint(
-        sorted(folder.rglob("*.safetensors")),
-        [config, *pair.facts],
-        pair.preprocessing,
-        pair.text_input,
+    return TorchEncoder(
+        name,
+        towers,
+        fingerprint=fingerprint(
+            sorted(folder.rglob("*.safetensors")),
+            [config, *pair.facts],
+            pair.preprocessing,
+            pair.text_input,
+        ),
+        logit_scale=scale,
+        batch_size=batch_size,
     )
-    return TorchEncoder(name, towers, fingerprint=mark, logit_scale=scale, batch_size=batch_size)
 
 
 def _read_config(name: str, folder: Path) -> dict[str, Any]:
@@ -163,8 +184,5 @@ def _read_config(name: str, folder: Path) -> dict[str, Any]:
         config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         ProjectionShape(**config["projection"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EncoderError(
-            f"{name}: {CONFIG} is broken ({type(error).__name__}: {first_line(error)}); "
-            "train the model again"
-        ) from error
+        raise broken_config(name, error) from error
     return config

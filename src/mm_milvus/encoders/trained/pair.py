@@ -1,4 +1,4 @@
-"""A pair of towers whose features need no common space: what a projection is trained on."""
+"""A pair of towers whose features share no vector space, on which a projection is trained."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from mm_milvus.choices import LITE0, MINILM, Features, Pooling
-from mm_milvus.encoders.fingerprint import config_facts, fingerprint
 from mm_milvus.encoders.snapshot import MODEL_FILES, find_model, weight_files
+from mm_milvus.encoders.torch.device import CPU_BATCH, best_dtype
 from mm_milvus.encoders.torch.efficientnet import CPU_PIECE
-from mm_milvus.encoders.torch.encoder import CPU_BATCH, best_dtype
+from mm_milvus.encoders.torch.fingerprint import config_facts, fingerprint
 from mm_milvus.encoders.torch.text_input import TextInput
 from mm_milvus.encoders.trained.classifier import (
     LITE0_PREPROCESSING,
@@ -32,21 +32,22 @@ from mm_milvus.encoders.transformers.pretrained import loading
 from mm_milvus.images.preprocessing import Preprocessing
 
 CLIP, TEXT, IMAGE = "clip", "text", "image"
-"""The subfolders that hold the towers: one for both of a CLIP model, or one each."""
+"""The subfolders that hold the towers: one for both towers of a CLIP model, or one for each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two towers, on one device.
+    """Two towers on one device.
 
-    image          normalised pixels (n, 3, height, width) to features (n, image dim)
-    text           fields of tokens (n, tokens) to features (n, text dim)
-    text_input     how texts become tokens
-    preprocessing  how images become pixels
-    settings       what is read from a tower, as JSON has it: pooling, features
-    facts          what of the towers' configs changes their features
-    folders        where the towers' files are, by subfolder of a saved pair
-    cpu_piece      how many images the image tower likes to have at once on a CPU
+    Attributes:
+        image: Maps normalised pixels (n, 3, height, width) to features (n, image dim).
+        text: Maps the tokenizer's inputs, (n, tokens) each, to features (n, text dim).
+        text_input: How texts become tokens.
+        preprocessing: How images become pixels.
+        settings: Arguments of `separate_pair`, ready for JSON: pooling, features.
+        facts: Settings in the towers' configs that change their features.
+        folders: Where the files of the towers are, by subfolder of a saved pair.
+        cpu_piece: Images per call of the image tower that are fastest on a CPU core.
     """
 
     image: nn.Module
@@ -60,7 +61,7 @@ class Pair:
 
     @property
     def fingerprint(self) -> str:
-        """Equal fingerprints mean equal features."""
+        """16 hex digits; equal fingerprints mean equal features."""
         return fingerprint(
             [path for part in self.folders.values() for path in weight_files(part, str(part))],
             [self.settings, *self.facts],
@@ -69,7 +70,7 @@ class Pair:
         )
 
     def save(self, folder: Path) -> None:
-        """Write the towers into subfolders that are not there yet."""
+        """Write the towers into new subfolders of a folder."""
         for part, source in self.folders.items():
             (folder / part).mkdir()
             for pattern in (*MODEL_FILES, "*/config.json"):
@@ -82,7 +83,16 @@ class Pair:
 
 
 def clip_pair(name: str, folder: Path, device: torch.device) -> Pair:
-    """Both towers of a model of the CLIP family. Raises EncoderError."""
+    """Load both towers of a model of the CLIP family.
+
+    Args:
+        name: What messages call the model.
+        folder: The folder that `find_model` returned for it.
+        device: Where the towers are to run.
+
+    Raises:
+        EncoderError: When the model cannot be loaded, or is not of the CLIP family.
+    """
     with loading(name):
         towers, model = load_towers(name, folder, device)
     return Pair(
@@ -104,14 +114,18 @@ def separate_pair(
     pooling: Pooling | None = None,
     features: Features = "pooled",
 ) -> Pair:
-    """A sentence model and an image classifier.
+    """Load a sentence model and an image classifier.
 
-    text_model   "all-minilm-l6-v2" from its package, a folder, or an id of the hub
-    image_model  "efficientnet-lite0" from its package, a folder, or an id of the hub
-    pooling      of the text model's states; None: what the model tells
-    features     of an image: "pooled", what the classifier is computed from, or its "logits"
+    Args:
+        text_model: "all-minilm-l6-v2" from its package, a folder, or an id on the hub.
+        image_model: "efficientnet-lite0" from its package, a folder, or an id on the hub.
+        device: Where the towers are to run.
+        pooling: Of the text model's token states (default: what the model declares).
+        features: Of an image: "pooled", the input of the classifier's last layer, or "logits".
 
-    Raises EncoderError.
+    Raises:
+        EncoderError: When a model does not exist, cannot be loaded or is not supported.
+        MissingExtraError: When the package of a packaged model is not installed.
     """
     text_folder = minilm_folder() if text_model == MINILM else find_model(text_model)
     image_folder = None if image_model == LITE0 else find_model(image_model)
@@ -139,7 +153,16 @@ def separate_pair(
 
 
 def load_pair(folder: Path, settings: Mapping[str, Any], device: torch.device) -> Pair:
-    """The pair that `Pair.save` wrote, with the settings that it had. Raises EncoderError."""
+    """Load a pair that `Pair.save` wrote.
+
+    Args:
+        folder: The folder of the saved pair.
+        settings: The `Pair.settings` that it had.
+        device: Where the towers are to run.
+
+    Raises:
+        EncoderError: When its files are missing or broken.
+    """
     if (folder / CLIP).is_dir():
         return clip_pair(str(folder / CLIP), folder / CLIP, device)
     return separate_pair(str(folder / TEXT), str(folder / IMAGE), device, **settings)

@@ -1,4 +1,4 @@
-"""Text towers: sentence models, whose token states are pooled to one vector a text."""
+"""Text towers: sentence models, whose token states are pooled to one vector per text."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from mm_milvus.encoders.transformers.pretrained import load_model, load_tokenize
 from mm_milvus.errors import EncoderError
 
 POOLING_CONFIG = Path("1_Pooling/config.json")
-"""Where a sentence-transformers model tells its pooling."""
+"""Where a sentence-transformers model declares its pooling."""
 
 MODULES = {"Transformer", "Pooling", "Normalize"}
-"""The parts of a sentence-transformers model that are followed."""
+"""The parts of a sentence-transformers model that are supported."""
 
 
 class SentenceFeatures(nn.Module):
-    """A transformer whose last states are pooled: their mean over the text, or the first one."""
+    """A transformer whose last states are pooled: their mean over the text, or the first state."""
 
     def __init__(self, model: Any, pooling: Pooling) -> None:
-        """`model` is a transformers model with last_hidden_state."""
+        """Wrap a transformers model that has last_hidden_state."""
         super().__init__()
         self.model: Any = model
         self.pooling = pooling
 
     def forward(self, **tokens: Tensor) -> Tensor:
-        """Map fields of tokens (n, tokens), padded on the right, to (n, dim)."""
+        """Map the tokenizer's inputs, (n, tokens) each, padded on the right, to (n, dim)."""
         states: Tensor = self.model(**tokens).last_hidden_state
         if self.pooling == "cls":
             return states[:, 0]
@@ -43,11 +43,21 @@ class SentenceFeatures(nn.Module):
 def load_sentence(
     name: str, folder: Path, dtype: torch.dtype, pooling: Pooling | None = None
 ) -> tuple[SentenceFeatures, TextInput]:
-    """The text tower in a folder that transformers or sentence-transformers wrote.
+    """Load the text tower in a folder that transformers or sentence-transformers wrote.
 
-    pooling  None: what the folder tells; the mean where it tells nothing
+    Call this inside `loading`.
 
-    Raises EncoderError; call it inside `loading`.
+    Args:
+        name: What messages call the model.
+        folder: The folder of the model.
+        dtype: Of the weights.
+        pooling: Overrides the pooling that the folder declares (default: the mean).
+
+    Returns:
+        The tower, on the CPU, and how texts become its input.
+
+    Raises:
+        EncoderError: When the model has parts or a pooling that are not supported.
     """
     import transformers
 
@@ -81,8 +91,8 @@ def _pooling_of(name: str, folder: Path) -> Pooling:
         if modes == {_MODES[pooling]}:
             return pooling  # type: ignore[no-any-return]
     raise EncoderError(
-        f"{name}: it pools {' and '.join(sorted(modes)) or 'in no known way'}, and only mean and "
-        "cls are supported; choose another text model"
+        f"{name}: it pools {' and '.join(sorted(modes)) or 'in an unknown way'}, and only mean "
+        "and cls are supported; choose another text model"
     )
 
 
@@ -90,9 +100,9 @@ def _check_modules(name: str, folder: Path) -> None:
     path = folder / "modules.json"
     if not path.is_file():
         return
-    found = {part["type"].rpartition(".")[2] for part in json.loads(path.read_text("utf-8"))}
-    if odd := sorted(found - MODULES):
+    modules = {part["type"].rpartition(".")[2] for part in json.loads(path.read_text("utf-8"))}
+    if unsupported := sorted(modules - MODULES):
         raise EncoderError(
-            f"{name}: its part {odd[0]} is not supported; choose a text model of a transformer "
-            "and a pooling alone"
+            f"{name}: its part {unsupported[0]} is not supported; choose a text model that is only "
+            "a transformer and a pooling"
         )

@@ -1,6 +1,6 @@
-"""Models of the CLIP family, loaded by transformers from a folder without network access.
+"""Models of the CLIP family, loaded by transformers from a folder, without network access.
 
-clip        the encoder of a CLIP-like model
-pretrained  loads configs, models, tokenizers and processors
-processor   image processors to `Preprocessing`
+clip        loads the encoder of a model of the CLIP family
+pretrained  loads configs, models, tokenizers and image processors
+processor   from an image processor to a `Preprocessing`
 """

@@ -1,4 +1,4 @@
-"""The hub encoder: models of the CLIP family, run through transformers."""
+"""Models of the CLIP family, from the hub or a folder, run by transformers."""
 
 from __future__ import annotations
 
@@ -13,16 +13,10 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE
-from mm_milvus.encoders.fingerprint import config_facts, fingerprint
 from mm_milvus.encoders.snapshot import weight_files
-from mm_milvus.encoders.torch.encoder import (
-    ImageTower,
-    TextTower,
-    TorchEncoder,
-    Towers,
-    best_dtype,
-    torch_device,
-)
+from mm_milvus.encoders.torch.device import best_dtype, torch_device
+from mm_milvus.encoders.torch.encoder import ImageTower, TextTower, TorchEncoder, Towers
+from mm_milvus.encoders.torch.fingerprint import config_facts, fingerprint
 from mm_milvus.encoders.torch.text_input import PADS_TO_MAX_LENGTH, TextInput, max_tokens_of
 from mm_milvus.encoders.transformers.pretrained import (
     load_config,
@@ -35,37 +29,41 @@ from mm_milvus.encoders.transformers.processor import preprocessing_of
 from mm_milvus.errors import EncoderError
 
 
-def load_hub(
+def load_clip(
     name: str, folder: Path, *, device: str | None = None, batch_size: int | None = None
 ) -> TorchEncoder:
-    """The encoder of any transformers model with get_image_features and get_text_features.
+    """Load any transformers model that has get_image_features and get_text_features.
 
-    folder  a folder that `find_model` gave for `name`
+    Weights and activations are bfloat16 on a GPU that supports it, else float32.
 
-    On a GPU weights and activations are bfloat16 where it has that type, else float32; on a CPU
-    float32. device and batch_size are those of `load_encoder`. Raises EncoderError where the
-    model does not embed images and texts into one space, where its preprocessing is not one that
-    `load_pixels` does, or where its files are broken.
+    Args:
+        name: What `load_encoder` was given.
+        folder: The folder that `find_model` returned for the name.
+        device: As in `load_encoder`.
+        batch_size: As in `load_encoder`.
+
+    Raises:
+        EncoderError: When the model does not embed images and texts into one space, when
+            `load_pixels` cannot do its preprocessing, or when its files are broken.
     """
     with loading(name):
         towers, model = load_towers(name, folder, torch_device(device))
         files = weight_files(folder, name)
-        mark = fingerprint(
-            files, config_facts(model.config), towers.preprocessing, towers.text_input
-        )
-        scale = _number(files, "logit_scale")
+        log_scale = _scalar(files, "logit_scale")
         return TorchEncoder(
             name,
             towers,
-            fingerprint=mark,
-            logit_scale=DEFAULT_LOGIT_SCALE if scale is None else math.exp(scale),
-            logit_bias=_number(files, "logit_bias"),
+            fingerprint=fingerprint(
+                files, config_facts(model.config), towers.preprocessing, towers.text_input
+            ),
+            logit_scale=DEFAULT_LOGIT_SCALE if log_scale is None else math.exp(log_scale),
+            logit_bias=_scalar(files, "logit_bias"),
             batch_size=batch_size,
         )
 
 
-def _number(files: Sequence[Path], name: str) -> float | None:
-    """A tensor of one number, as it was saved: the model's own is rounded to its type."""
+def _scalar(files: Sequence[Path], name: str) -> float | None:
+    """Return a tensor of one number as saved: in the loaded model it is rounded to its dtype."""
     for path in files:
         with safe_open(path, framework="pt") as weights:
             if name in weights.keys():  # noqa: SIM118
@@ -77,7 +75,7 @@ class ImageFeatures(nn.Module):
     """The image half of a model of the CLIP family."""
 
     def __init__(self, model: Any) -> None:
-        """`model` has get_image_features."""
+        """Wrap a transformers model that has get_image_features."""
         super().__init__()
         self.model = model
 
@@ -90,17 +88,17 @@ class TextFeatures(nn.Module):
     """The text half of a model of the CLIP family."""
 
     def __init__(self, model: Any) -> None:
-        """`model` has get_text_features."""
+        """Wrap a transformers model that has get_text_features."""
         super().__init__()
         self.model = model
 
     def forward(self, **tokens: Tensor) -> Tensor:
-        """Map fields of tokens (n, tokens) to (n, dim)."""
+        """Map the tokenizer's inputs, integers (n, tokens) each, to (n, dim)."""
         return _rows(self.model.get_text_features(**tokens))
 
 
 def _rows(features: Any) -> Tensor:
-    """The rows, from the tensor or the output object of transformers 5."""
+    """Return the rows (n, dim): a tensor, or part of an output object since transformers 5."""
     rows: Tensor = getattr(features, "pooler_output", features)
     return rows
 
@@ -108,9 +106,19 @@ def _rows(features: Any) -> Tensor:
 def load_towers(
     name: str, folder: Path, device: torch.device, dtype: torch.dtype | None = None
 ) -> tuple[Towers, Any]:
-    """Both towers of the model in a folder, and the model; call it inside `loading`.
+    """Load a model of the CLIP family; call this inside `loading`.
 
-    dtype  of the weights; None: the best of the device
+    Args:
+        name: What messages call the model.
+        folder: The folder of the model.
+        device: Where the towers are to run.
+        dtype: Of the weights (default: `best_dtype` of the device).
+
+    Returns:
+        Its two towers, and the model of transformers itself.
+
+    Raises:
+        EncoderError: When it is no such model, or its preprocessing is not supported.
     """
     import transformers
 
@@ -128,15 +136,15 @@ def load_towers(
 
 
 def _check_class(name: str, model_class: Any) -> None:
-    found = getattr(model_class, "__name__", "no known class")
-    if found == "Siglip2Model":
+    class_name = getattr(model_class, "__name__", "no known class")
+    if class_name == "Siglip2Model":
         raise EncoderError(
-            f"{name}: a NaFlex model takes images of any shape, which is not supported; choose a "
+            f"{name}: NaFlex models, which take images of any shape, are not supported; choose a "
             "SigLIP 2 of fixed size, such as google/siglip2-base-patch16-224"
         )
     if not all(hasattr(model_class, f"get_{kind}_features") for kind in ("image", "text")):
         raise EncoderError(
-            f"{name}: this model ({found}) does not embed both images and texts; "
+            f"{name}: this model ({class_name}) does not embed both images and texts; "
             "choose a model of the CLIP or SigLIP family"
         )
 

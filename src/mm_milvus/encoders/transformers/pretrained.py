@@ -1,4 +1,4 @@
-"""What transformers loads from a folder, with one line of error for whatever is broken in it."""
+"""Load parts of a model from a folder with transformers, with one-line errors for broken files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from mm_milvus.encoders.snapshot import quiet
 from mm_milvus.errors import EncoderError
 from mm_milvus.text import first_line
 
-# Nothing here may reach the network or run a model's own code.
 LOCAL: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+"""Neither reach the network nor run a model's own code."""
 
 
 def load_config(folder: Path) -> Any:
-    """The configuration of the model in a folder."""
+    """Load the configuration of the model in a folder."""
     import transformers
 
     return transformers.AutoConfig.from_pretrained(folder, **LOCAL)
@@ -27,33 +27,39 @@ def load_config(folder: Path) -> Any:
 def load_model(
     auto_class: Any, name: str, folder: Path, dtype: torch.dtype, *, unused: str | None = None
 ) -> Any:
-    """The model in a folder, by one of transformers' Auto classes, for inference.
+    """Load the model in a folder, for inference.
 
-    unused  the part whose weights may be missing, since nothing is taken from it
+    Args:
+        auto_class: One of the Auto classes of transformers, or a model class.
+        name: What messages call the model.
+        folder: The folder of the model.
+        dtype: Of the weights.
+        unused: Prefix of the weights that may be missing, since they are not used.
 
-    Raises EncoderError where other weights are missing: transformers would make them up.
+    Raises:
+        EncoderError: When other weights are missing: transformers would initialise them randomly.
     """
     model, report = auto_class.from_pretrained(
         folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **LOCAL
     )
-    lacking = [key for key in report["missing_keys"] if not (unused and key.startswith(unused))]
-    if lacking:
+    missing = [key for key in report["missing_keys"] if not (unused and key.startswith(unused))]
+    if missing:
         raise EncoderError(
-            f"{name}: its files lack {len(lacking)} tensors of the model ({min(lacking)}, ...), "
+            f"{name}: its files lack {len(missing)} tensors of the model ({min(missing)}, ...), "
             "which would be random; download the whole model again, or choose another"
         )
     return model.eval()
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer in a folder."""
+    """Load the tokenizer in a folder."""
     import transformers
 
     return transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
 
 
 def load_processor(folder: Path) -> Any:
-    """The image processor in a folder, with its Pillow backend."""
+    """Load the image processor in a folder, with its Pillow backend."""
     import transformers
 
     return transformers.AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
@@ -63,7 +69,14 @@ def load_processor(folder: Path) -> Any:
 
 @contextmanager
 def loading(name: str) -> Iterator[None]:
-    """Silence transformers, and turn whatever a broken model makes it raise into one line."""
+    """Silence transformers inside the block, and convert its errors into an `EncoderError`.
+
+    Args:
+        name: What messages call the model.
+
+    Raises:
+        EncoderError: For anything that a broken or unsupported model makes transformers raise.
+    """
     from transformers.utils import logging
 
     bars = logging.is_progress_bar_enabled()

@@ -1,4 +1,4 @@
-"""A model's own image processor, told as the `Preprocessing` that decoding follows."""
+"""Convert the image processor of a model to the `Preprocessing` that decoding follows."""
 
 from __future__ import annotations
 
@@ -14,15 +14,22 @@ from mm_milvus.images.preprocessing import Preprocessing, Resample
 
 PROBE_SHAPES = [(97, 61), (61, 97), (41, 41)]
 PROBE_TOLERANCE = 2 / 255
-"""The mean absolute difference of pixels, in units of the [0, 1] range, that still is equal."""
+"""Mean absolute difference of pixels in [0, 1] up to which preprocessing counts as equal."""
 
 
 def preprocessing_of(processor: Any, name: str) -> Preprocessing:
-    """The preprocessing of a transformers image processor with the PIL backend.
+    """Return the preprocessing that equals an image processor of transformers.
 
-    The settings are read, and then the processor itself is run on small images of three shapes:
-    one that does anything else with them (tiles, pads, keeps the aspect ratio) is refused with
-    EncoderError instead of being approximated.
+    Its settings are read, and then checked by running it on small images of three shapes: a
+    processor that does anything else (tile, pad, keep the aspect ratio) is rejected instead of
+    being approximated.
+
+    Args:
+        processor: An image processor of transformers with the PIL backend.
+        name: What messages call the model.
+
+    Raises:
+        EncoderError: When no `Preprocessing` equals the processor.
     """
     height, width, shortest_edge = _geometry(processor, name)
     mean, std = _tone(processor)
@@ -39,7 +46,7 @@ def preprocessing_of(processor: Any, name: str) -> Preprocessing:
 
 
 def _geometry(processor: Any, name: str) -> tuple[int, int, int | None]:
-    """Height and width of the result, and the shortest edge of the resize before the crop."""
+    """Return height and width of the result, and the shortest edge of the resize before a crop."""
     size = _sizes(processor, "size")
     crop = _sizes(processor, "crop_size") if processor.do_center_crop else {}
     if not processor.do_resize:
@@ -66,7 +73,7 @@ def _sizes(processor: Any, field: str) -> dict[str, int]:
 def _tone(
     processor: Any,
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and std for pixels in [0, 1], with the processor's own scale folded in."""
+    """Return mean and std for pixels in [0, 1], with the processor's own scale folded in."""
     scale = 255 * processor.rescale_factor if processor.do_rescale else 255.0
     mean = processor.image_mean if processor.do_normalize else 0.0
     std = processor.image_std if processor.do_normalize else 1.0
@@ -81,9 +88,9 @@ def _channels(values: Any, scale: float) -> tuple[float, float, float]:
 def _resample(processor: Any, name: str) -> Resample:
     code = processor.resample
     filter_name = Image.Resampling(code).name.lower() if code is not None else "bilinear"
-    for known in get_args(Resample):
-        if known == filter_name:
-            return known  # type: ignore[no-any-return]
+    for resample in get_args(Resample):
+        if resample == filter_name:
+            return resample  # type: ignore[no-any-return]
     raise _unsupported(name, f"it resizes with the filter {filter_name}")
 
 
@@ -106,14 +113,14 @@ def _compare(processor: Any, preprocessing: Preprocessing, name: str) -> None:
 
 
 def _probe(shape: tuple[int, int]) -> Image.Image:
-    """An image of (height, width) with smooth ramps and edges, nowhere symmetric."""
+    """Return an image of (height, width) with smooth ramps and edges, without any symmetry."""
     rows, columns = np.indices(shape)
     ramps = np.stack([rows * 2, columns * 2 + rows, (rows // 8 + columns // 5) % 2 * 200], -1)
     return Image.fromarray(np.clip(ramps, 0, 255).astype(np.uint8), "RGB")
 
 
-def _unsupported(name: str, what: str) -> EncoderError:
+def _unsupported(name: str, reason: str) -> EncoderError:
     return EncoderError(
-        f"{name}: its image preprocessing is not supported, {what}; "
+        f"{name}: its image preprocessing is not supported, {reason}; "
         "choose a model with a fixed input size"
     )

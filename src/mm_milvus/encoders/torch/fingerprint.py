@@ -1,4 +1,4 @@
-"""What a model is, in 16 hex digits: equal fingerprints mean equal vectors."""
+"""Fingerprints of models: equal fingerprints mean equal vectors."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ CONFIG_FACTS = (
     "eos_token_id",
     "pad_token_id",
 )
-"""The settings that change vectors and cannot be seen in the weights. They are named one by one,
-because each version of transformers writes other settings of no weight into a config."""
+"""The settings that change vectors and cannot be derived from the weights. They are listed
+explicitly, because each version of transformers writes other, irrelevant settings into a config."""
 
 PROBE_TEXTS = (
     "",
@@ -51,23 +51,28 @@ PROBE_TEXTS = (
     "👗❤️‍🔥👩🏽‍🚀",
     "long " * 600,
 )
-"""Texts whose tokens tell tokenizers apart: cases, spaces, accents, scripts, emoji, truncation."""
+"""Texts whose tokens distinguish tokenizers: cases, spaces, accents, scripts, emoji, truncation."""
 
 
 def fingerprint(
     weights: Iterable[Path], facts: Any, preprocessing: Preprocessing, text: TextInput
 ) -> str:
-    """The fingerprint of a model: 16 hex digits of BLAKE2b (RFC 7693).
+    """Return the fingerprint of a model: 16 hex digits of BLAKE2b (RFC 7693).
 
-    It covers every tensor (name, type, shape, bytes), `facts` (what `config_facts` gives, or other
-    settings as JSON has them), the preprocessing, the padding and length of texts, and the
-    tokenizer: its vocabulary and what it makes of `PROBE_TEXTS`. It covers contents and not
-    files, so a copy, a re-saved or re-sharded model and one in the hub's cache are the same
-    model.
+    It covers every tensor (name, dtype, shape, bytes), the settings, the preprocessing, the padding
+    and maximum length of texts, and the tokenizer: its vocabulary and its tokens for `PROBE_TEXTS`.
+    It covers contents instead of files, so that a copy, a model saved or sharded again, and one in
+    the hub's cache are the same model.
 
     Every byte of the weights is hashed, since fine-tunes of one model may differ anywhere. That
-    reads them at the speed of the disk, or of BLAKE2b (near 1 GB/s a thread) when cached: well
-    under what loading the same model costs.
+    runs at the speed of the disk, or of BLAKE2b (about 1 GB/s per thread) when the files are
+    cached: a small part of the time that loading the model takes.
+
+    Args:
+        weights: The safetensors files of the model.
+        facts: Settings that change vectors, ready for JSON: the result of `config_facts`.
+        preprocessing: How images become pixels.
+        text: How texts become tokens.
     """
     document = {
         "weights": list(_tensors(weights)),
@@ -76,7 +81,7 @@ def fingerprint(
         "padding": text.padding,
         "max_tokens": text.max_tokens,
         "vocabulary": sorted(text.tokenizer.get_vocab().items()),
-        "tokens": [text.tokens([probe])[0] for probe in PROBE_TEXTS],
+        "tokens": [text.tokenize([probe])[0] for probe in PROBE_TEXTS],
         "padded": {field: rows.tolist() for field, rows in _padded(text).items()},
     }
     content = json.dumps(document, sort_keys=True, default=str).encode()
@@ -84,11 +89,11 @@ def fingerprint(
 
 
 def _padded(text: TextInput) -> dict[str, torch.Tensor]:
-    return text.pad(text.tokens(PROBE_TEXTS[:2]))
+    return text.pad(text.tokenize(PROBE_TEXTS[:2]))
 
 
 def config_facts(config: Any) -> list[dict[str, Any]]:
-    """The settings of `CONFIG_FACTS` that a transformers config and its parts have."""
+    """Return the settings of `CONFIG_FACTS` that a transformers config and its parts have."""
     parts = [config, getattr(config, "text_config", None), getattr(config, "vision_config", None)]
     return [
         {fact: getattr(part, fact) for fact in CONFIG_FACTS if hasattr(part, fact)}
@@ -98,15 +103,15 @@ def config_facts(config: Any) -> list[dict[str, Any]]:
 
 
 def _tensors(weights: Iterable[Path]) -> Iterator[tuple[str, str, list[int], str]]:
-    """Name, type, shape and digest of each tensor, sorted by name."""
+    """Yield name, dtype, shape and digest of each tensor, sorted by name."""
     with ThreadPoolExecutor(HASH_THREADS) as pool:
-        found: list[tuple[str, torch.Tensor, str]] = []
+        entries: list[tuple[str, torch.Tensor, str]] = []
         for path in weights:
             with safe_open(path, framework="pt") as file:
                 names = file.keys()
                 tensors = [file.get_tensor(name) for name in names]
-                found += zip(names, tensors, pool.map(_digest, tensors), strict=True)
-    for name, tensor, digest in sorted(found, key=lambda row: row[0]):
+                entries += zip(names, tensors, pool.map(_digest, tensors), strict=True)
+    for name, tensor, digest in sorted(entries, key=lambda entry: entry[0]):
         yield name, str(tensor.dtype), list(tensor.shape), digest
 
 
