@@ -16,8 +16,8 @@ import torch
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.encoders.exported.config import ExportedConfig
 from mm_milvus.encoders.exported.encoder import ExportedEncoder
-from mm_milvus.encoders.fingerprint import PROBE_TEXTS
 from mm_milvus.encoders.load import load_encoder
+from mm_milvus.encoders.torch.fingerprint import PROBE_TEXTS
 from mm_milvus.errors import EncoderError, OptionError, OutputError
 from mm_milvus.exporting.export import ExportReport, export
 

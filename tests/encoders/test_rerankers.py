@@ -97,7 +97,9 @@ def test_any_query_and_any_number_of_documents(
 def test_other_models_are_rejected_and_a_reranker_is_named(
     model_folder: Folder, tmp_path: Path
 ) -> None:
-    with pytest.raises(EncoderError, match=r"not a reranker \(CLIPModel\); choose .*cross-encoder/"):
+    with pytest.raises(
+        EncoderError, match=r"not a reranker \(CLIPModel\); choose .*cross-encoder/"
+    ):
         load_reranker(str(model_folder("clip")))
     config = BertConfig(
         hidden_size=32, num_attention_heads=4, num_hidden_layers=1, vocab_size=9, num_labels=3

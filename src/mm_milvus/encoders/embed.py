@@ -50,6 +50,5 @@ def _pixels(image: ImageLike, number: int, preprocessing: Preprocessing) -> Pixe
     try:
         return load_pixels(read(image), preprocessing)
     except ImageError as error:
-        is_named = isinstance(image, str | os.PathLike)
-        name = os.fspath(image) if is_named else f"the image at position {number}"
+        name = image if isinstance(image, str | os.PathLike) else f"image {number}"
         raise ImageError(f"{name} {error}") from error
