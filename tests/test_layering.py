@@ -37,9 +37,9 @@ ALLOWED: dict[str, set[str]] = {
         "zeroshot",
     },
     "embeddings": {"atomic", "encoders", "limits", "pipeline", "rejects", "sources"},
-    "encoders": {"images"},
+    "encoders": {"extras", "images"},
     "evaluation": {"search", "store"},
-    "exporting": {"bundled", "encoders", "images"},
+    "exporting": {"atomic", "bundled", "encoders", "extras", "images"},
     "extras": set(),
     "filters": set(),
     "images": set(),
@@ -67,6 +67,20 @@ ALLOWED: dict[str, set[str]] = {
     "zeroshot": {"atomic", "encoders", "pipeline", "rejects", "sources", "store"},
 }
 """What each package may import in addition to the vocabulary; the arrows make no circle."""
+
+ALLOWED_IN_ENCODERS: dict[str, set[str]] = {
+    "base": set(),
+    "spelling": set(),
+    "snapshot": set(),
+    "embed": {"base"},
+    "torch": {"base", "spelling"},
+    "transformers": {"base", "snapshot", "torch"},
+    "trained": {"base", "snapshot", "torch", "transformers"},
+    "compact": {"base", "spelling", "torch"},
+    "exported": {"base", "snapshot", "spelling"},
+    "load": {"base", "compact", "exported", "snapshot", "trained", "transformers"},
+}
+"""What the parts of `encoders` may import of each other; the arrows make no circle."""
 
 TORCH = frozenset({"safetensors", "tokenizers", "torch", "transformers"})
 RUNTIMES = frozenset({"onnx", "onnxruntime", "onnxscript", "openvino"})
@@ -175,6 +189,25 @@ def circle(arrows: Mapping[str, set[str]]) -> list[str]:
     return []
 
 
+def within(package: str, sources: Sources) -> dict[str, str]:
+    """Return the modules of a package, by their names in it."""
+    return {
+        module.removeprefix(f"{package}."): text.replace(f"mm_milvus.{package}.", "mm_milvus.")
+        for module, text in sources.items()
+        if module.startswith(f"{package}.")
+    }
+
+
+def forbidden_in_encoders(sources: Sources) -> list[str]:
+    parts = within("encoders", sources)
+    names = {package_of(module) for module in parts}
+    return [
+        f"{part} imports {target}"
+        for part, targets in package_arrows(parts).items()
+        for target in sorted((targets & names) - ALLOWED_IN_ENCODERS.get(part, set()))
+    ]
+
+
 SOURCES = read_sources()
 
 
@@ -194,6 +227,25 @@ def test_every_allowed_arrow_exists():
 
 def test_the_allowed_arrows_make_no_circle():
     assert circle({**ALLOWED, **dict.fromkeys(VOCABULARY, set())}) == []
+
+
+def test_encoders_import_only_what_is_below_them():
+    arrows = package_arrows(within("encoders", SOURCES))
+    used = {part: targets & arrows.keys() for part, targets in arrows.items()}
+    assert used == ALLOWED_IN_ENCODERS
+    assert circle(ALLOWED_IN_ENCODERS) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "target"),
+    [("torch.encoder", "transformers.clip"), ("exported.encoder", "torch.cpu"), ("base", "load")],
+)
+def test_an_import_of_a_part_above_is_found(module, target):
+    name = f"encoders.{module}"
+    planted = {**SOURCES, name: SOURCES[name] + f"\nimport mm_milvus.encoders.{target}\n"}
+    expected = f"{package_of(module)} imports {package_of(target)}"
+    assert forbidden_in_encoders(SOURCES) == []
+    assert forbidden_in_encoders(planted) == [expected]
 
 
 def test_modules_make_no_circle():
