@@ -1,0 +1,1 @@
+"""Benchmarks of mm-milvus; docs/measured/benchmarks.md has their figures."""

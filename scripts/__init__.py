@@ -1,0 +1,1 @@
+"""Scripts that make the example, the evaluation datasets, the encoder and the reference."""
