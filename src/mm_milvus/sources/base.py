@@ -1,4 +1,4 @@
-"""What every source shares: its options, its protocol, and the way from items to batches."""
+"""What all sources share: their protocol, and the way from items to record batches."""
 
 from __future__ import annotations
 
@@ -6,48 +6,66 @@ import datetime
 import decimal
 import json
 import math
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import groupby
 from typing import Any, Protocol
 from uuid import UUID
 
 import pyarrow as pa
 
+from mm_milvus.concurrent import map_ahead
 from mm_milvus.files import Place, read_failure
 from mm_milvus.keys import DIGEST_BYTES
 from mm_milvus.schema import ITEMS
-from mm_milvus.text import printable
+from mm_milvus.text import one_line, printable
 
 MAX_ROWS = 256
+"""Maximum number of items per batch."""
+
 MAX_BATCH_BYTES = 32 * 2**20
-"""Bounds of a batch; one item that is larger than this is a batch of its own."""
+"""Maximum size of a batch; an item that is larger is a batch of its own."""
 
 READ_THREADS = 8
 
 
 class Source(Protocol):
-    """A data set that can be read, any number of times.
-
-    name  the folder's or file's name, without its suffix
-    size  how many items there are, at most; None where only reading would tell
-    """
+    """A dataset that can be read, any number of times."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name of the folder or file, without its suffix."""
+        ...
+
     @property
-    def size(self) -> int | None: ...
+    def size(self) -> int | None:
+        """An upper bound of the number of items; None where it is unknown without reading."""
+        ...
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The items, in a stable order: batches of `ITEMS`, of at most `MAX_ROWS` rows."""
+        """Yield the items in a stable order.
+
+        Yields:
+            Record batches of the schema `ITEMS`, of at most `MAX_ROWS` rows. An item that cannot
+            be used is a row with a reason in `rejected`.
+        """
         ...
 
 
 @dataclass(slots=True)
 class Draft:
-    """An item on its way into a batch; `image` is a place as long as it is not read."""
+    """An item before it is part of a batch.
+
+    Attributes:
+        item_id: The stable name of the item inside its dataset.
+        uri: Where its image is read from.
+        captions: Zero or more captions.
+        metadata: Values of any type; `to_json` makes JSON of them.
+        image: The image file's content, or the place that it is read from.
+        rejected: Why the item cannot be used; None where it can.
+    """
 
     item_id: str
     uri: str
@@ -57,62 +75,60 @@ class Draft:
     rejected: str | None = None
 
 
-def reject(item_id: str, uri: str, why: str) -> Draft:
-    """An item that cannot be ingested, with the reason."""
-    return Draft(item_id or "(no name)", uri, rejected=why)
+def rejected_draft(item_id: str, uri: str, reason: str) -> Draft:
+    """Return an item that cannot be used."""
+    return Draft(item_id or "(no name)", uri, rejected=reason)
 
 
 def to_batches(drafts: Iterable[Draft]) -> Iterator[pa.RecordBatch]:
-    """Read the images that are still files, and collect the items into batches, in order."""
+    """Read the images that are still files, and collect the items into batches, in order.
+
+    Args:
+        drafts: Consumed a few items ahead of the batches.
+
+    Yields:
+        Record batches of the schema `ITEMS`, bounded by `MAX_ROWS` and `MAX_BATCH_BYTES`.
+    """
     rows: list[dict[str, Any]] = []
     size = 0
     for draft in _read_images(drafts):
-        row = _row(draft)
-        weight = _weight(row)
-        if rows and (len(rows) == MAX_ROWS or size + weight > MAX_BATCH_BYTES):
+        row = _to_row(draft)
+        row_size = _size_of(row)
+        if rows and (len(rows) == MAX_ROWS or size + row_size > MAX_BATCH_BYTES):
             yield pa.RecordBatch.from_pylist(rows, schema=ITEMS)
             rows, size = [], 0
         rows.append(row)
-        size += weight
+        size += row_size
     if rows:
         yield pa.RecordBatch.from_pylist(rows, schema=ITEMS)
 
 
 def _read_images(drafts: Iterable[Draft]) -> Iterator[Draft]:
-    pending: deque[tuple[Draft, Future[bytes] | None]] = deque()
+    """Read files in parallel; drafts that have their image's bytes do not pass through the pool."""
     with ThreadPoolExecutor(READ_THREADS, thread_name_prefix="mm-milvus-read") as pool:
+        for has_bytes, run in groupby(drafts, lambda draft: isinstance(draft.image, bytes)):
+            if has_bytes:
+                yield from run
+            else:
+                yield from map_ahead(pool, _read_image, run, READ_THREADS + 1)
+
+
+def _read_image(draft: Draft) -> Draft:
+    if isinstance(draft.image, Place):
         try:
-            for draft in drafts:
-                image = draft.image
-                job = pool.submit(image.read) if isinstance(image, Place) else None
-                pending.append((draft, job))
-                if len(pending) > READ_THREADS:
-                    yield _finish(*pending.popleft())
-            while pending:
-                yield _finish(*pending.popleft())
-        finally:
-            for _, job in pending:
-                if job is not None:
-                    job.cancel()
-
-
-def _finish(draft: Draft, job: Future[bytes] | None) -> Draft:
-    if job is None:
-        return draft
-    try:
-        draft.image = job.result()
-    except Exception as error:  # each filesystem has errors of its own
-        draft.image = None
-        draft.rejected = f"the image cannot be read: {read_failure(error)}"
+            draft.image = draft.image.read()
+        except Exception as error:  # each filesystem has errors of its own
+            draft.image = None
+            draft.rejected = f"the image cannot be read: {read_failure(error)}"
     return draft
 
 
-def _row(draft: Draft) -> dict[str, Any]:
+def _to_row(draft: Draft) -> dict[str, Any]:
     rejected = draft.rejected
     if rejected is None and not draft.image:
         rejected = "the image file is empty"
     try:
-        metadata = json.dumps(plain(draft.metadata) or {}, ensure_ascii=False)
+        metadata = json.dumps(to_json(draft.metadata) or {}, ensure_ascii=False)
     except RecursionError:
         metadata, rejected = "{}", rejected or "its metadata is nested too deeply"
     return {
@@ -121,23 +137,27 @@ def _row(draft: Draft) -> dict[str, Any]:
         "image": draft.image if rejected is None else None,
         "captions": [printable(text) for text in draft.captions if text.strip()],
         "metadata": metadata,
-        "rejected": None if rejected is None else printable(" ".join(rejected.split())),
+        "rejected": None if rejected is None else printable(one_line(rejected)),
     }
 
 
-def _weight(row: dict[str, Any]) -> int:
+def _size_of(row: dict[str, Any]) -> int:
+    """Return an upper bound of the bytes that a row takes in a batch."""
     texts = [row["item_id"], row["uri"], row["metadata"], *row["captions"]]
     return len(row["image"] or b"") + sum(4 * len(text) for text in texts)
 
 
-def plain(value: Any) -> Any:
-    """A value as JSON has it: dates as ISO 8601; null, NaN and bytes left out (None here)."""
+def to_json(value: Any) -> Any:
+    """Return a value of JSON's types: dates as ISO 8601, null, NaN and bytes as None.
+
+    Elements of lists and values of objects that would be None are omitted.
+    """
     match value:
         case dict():
-            pairs = ((printable(str(key)), plain(inner)) for key, inner in value.items())
+            pairs = ((printable(str(key)), to_json(inner)) for key, inner in value.items())
             return {key: inner for key, inner in pairs if inner is not None}
         case list() | tuple():
-            return [inner for inner in map(plain, value) if inner is not None]
+            return [inner for inner in map(to_json, value) if inner is not None]
         case str():
             return printable(value)
         case bool() | int():
@@ -154,20 +174,20 @@ def plain(value: Any) -> Any:
             return None
 
 
-class Ids:
-    """The ids seen so far, and where: a digest of 16 bytes and a number for each."""
+class SeenIds:
+    """The ids of a dataset with the number of their first occurrence, as digests of 16 bytes."""
 
     def __init__(self) -> None:
-        """Start with none."""
-        self._seen: dict[bytes, int] = {}
+        """Begin without ids."""
+        self._numbers: dict[bytes, int] = {}
 
-    def first(self, item_id: str, number: int) -> int:
-        """The number that the id was first seen with: this one, if it is new."""
-        return self._seen.setdefault(_digest(item_id), number)
+    def record(self, item_id: str, number: int) -> int:
+        """Record an id; return the number of its first occurrence: this one, if it is new."""
+        return self._numbers.setdefault(_digest(item_id), number)
 
     def __contains__(self, item_id: str) -> bool:
-        """Whether the id was seen."""
-        return _digest(item_id) in self._seen
+        """Return whether the id was recorded."""
+        return _digest(item_id) in self._numbers
 
 
 def _digest(item_id: str) -> bytes:

@@ -1,4 +1,4 @@
-"""A folder of images: captions in sidecar files, in a table, or in the names of its folders."""
+"""A folder of images, with captions in sidecar files, in a table, or in the folders' names."""
 
 from __future__ import annotations
 
@@ -11,25 +11,34 @@ import pyarrow as pa
 
 from mm_milvus.errors import SourceError
 from mm_milvus.files import Place, is_uri, read_failure
-from mm_milvus.sources.base import Draft, Ids, reject, to_batches
+from mm_milvus.sources.base import Draft, SeenIds, rejected_draft, to_batches
+from mm_milvus.sources.entries import (
+    ColumnRoles,
+    Entry,
+    find_roles,
+    read_entries,
+    repeated_id,
+    resolve,
+    to_draft,
+)
 from mm_milvus.sources.options import SourceOptions
-from mm_milvus.sources.records import Table, open_table
-from mm_milvus.sources.sidecar import SUFFIXES as SIDECAR_SUFFIXES
+from mm_milvus.sources.records import Table
 from mm_milvus.sources.sidecar import parse_sidecar
-from mm_milvus.sources.table import Entry, Roles, draft_of, entries, find_roles, repeats, resolve
+from mm_milvus.sources.suffixes import IMAGE_SUFFIXES, SHARD_SUFFIXES, SIDECAR_SUFFIXES
+from mm_milvus.sources.table import open_table
 from mm_milvus.text import is_utf8
 
-IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
-)
 TABLE_NAMES = tuple(
     f"{stem}{suffix}"
     for stem in ("captions", "metadata")
     for suffix in (".csv", ".tsv", ".jsonl", ".parquet")
 )
+"""The tables that a folder may have, the first one of which is read."""
+
 _TABLES_READ = f"{' '.join(TABLE_NAMES)} at the top of the folder"
+
 FILE_COLUMN = "file_name"
-"""What Hugging Face's imagefolder calls the column of images, whatever other columns there are."""
+"""The column of images in Hugging Face's imagefolder, whatever other columns the table has."""
 
 NO_CAPTIONS = frozenset(
     {
@@ -37,16 +46,17 @@ NO_CAPTIONS = frozenset(
         *("classes", "labels", "dataset_info", "dataset_infos"),
     }
 )
-"""Files of text that lie in many data sets, and whose missing image is no mistake."""
+"""Stems of text files that many datasets contain, and that are not captions of an image."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """A file of the folder that matters.
+class _File:
+    """An image of the folder, or something in it that cannot be used.
 
-    path      relative to the root
-    sidecars  of an image: the files of the same stem, relative to the root
-    fault     why it is no image, though something is wanted of it
+    Attributes:
+        path: Relative to the root.
+        sidecars: The sidecar files of an image, relative to the root.
+        fault: Why it cannot be used; None for an image.
     """
 
     path: str
@@ -56,26 +66,34 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class _FolderTable:
+    """A table in a folder, opened."""
+
     place: Place
     table: Table
-    roles: Roles
+    roles: ColumnRoles
 
 
 @dataclass(frozen=True, slots=True)
 class FolderSource:
-    """A folder, read recursively in the order of names; hidden files are left out.
+    """The images of a folder, recursively in the order of names, without hidden files.
 
-    A table in it comes first, in its own order; then the images that it does not list.
+    The items of a table in the folder come first, in the order of its rows, then the images that
+    it does not list.
 
-    sidecars  whether any image has one: a folder with a table mostly has none, and to look for
-              each is several calls of the filesystem an image
+    Attributes:
+        root: The folder.
+        size: The number of its images.
+        template: A caption with `{}` for the name of the folder that an image is in.
+        table: The table in the folder, if any.
+        has_sidecars: Whether any image has a sidecar. A folder with a table mostly has none, and
+            looking for them takes several calls of the filesystem per image.
     """
 
     root: Place
     size: int | None
     template: str | None
-    listed: _FolderTable | None
-    sidecars: bool
+    table: _FolderTable | None
+    has_sidecars: bool
 
     @property
     def name(self) -> str:
@@ -83,95 +101,104 @@ class FolderSource:
         return self.root.name
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The items, in a stable order."""
+        """Yield the items in a stable order."""
         return to_batches(self._drafts())
 
     def _drafts(self) -> Iterator[Draft]:
-        kept, refused = Ids(), Ids()
-        if self.listed is not None:
-            yield from self._listed_drafts(self.listed, kept, refused)
-        for found in _walk(self.root):
-            if self.listed is not None and found.path == self.listed.place.name:
+        kept, rejected = SeenIds(), SeenIds()
+        if self.table is not None:
+            yield from self._table_drafts(self.table, kept, rejected)
+        for file in _walk(self.root):
+            if self.table is not None and file.path == self.table.place.name:
                 continue
-            if found.path not in kept and found.path not in refused:
-                yield self._draft(found)
+            if file.path not in kept and file.path not in rejected:
+                yield self.draft(file)
 
-    def _draft(self, found: _Found) -> Draft:
-        image = self.root.child(found.path)
-        if found.fault is not None:
-            return reject(found.path, image.uri, found.fault)
-        draft = Draft(found.path, image.uri, image=image)
-        self._describe(draft, found.sidecars)
+    def draft(self, file: _File) -> Draft:
+        """Return the item of a file of the folder."""
+        image = self.root.child(file.path)
+        if file.fault is not None:
+            return rejected_draft(file.path, image.uri, file.fault)
+        draft = Draft(file.path, image.uri, image=image)
+        self._describe(draft, file.sidecars)
         return draft
 
     def _describe(self, draft: Draft, sidecars: tuple[str, ...]) -> None:
-        """Add what the sidecars and the folder's name say."""
+        """Add the captions and metadata of the sidecars, and the caption from the folder's name."""
         for path in sidecars:
             try:
-                said = parse_sidecar(posixpath.basename(path), self.root.child(path).read())
+                sidecar = parse_sidecar(posixpath.basename(path), self.root.child(path).read())
             except Exception as error:  # each filesystem has errors of its own
                 draft.rejected = f"its sidecar {path} cannot be used: {read_failure(error)}"
                 return
-            draft.captions += said.captions
-            draft.metadata = said.metadata | draft.metadata
+            draft.captions += sidecar.captions
+            draft.metadata = sidecar.metadata | draft.metadata
         folder = posixpath.basename(posixpath.dirname(draft.item_id))
         if self.template is not None and folder:
             draft.captions.append(self.template.replace("{}", folder))
 
-    def _listed_drafts(self, listed: _FolderTable, kept: Ids, refused: Ids) -> Iterator[Draft]:
-        for entry in entries(listed.table, listed.roles):
+    def _table_drafts(
+        self, table: _FolderTable, kept: SeenIds, rejected: SeenIds
+    ) -> Iterator[Draft]:
+        for entry in read_entries(table.table, table.roles):
             try:
-                draft = self._listed_draft(entry, listed.place)
+                draft = self._entry_draft(entry, table.place)
             except Exception as error:  # each filesystem has errors of its own
-                why = f"row {entry.number}: {read_failure(error)}"
-                draft = reject(entry.item_id, f"{listed.place.uri}#row={entry.number}", why)
+                reason = f"row {entry.number}: {read_failure(error)}"
+                row_uri = f"{table.place.uri}#row={entry.number}"
+                draft = rejected_draft(entry.item_id, row_uri, reason)
             if draft.rejected is not None:
-                refused.first(entry.item_id, entry.number)
-            elif (first := kept.first(entry.item_id, entry.number)) != entry.number:
-                why = repeats(entry.number, entry.item_id, first)
-                draft = reject(entry.item_id, draft.uri, why)
+                rejected.record(entry.item_id, entry.number)
+            elif (first := kept.record(entry.item_id, entry.number)) != entry.number:
+                reason = repeated_id(entry.number, entry.item_id, first)
+                draft = rejected_draft(entry.item_id, draft.uri, reason)
             yield draft
 
-    def _listed_draft(self, entry: Entry, table: Place) -> Draft:
+    def _entry_draft(self, entry: Entry, table: Place) -> Draft:
         row_uri = f"{table.uri}#row={entry.number}"
         if entry.fault is not None:
-            return draft_of(entry, table, None, row_uri)
+            return to_draft(entry, table, None, row_uri)
         if entry.path is None:
-            return reject(entry.item_id, row_uri, f"row {entry.number} names no file")
+            return rejected_draft(entry.item_id, row_uri, f"row {entry.number} names no file")
         try:
             image = resolve(entry.path, self.root)
         except ValueError as error:
-            return reject(entry.path, row_uri, f"row {entry.number}: {error}")
+            return rejected_draft(entry.path, row_uri, f"row {entry.number}: {error}")
         if image.fs is not self.root.fs or (is_uri(entry.path) and image.fs is not None):
-            why = f"row {entry.number}: {entry.path} is not a file of the folder"
-            return reject(entry.path, row_uri, why)
+            reason = f"row {entry.number}: {entry.path} is not a file of the folder"
+            return rejected_draft(entry.path, row_uri, reason)
         if not image.is_file():
-            why = f"row {entry.number}: the image is missing from the folder"
-            return reject(entry.path, image.uri, why)
+            reason = f"row {entry.number}: the image is missing from the folder"
+            return rejected_draft(entry.path, image.uri, reason)
         entry.item_id = image.relative_to(self.root)
         entry.data = None
-        draft = draft_of(entry, table, image, image.uri)
-        self._describe(draft, _sidecars_of(self.root, entry.item_id) if self.sidecars else ())
+        draft = to_draft(entry, table, image, image.uri)
+        sidecars = _sidecars_of(self.root, entry.item_id) if self.has_sidecars else ()
+        self._describe(draft, sidecars)
         return draft
 
 
 def open_folder(root: Place, options: SourceOptions) -> FolderSource:
-    """Open a folder. Raises `SourceError` when there is no image in it."""
-    size, sidecars = _survey(root)
+    """Open a folder as a source.
+
+    Raises:
+        SourceError: When it contains no image, or its table cannot be read.
+    """
+    size, has_sidecars = _survey(root)
     if not size:
         raise SourceError(_why_empty(root))
-    listed = _find_table(root, options)
-    return FolderSource(root, size, options.caption_from_folder, listed, sidecars)
+    table = _find_table(root, options)
+    return FolderSource(root, size, options.caption_from_folder, table, has_sidecars)
 
 
 def _survey(root: Place) -> tuple[int, bool]:
-    """How many images the folder has that can be reached, and whether any has a sidecar."""
-    size, sidecars = 0, False
-    for found in _walk(root):
-        if _is_image(found.path):
+    """Return the number of images in the folder, and whether any has a sidecar."""
+    size, has_sidecars = 0, False
+    for file in _walk(root):
+        if _is_image(file.path):
             size += 1
-            sidecars = sidecars or bool(found.sidecars)
-    return size, sidecars
+            has_sidecars = has_sidecars or bool(file.sidecars)
+    return size, has_sidecars
 
 
 def _why_empty(root: Place) -> str:
@@ -181,10 +208,10 @@ def _why_empty(root: Place) -> str:
         return f"{root.uri} cannot be read: {read_failure(error)}; check its permissions"
     if not names:
         return f"{root.uri} is an empty folder; give one with images"
-    if any(name.endswith((".tar", ".tgz", ".tar.gz")) for name in names):
+    if any(name.endswith(SHARD_SUFFIXES) for name in names):
         return f"{root.uri} holds no image, but tar shards: give them as {root.uri}/*.tar"
     if any(name.startswith("part-") and name.endswith(".parquet") for name in names):
-        return f"{root.uri} holds no image, but Parquet: if it is encoded, add --embeddings"
+        return f"{root.uri} holds no image, but Parquet: if it is encoded, read it as `embeddings`"
     return f"{root.uri} holds no image; the suffixes are {' '.join(sorted(IMAGE_SUFFIXES))}"
 
 
@@ -204,8 +231,8 @@ def _find_table(root: Place, options: SourceOptions) -> _FolderTable | None:
     return None
 
 
-def _walk(root: Place) -> Iterator[_Found]:
-    """Images, and what cannot be used, in the order of names."""
+def _walk(root: Place) -> Iterator[_File]:
+    """Yield the images of a folder, and what cannot be used, in the order of names."""
     visited: set[object] = set()
     stack = [""]
     while stack:
@@ -213,13 +240,13 @@ def _walk(root: Place) -> Iterator[_Found]:
         place = root.child(folder) if folder else root
         try:
             identity = place.identity()
-            # Links may lead back up; whatever is reached twice is read once.
+            # Links may lead back up; a folder that is reached twice is read once.
             if identity in visited:
                 continue
             visited.add(identity)
             listing = place.entries()
         except Exception as error:  # each filesystem has errors of its own
-            yield _Found(f"{folder}/", fault=f"the folder cannot be read: {read_failure(error)}")
+            yield _File(f"{folder}/", fault=f"the folder cannot be read: {read_failure(error)}")
             continue
         visible = [entry for entry in listing if not entry.name.startswith(".")]
         yield from _files(folder, [entry.name for entry in visible if not entry.is_dir])
@@ -227,8 +254,8 @@ def _walk(root: Place) -> Iterator[_Found]:
         stack += reversed(folders)
 
 
-def _files(folder: str, names: list[str]) -> Iterator[_Found]:
-    """The images among the files of one folder, and the sidecars that have none."""
+def _files(folder: str, names: list[str]) -> Iterator[_File]:
+    """Yield the images among the files of one folder, then the sidecars without an image."""
     images = {}
     sidecars: dict[str, list[str]] = {}
     for name in names:
@@ -237,21 +264,26 @@ def _files(folder: str, names: list[str]) -> Iterator[_Found]:
         if _is_image(name):
             images[path] = name[: -len(suffix)]
         elif name in TABLE_NAMES:
-            yield _Found(path, fault=f"this table is not read, only the first of: {_TABLES_READ}")
+            yield _File(path, fault=f"this table is not read, only the first of: {_TABLES_READ}")
         elif suffix.lower() in SIDECAR_SUFFIXES:
             sidecars.setdefault(name[: -len(suffix)], []).append(path)
     for path, stem in images.items():
         fault = None if is_utf8(path) else "the file name is not valid UTF-8: rename the file"
-        yield _Found(path, tuple(sidecars.get(stem, ())), fault)
+        yield _File(path, tuple(sidecars.get(stem, ())), fault)
     orphans = sidecars.keys() - set(images.values())
     for stem in sorted(stem for stem in orphans if stem.lower() not in NO_CAPTIONS):
         for path in sidecars[stem]:
-            yield _Found(path, fault="no image has the same name as these captions")
+            yield _File(path, fault="no image has the same name as these captions")
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:
-    """One image file, with its sidecars: a data set of one item."""
+    """One image file, with its sidecars: a dataset of one item.
+
+    Attributes:
+        image: The file.
+        size: Always 1.
+    """
 
     image: Place
     size: int = 1
@@ -262,13 +294,10 @@ class ImageSource:
         return PurePosixPath(self.image.name).stem
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The item."""
-        folder, path = (
-            FolderSource(self.image.parent, 1, None, None, sidecars=True),
-            self.image.name,
-        )
-        found = _Found(path, _sidecars_of(folder.root, path))
-        return to_batches(draft for draft in [folder._draft(found)])
+        """Yield the item."""
+        folder = FolderSource(self.image.parent, 1, None, None, has_sidecars=True)
+        file = _File(self.image.name, _sidecars_of(folder.root, self.image.name))
+        return to_batches([folder.draft(file)])
 
 
 def _is_image(path: str) -> bool:

@@ -1,4 +1,4 @@
-"""Where items come from: folders, tables and tar shards, here or on any fsspec filesystem."""
+"""Open a dataset by its path or URI: a folder, a table, tar shards or one image."""
 
 from __future__ import annotations
 
@@ -7,22 +7,14 @@ from pathlib import PurePosixPath
 from typing import TypeVar
 
 from mm_milvus.errors import SourceError
-from mm_milvus.files import Place, locate, read_image
+from mm_milvus.files import Place, locate
 from mm_milvus.sources.base import Source
-from mm_milvus.sources.folder import IMAGE_SUFFIXES, ImageSource, open_folder
+from mm_milvus.sources.folder import ImageSource, open_folder
 from mm_milvus.sources.options import SourceOptions
-from mm_milvus.sources.records import SUFFIXES as TABLE_SUFFIXES
+from mm_milvus.sources.suffixes import IMAGE_SUFFIXES, SHARD_SUFFIXES, TABLE_SUFFIXES
 from mm_milvus.sources.table import open_table_source
-from mm_milvus.sources.webdataset import (
-    SHARD_SUFFIXES,
-    WebDatasetSource,
-    is_pattern,
-    open_shards,
-    shard_name,
-)
+from mm_milvus.sources.webdataset import WebDatasetSource, is_pattern, open_shards, shard_name
 from mm_milvus.text import one_line, printable
-
-__all__ = ["Source", "SourceOptions", "as_source", "open_source", "read_image"]
 
 T = TypeVar("T")
 
@@ -32,19 +24,27 @@ _DEFAULTS = SourceOptions()
 def as_source(
     source: str | os.PathLike[str] | T, options: SourceOptions | None = None
 ) -> Source | T:
-    """Open what is a path or URI, by `open_source`; anything else is what it is."""
+    """Open a path or URI with `open_source`; return any other object unchanged."""
     if isinstance(source, str | os.PathLike):
         return open_source(source, options or _DEFAULTS)
     return source
 
 
 def open_source(path: str | os.PathLike[str], options: SourceOptions = _DEFAULTS) -> Source:
-    """Open a data set by a local path or an fsspec URI, without reading its images.
+    """Open a dataset without reading its images.
 
-    path  a folder; a table (.csv .tsv .jsonl .parquet .arrow, or any file with a delimiter); a tar
-          shard, or a pattern of shards such as `data-{0000..0009}.tar` and `data-*.tar`; an image
+    Args:
+        path: The local path or fsspec URI of a folder, of a table (.csv .tsv .jsonl .parquet
+            .arrow, or any file with a `delimiter`), of a tar shard or a pattern of shards, such as
+            `data-{0000..0009}.tar` and `data-*.tar`, or of an image.
+        options: How to read it.
 
-    Raises `SourceError` when it is missing, of no known kind, or without images.
+    Returns:
+        A source, which `ingest`, `encode`, `verify` and others take.
+
+    Raises:
+        SourceError: When the path does not exist, is of no known kind, or has no images; when the
+            options do not fit it, or name a column that it does not have.
     """
     text = os.fspath(path)
     try:
@@ -52,8 +52,8 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions = _DEFAULTS
     except SourceError as error:
         raise SourceError(printable(one_line(error))) from error.__cause__
     except Exception as error:  # each filesystem has errors of its own
-        why = printable(one_line(f"{text} cannot be opened: {one_line(error)}; check the path"))
-        raise SourceError(why) from error
+        message = f"{text} cannot be opened: {one_line(error)}; check the path"
+        raise SourceError(printable(one_line(message))) from error
     return source
 
 
@@ -62,7 +62,7 @@ def _open(text: str, options: SourceOptions) -> Source:
     if place.is_dir():
         return _open_folder(place, options)
     if options.caption_from_folder is not None:
-        raise SourceError(f"{place.uri} is not a folder: leave out the caption from the folder")
+        raise SourceError(f"{place.uri} is not a folder: leave out `caption_from_folder`")
     if not place.is_file():
         if is_pattern(text):
             return open_shards(text)
@@ -87,5 +87,5 @@ def _open_folder(place: Place, options: SourceOptions) -> Source:
             "write it as 'a photo of a {}'"
         )
     if options.id_column is not None:
-        raise SourceError(f"{place.uri} is a folder, whose ids are paths: leave out the id column")
+        raise SourceError(f"{place.uri} is a folder, whose ids are paths: leave out `id_column`")
     return open_folder(place, options)

@@ -1,38 +1,51 @@
-"""Rows of a table as a stream: CSV and TSV, JSONL, Parquet, Arrow IPC."""
+"""Rows of a table as a stream, from JSONL, Parquet and Arrow IPC."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
-from pathlib import PurePosixPath
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
-from mm_milvus.errors import SourceError
-from mm_milvus.files import Place, read_failure
-from mm_milvus.sources.csvrows import CsvTable, open_csv
-from mm_milvus.sources.rows import SAMPLE, Row
+from mm_milvus.files import Place
 from mm_milvus.text import one_line
 
-READ_ROWS = 64
-"""Rows that are read at once: where a file breaks off, fewer than these are lost."""
+HEAD_ROWS = 1000
+"""Number of rows at the head of a text file that define its columns."""
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather", ".ipc")
+READ_ROWS = 64
+"""Rows per read; where a file is damaged, fewer than these are lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table.
+
+    Attributes:
+        number: Counted from 1.
+        values: By column; None where the row cannot be used.
+        fault: Why it cannot be used.
+    """
+
+    number: int
+    values: dict[str, Any] | None = None
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table that was found to be readable.
+    """A table whose head was read.
 
-    columns  the names of its columns; of a JSONL file, those of its first rows
-    size     its rows, where known
-    read     a fresh stream of its rows, with the named columns as text, as they are written, and
-             without the columns of bytes that are not named
+    Attributes:
+        columns: The names of its columns; for JSONL, those of the first `HEAD_ROWS` rows.
+        size: The number of its rows, where it is known without reading them.
+        read: Return a new stream of its rows. The given columns keep their values as text, as
+            they are written in the file; other columns of bytes are omitted.
     """
 
     columns: tuple[str, ...]
@@ -40,53 +53,11 @@ class Table:
     read: Callable[[frozenset[str]], Iterator[Row]]
 
 
-def open_table(place: Place, delimiter: str | None) -> Table:
-    """Look at the head of a table. Raises `SourceError` when it cannot be read."""
-    suffix = PurePosixPath(place.name).suffix.lower()
-    try:
-        if suffix in (".jsonl", ".ndjson"):
-            table = _open_jsonl(place)
-        elif suffix == ".parquet":
-            table = _open_parquet(place)
-        elif suffix in (".arrow", ".feather", ".ipc"):
-            table = _open_arrow(place)
-        else:
-            table = _from_csv(open_csv(place, delimiter or ("\t" if suffix == ".tsv" else ",")))
-    except SourceError:
-        raise
-    except Exception as error:  # each format and filesystem has errors of its own
-        raise SourceError(
-            f"{place.uri} cannot be read as {suffix.lstrip('.') or 'CSV'}: {read_failure(error)}; "
-            "check that the file is whole, and that its suffix says what it is"
-        ) from error
-    if not table.columns:
-        raise SourceError(f"{place.uri} holds no row that can be read; check its format")
-    twice = next((name for name in table.columns if table.columns.count(name) > 1), None)
-    if twice is not None:
-        raise SourceError(f"{place.uri} has two columns {twice!r}: rename one of them")
-    return replace(table, read=lambda keep: _as_far_as_possible(table.read(keep), place.name))
-
-
-def _as_far_as_possible(rows: Iterator[Row], name: str) -> Iterator[Row]:
-    """The rows up to the place where the file is broken, and a last one that says so."""
-    done = 0
-    try:
-        for row in rows:
-            done = row.number
-            yield row
-    except Exception as error:  # each format and filesystem has errors of its own
-        why = f"{name} cannot be read after row {done}: {read_failure(error)}; the rest is lost"
-        yield Row(done + 1, fault=why)
-
-
-def _from_csv(table: CsvTable) -> Table:
-    return Table(table.columns, None, table.rows)
-
-
-def _open_jsonl(place: Place) -> Table:
+def open_jsonl(place: Place) -> Table:
+    """Open a file of JSON objects, one per line."""
     columns: dict[str, None] = {}
     with place.open() as stream:
-        for row in islice(_jsonl_rows(stream, place.name), SAMPLE):
+        for row in islice(_jsonl_rows(stream, place.name), HEAD_ROWS):
             columns.update(dict.fromkeys(row.values or {}))
 
     def read(_: frozenset[str]) -> Iterator[Row]:
@@ -114,39 +85,41 @@ def _jsonl_rows(stream: IO[bytes], name: str) -> Iterator[Row]:
             yield Row(number, fault=f"{where} is not a JSON object")
 
 
-def _open_parquet(place: Place) -> Table:
+def open_parquet(place: Place) -> Table:
+    """Open a Parquet file."""
     with place.open() as stream:
         file = pq.ParquetFile(stream)
         schema, size = file.schema_arrow, file.metadata.num_rows
 
     def read(keep: frozenset[str]) -> Iterator[Row]:
         with place.open() as stream:
-            batches = pq.ParquetFile(stream).iter_batches(READ_ROWS, columns=_wanted(schema, keep))
+            batches = pq.ParquetFile(stream).iter_batches(READ_ROWS, columns=_columns(schema, keep))
             yield from _arrow_rows(batches)
 
     return Table(tuple(schema.names), size, read)
 
 
-def _open_arrow(place: Place) -> Table:
+def open_arrow(place: Place) -> Table:
+    """Open an Arrow IPC file or stream."""
     with _open_ipc(place) as stream:
         schema = _arrow_reader(stream)[0]
 
     def read(keep: frozenset[str]) -> Iterator[Row]:
-        wanted = _wanted(schema, keep)
+        columns = _columns(schema, keep)
         with _open_ipc(place) as stream:
-            batches = (batch.select(wanted) for batch in _arrow_reader(stream)[1])
+            batches = (batch.select(columns) for batch in _arrow_reader(stream)[1])
             yield from _arrow_rows(batches)
 
     return Table(tuple(schema.names), None, read)
 
 
 def _open_ipc(place: Place) -> IO[bytes]:
-    """A local file is mapped: a batch of it may be as large as the whole table."""
+    """Open a file; map a local one, as one of its batches may be as large as the whole table."""
     return place.open() if place.fs is not None else cast("IO[bytes]", pa.memory_map(place.path))
 
 
 def _arrow_reader(stream: IO[bytes]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """The batches of an Arrow IPC file, or of an IPC stream (as Hugging Face datasets write)."""
+    """Return the schema and the batches of an IPC file or stream (as written by HF datasets)."""
     is_file = stream.read(6) == b"ARROW1"
     stream.seek(0)
     if not is_file:
@@ -156,7 +129,8 @@ def _arrow_reader(stream: IO[bytes]) -> tuple[pa.Schema, Iterator[pa.RecordBatch
     return file.schema, (file.get_batch(number) for number in range(file.num_record_batches))
 
 
-def _wanted(schema: pa.Schema, keep: frozenset[str]) -> list[str]:
+def _columns(schema: pa.Schema, keep: frozenset[str]) -> list[str]:
+    """Return the columns to read: all but those of bytes that are not to be kept."""
     return [name for name in schema.names if name in keep or not _is_bytes(schema.field(name).type)]
 
 
@@ -179,19 +153,23 @@ def _arrow_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[Row]:
 
 
 def _python_rows(batch: pa.RecordBatch, done: int) -> list[Row]:
+    """Convert a batch; where that fails, convert its rows one by one to find the faulty ones."""
     try:
-        # Offsets out of bounds, in a damaged file, would end the process.
+        # In a damaged file, offsets out of bounds would crash the process.
         batch.validate(full=True)
         return [Row(number, values) for number, values in enumerate(batch.to_pylist(), done + 1)]
     except (pa.ArrowException, ValueError, OverflowError) as error:
         if batch.num_rows == 1:
             return [Row(done + 1, fault=f"row {done + 1} cannot be read: {one_line(error)}")]
-    singles = (batch.slice(index, 1) for index in range(batch.num_rows))
-    return [row for index, one in enumerate(singles) for row in _python_rows(one, done + index)]
+    return [
+        row
+        for index in range(batch.num_rows)
+        for row in _python_rows(batch.slice(index, 1), done + index)
+    ]
 
 
 def _whole_microseconds(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Python has no nanoseconds: Arrow refuses to convert a time that has some."""
+    """Truncate times to microseconds: Python has no nanoseconds, and Arrow refuses to convert."""
     fields = [field.with_type(_microseconds(field.type)) for field in batch.schema]
     arrays = [
         array if array.type == field.type else array.cast(field.type, safe=False)

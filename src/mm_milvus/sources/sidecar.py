@@ -1,4 +1,4 @@
-"""Captions in a file beside the image: text, a caption a line, or JSON."""
+"""Captions and metadata in a file next to the image: text with one caption per line, or JSON."""
 
 from __future__ import annotations
 
@@ -10,19 +10,27 @@ from typing import Any
 from mm_milvus.text import one_line
 
 CAPTION_KEYS = ("caption", "captions", "text")
-SUFFIXES = (".txt", ".json")
+"""The keys of a JSON object whose values are captions; all others are metadata."""
 
 
 @dataclass(slots=True)
 class Sidecar:
-    """What a sidecar says of its image."""
+    """The content of a sidecar file."""
 
     captions: list[str] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
 def parse_sidecar(name: str, data: bytes) -> Sidecar:
-    """Read a sidecar, by the suffix of its name. Raises ValueError, with the reason."""
+    """Parse a sidecar file.
+
+    Args:
+        name: The file's name; its suffix decides between text and JSON.
+        data: The file's content.
+
+    Raises:
+        ValueError: With the reason, which names the file.
+    """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -38,21 +46,26 @@ def _parse_json(name: str, text: str) -> Sidecar:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{name} is not valid JSON: {one_line(error)}") from error
     if not isinstance(content, dict):
-        return Sidecar(as_captions(content, name))
+        return Sidecar(to_captions(content, name))
     captions = [
         caption
         for key in CAPTION_KEYS
         if key in content
-        for caption in as_captions(content[key], f"{key} of {name}")
+        for caption in to_captions(content[key], f"{key} of {name}")
     ]
-    rest = {key: value for key, value in content.items() if key not in CAPTION_KEYS}
-    return Sidecar(captions, rest)
+    metadata = {key: value for key, value in content.items() if key not in CAPTION_KEYS}
+    return Sidecar(captions, metadata)
 
 
-def as_captions(value: Any, where: str) -> list[str]:
-    """The captions in a text, a number, or a list of those; blank ones left out.
+def to_captions(value: Any, where: str) -> list[str]:
+    """Return the captions in a text, a number, or a list of those, without blank ones.
 
-    Raises ValueError, naming `where`, for anything else.
+    Args:
+        value: A value from JSON or from a cell of a table.
+        where: What the error names: a column, or a key and its file.
+
+    Raises:
+        ValueError: For a value of any other type.
     """
     match value:
         case None:
@@ -66,6 +79,6 @@ def as_captions(value: Any, where: str) -> list[str]:
         case int() | float():
             return [str(value)]
         case list():
-            return [caption for inner in value for caption in as_captions(inner, where)]
+            return [caption for inner in value for caption in to_captions(inner, where)]
         case _:
             raise ValueError(f"{where} is neither a text nor a list of texts")

@@ -1,4 +1,4 @@
-"""WebDataset: tar shards, read as streams; the files of one key, in a row, are one item."""
+"""WebDataset: tar shards, read as streams; adjacent files of one key are one item."""
 
 from __future__ import annotations
 
@@ -15,29 +15,27 @@ import pyarrow as pa
 
 from mm_milvus.errors import SourceError
 from mm_milvus.files import MAX_FILE_BYTES, Place, locate, read_failure
-from mm_milvus.sources.base import Draft, Ids, reject, to_batches
-from mm_milvus.sources.sidecar import SUFFIXES as SIDECAR_SUFFIXES
+from mm_milvus.sources.base import Draft, SeenIds, rejected_draft, to_batches
 from mm_milvus.sources.sidecar import parse_sidecar
+from mm_milvus.sources.suffixes import SHARD_IMAGE_SUFFIXES, SHARD_SUFFIXES, SIDECAR_SUFFIXES
 from mm_milvus.text import is_utf8, one_line
 
-SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 MAX_SHARDS = 100_000
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
 def is_pattern(text: str) -> bool:
-    """Whether a path names several shards: `{0000..0009}`, `*`, `?` or `[0-9]`."""
+    """Return whether a path names several shards: `{0000..0009}`, `*`, `?` or `[0-9]`."""
     return _RANGE.search(text) is not None or glob.has_magic(text)
 
 
 class _StrictTarInfo(tarfile.TarInfo):
-    """A header; one that is cut short is an error, where tarfile takes it for the end."""
+    """A tar header that raises an error when it is cut short; tarfile takes it for the end."""
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
-        """The next header of the archive."""
+        """Return the next header of the archive."""
         try:
             return super().fromtarfile(archive)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
@@ -48,7 +46,7 @@ class _StrictTarInfo(tarfile.TarInfo):
 
 @dataclass(slots=True)
 class _Sample:
-    """The files of one key, as they come."""
+    """The files of one key, added in the order of the shard."""
 
     key: str
     uri: str
@@ -57,8 +55,9 @@ class _Sample:
     fault: str | None = None
 
     def add(self, tar: tarfile.TarFile, member: tarfile.TarInfo, shard: Place) -> None:
+        """Read a file of the key: its first image, or a sidecar; others are skipped."""
         suffix = posixpath.splitext(member.name)[1].lower()
-        is_image = suffix in IMAGE_SUFFIXES and self.image is None
+        is_image = suffix in SHARD_IMAGE_SUFFIXES and self.image is None
         if not is_image and suffix not in SIDECAR_SUFFIXES:
             return
         if member.size > MAX_FILE_BYTES:
@@ -74,55 +73,61 @@ class _Sample:
             self.sidecars[member.name] = data
 
     def draft(self) -> Draft:
+        """Return the item of the key."""
         if not is_utf8(self.key):
-            return reject(self.key, self.uri, "the name in the tar is not valid UTF-8")
+            return rejected_draft(self.key, self.uri, "the name in the tar is not valid UTF-8")
         if self.fault is not None:
-            return reject(self.key, self.uri, self.fault)
+            return rejected_draft(self.key, self.uri, self.fault)
         if self.image is None:
-            return reject(self.key, self.uri, "there is no image of this key in the shard")
+            return rejected_draft(self.key, self.uri, "there is no image of this key in the shard")
         draft = Draft(self.key, self.uri, image=self.image)
         try:
             for name, data in self.sidecars.items():
-                said = parse_sidecar(name, data)
-                draft.captions += said.captions
-                draft.metadata |= said.metadata
+                sidecar = parse_sidecar(name, data)
+                draft.captions += sidecar.captions
+                draft.metadata |= sidecar.metadata
         except ValueError as error:
-            return reject(self.key, self.uri, str(error))
+            return rejected_draft(self.key, self.uri, str(error))
         return draft
 
 
 @dataclass(frozen=True, slots=True)
 class WebDatasetSource:
-    """Tar shards, in the order of their names."""
+    """The items of tar shards.
+
+    Attributes:
+        name: The part that the names of the shards have in common.
+        shards: The shards, in the order in which they are read.
+    """
 
     name: str
     shards: tuple[Place, ...]
 
     @property
     def size(self) -> int | None:
-        """Not known without reading."""
+        """None: it is unknown without reading."""
         return None
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The items, in the order of the shards; files that belong to no image are left out."""
+        """Yield the items in the order of the shards."""
         return to_batches(self._drafts())
 
     def _drafts(self) -> Iterator[Draft]:
-        ids = Ids()
+        ids = SeenIds()
         for number, shard in enumerate(self.shards):
-            own = Ids()
+            ids_in_shard = SeenIds()
             for draft in _shard_drafts(shard):
                 if draft.rejected is None:
-                    first = ids.first(draft.item_id, number)
-                    if first != number or draft.item_id in own:
+                    first = ids.record(draft.item_id, number)
+                    if first != number or draft.item_id in ids_in_shard:
                         draft = self._repeated(draft, shard, self.shards[first])
-                    own.first(draft.item_id, number)
+                    ids_in_shard.record(draft.item_id, number)
                 yield draft
 
     def _repeated(self, draft: Draft, shard: Place, first: Place) -> Draft:
         where = f"the one in {first.name}" if first != shard else "an earlier one"
-        why = f"the key {draft.item_id} in {shard.name} repeats {where}: the first is kept"
-        return reject(draft.item_id, draft.uri, why)
+        reason = f"the key {draft.item_id} in {shard.name} repeats {where}: the first is kept"
+        return rejected_draft(draft.item_id, draft.uri, reason)
 
 
 def _shard_drafts(shard: Place) -> Iterator[Draft]:
@@ -140,11 +145,13 @@ def _shard_drafts(shard: Place) -> Iterator[Draft]:
                     sample = _Sample(key, f"{shard.uri}#{member.name}")
                 sample.add(tar, member, shard)
     except Exception as error:  # each compression and filesystem has errors of its own
-        why = f"the shard {shard.name} cannot be read further: {read_failure(error)}; "
-        why += "the rest of it is lost"
+        reason = f"the shard {shard.name} cannot be read further: {read_failure(error)}; "
+        reason += "the rest of it is lost"
         if sample is not None:
-            yield reject(sample.key, sample.uri, f"the shard {shard.name} ends within this item")
-        yield reject(shard.name, shard.uri, why)
+            yield rejected_draft(
+                sample.key, sample.uri, f"the shard {shard.name} ends within this item"
+            )
+        yield rejected_draft(shard.name, shard.uri, reason)
         return
     if sample is not None:
         yield sample.draft()
@@ -152,20 +159,27 @@ def _shard_drafts(shard: Place) -> Iterator[Draft]:
 
 def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     while (member := tar.next()) is not None:
-        # tarfile keeps every header, which a stream has no use for.
+        # tarfile keeps every header, which takes memory and is of no use for a stream.
         tar.members.clear()  # type: ignore[attr-defined]
         if member.isfile() and not posixpath.basename(member.name).startswith("."):
             yield member
 
 
 def _key(name: str) -> str:
-    """The path up to the first dot of its last part."""
+    """Return the path of a file up to the first dot in its last part."""
     folder, base = posixpath.split(name.removeprefix("./"))
     return posixpath.join(folder, base.split(".", 1)[0])
 
 
 def open_shards(text: str) -> WebDatasetSource:
-    """Open shards by a path, a URI or a pattern. Raises `SourceError` when one is missing."""
+    """Open shards as a source.
+
+    Args:
+        text: A path, a URI or a pattern, such as `data-{0000..0009}.tar` or `data-*.tar`.
+
+    Raises:
+        SourceError: When a shard is missing, or the pattern matches none.
+    """
     shards: list[Place] = []
     for path in _expand(text):
         shards += _match(path) if glob.has_magic(path) else [locate(path)]
@@ -178,7 +192,7 @@ def open_shards(text: str) -> WebDatasetSource:
 
 
 def _expand(text: str) -> list[str]:
-    """All the paths of a pattern with number ranges, each padded as its start is."""
+    """Return all paths of a pattern with number ranges, with numbers as wide as the first one."""
     parts = _RANGE.split(text)
     ranges = [
         [f"{number:0{len(first)}}" for number in range(int(first), int(last) + 1)]
@@ -199,8 +213,8 @@ def _expand(text: str) -> list[str]:
 def _match(pattern: str) -> list[Place]:
     base = locate(pattern)
     if base.fs is None:
-        found = sorted(glob.glob(base.path))  # noqa: PTH207 (the pattern is absolute)
-        places = [Place(path) for path in found]
+        paths = sorted(glob.glob(base.path))  # noqa: PTH207 (the pattern is absolute)
+        places = [Place(path) for path in paths]
     else:
         places = [Place(path, base.fs) for path in sorted(base.fs.glob(base.path))]
     if not places:
@@ -209,7 +223,7 @@ def _match(pattern: str) -> list[Place]:
 
 
 def shard_name(text: str) -> str:
-    """The fixed part of the name: `data` for `data-{0000..0009}.tar`."""
+    """Return the fixed part of the name: `data` for `data-{0000..0009}.tar`."""
     base = posixpath.basename(text)
     for suffix in SHARD_SUFFIXES:
         base = base[: -len(suffix)] if base.lower().endswith(suffix) else base

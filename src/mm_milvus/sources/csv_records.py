@@ -1,7 +1,7 @@
-"""Rows of a CSV file: quoted newlines, any delimiter, types told from the head of each column.
+"""Rows of a CSV file: quoted newlines, any delimiter, types inferred from the head of a column.
 
-Python's reader is used, and not Arrow's: Arrow stops at the first row that is malformed, not
-UTF-8, or not of the type that the first block suggested, and one bad row may not stop an ingest.
+Python's reader is used, not Arrow's: Arrow stops at the first row that is malformed, not UTF-8, or
+not of the type that the first block suggested, and one bad row must not stop an ingest.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from mm_milvus.errors import SourceError
 from mm_milvus.files import MAX_FILE_BYTES, Place
-from mm_milvus.sources.rows import SAMPLE, Row
+from mm_milvus.sources.records import HEAD_ROWS, Row, Table
 from mm_milvus.text import is_utf8, one_line
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
@@ -25,37 +24,21 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,
 _BOOLEANS = {"true": True, "false": False}
 _MISSING = frozenset({"", "nan", "null", "none", "n/a", "na"})
 
-Convert = Callable[[str], Any]
+Conversion = Callable[[str], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class CsvTable:
-    """A CSV file: the names of its columns, and what their values are converted with."""
+def open_csv(place: Place, delimiter: str) -> Table:
+    """Read the header and the first rows of a CSV file.
 
-    place: Place
-    delimiter: str
-    columns: tuple[str, ...]
-    converts: dict[str, Convert]
+    A column is of numbers or booleans when all values in its first `HEAD_ROWS` rows are; a later
+    value that is not stays text. Digits after a leading zero are text, and keep it: `00123`.
 
-    def rows(self, keep: frozenset[str]) -> Iterator[Row]:
-        """All rows; a value of the columns `keep` stays as it is written."""
-        converts = {name: convert for name, convert in self.converts.items() if name not in keep}
-        with _reader(self.place, self.delimiter) as reader:
-            next(reader)
-            for row in _rows(reader, self.columns, self.place.name):
-                if row.values is not None:
-                    for name, convert in converts.items():
-                        row.values[name] = convert(row.values[name])
-                yield row
+    Args:
+        place: The file; UTF-8, with or without a byte order mark.
+        delimiter: One character, or the two characters backslash and t for a tab.
 
-
-def open_csv(place: Place, delimiter: str) -> CsvTable:
-    """Read the header and the first rows.
-
-    Numbers and booleans are told from the first `SAMPLE` rows of a column; a later value that is
-    none stays text. Digits after a leading zero are text, and so keep it: `00123`.
-
-    Raises `SourceError` for a delimiter that is not one character.
+    Raises:
+        SourceError: For a delimiter that is not one character, or a header that is not UTF-8.
     """
     delimiter = "\t" if delimiter == "\\t" else delimiter
     if len(delimiter) != 1 or delimiter in '\r\n"':
@@ -68,21 +51,32 @@ def open_csv(place: Place, delimiter: str) -> CsvTable:
             raise SourceError(f"{place.uri} is not UTF-8: save it as UTF-8")
         # The index that pandas writes has no name.
         header = tuple(name or f"column_{number}" for number, name in enumerate(names, 1))
-        head = [row.values for row in islice(_rows(reader, header, place.name), SAMPLE)]
+        head = [row.values for row in islice(_rows(reader, header, place.name), HEAD_ROWS)]
     sample = [values for values in head if values is not None]
-    converts = {name: _conversion([values[name] for values in sample]) for name in header}
-    return CsvTable(place, delimiter, header, converts)
+    conversions = {name: _conversion([values[name] for values in sample]) for name in header}
+
+    def read(keep: frozenset[str]) -> Iterator[Row]:
+        convert = {name: conversions[name] for name in conversions if name not in keep}
+        with _reader(place, delimiter) as reader:
+            next(reader)
+            for row in _rows(reader, header, place.name):
+                if row.values is not None:
+                    for name, conversion in convert.items():
+                        row.values[name] = conversion(row.values[name])
+                yield row
+
+    return Table(header, None, read)
 
 
 @contextmanager
 def _reader(place: Place, delimiter: str) -> Iterator[Any]:
-    # The bound on a field is the module's; the default of 128 KiB would refuse a long text.
+    # The limit is global to the csv module; its default of 128 KiB rejects long texts.
     csv.field_size_limit(MAX_FILE_BYTES)
     with (
         place.open() as stream,
         io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="") as text,
     ):
-        # Strict: a quote that is never closed would otherwise swallow the rows after it unseen.
+        # Without strict, a quote that is never closed silently swallows the rows after it.
         yield csv.reader(text, delimiter=delimiter, strict=True)
 
 
@@ -112,7 +106,7 @@ def _rows(reader: Any, header: tuple[str, ...], name: str) -> Iterator[Row]:
             yield Row(number, dict(zip(header, cells, strict=True)))
 
 
-def _conversion(cells: list[str]) -> Convert:
+def _conversion(cells: list[str]) -> Conversion:
     present = [cell for cell in cells if cell.strip().lower() not in _MISSING]
     for convert in (_integer, _number, _boolean):
         if present and not any(isinstance(convert(cell), str) for cell in present):
@@ -133,7 +127,7 @@ def _boolean(cell: str) -> Any:
 
 
 def _other(cell: str) -> Any:
-    """What stands in a typed column without being of the type: nothing, or a text."""
+    """Return the value of a cell that is not of its column's type: None or the text."""
     return None if cell.strip().lower() in _MISSING else cell
 
 

@@ -1,0 +1,302 @@
+"""Rows of a table to items: which column is what, and which image a row names."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from mm_milvus.errors import SourceError
+from mm_milvus.files import MAX_FILE_BYTES, Place, is_uri, locate
+from mm_milvus.sources.base import Draft, rejected_draft
+from mm_milvus.sources.options import SourceOptions
+from mm_milvus.sources.records import Row, Table
+from mm_milvus.sources.sidecar import to_captions
+from mm_milvus.text import is_utf8, one_line
+
+IMAGE_COLUMNS = (
+    "image",
+    "image_path",
+    "file_name",
+    "filename",
+    "path",
+    "filepath",
+    "file_path",
+    "image_name",
+    "url",
+    "image_url",
+    "uri",
+    "img",
+    "image_bytes",
+)
+"""Usual names of the column of images, in the order in which they are looked for."""
+
+CAPTION_COLUMNS = (
+    "caption",
+    "captions",
+    "text",
+    "texts",
+    "title",
+    "description",
+    "comment",
+    "sentence",
+    "sentences",
+)
+"""Usual names of the column of captions, in the order in which they are looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRoles:
+    """Which column is what; all other columns are metadata.
+
+    Attributes:
+        image: The column of images: paths, URIs, or bytes.
+        captions: The columns of captions.
+        item_id: The column of ids; None: an item's id is the path of its image.
+    """
+
+    image: str
+    captions: tuple[str, ...]
+    item_id: str | None
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that are not metadata."""
+        return frozenset({self.image, *self.captions, *([self.item_id] if self.item_id else [])})
+
+
+def find_roles(place: Place, columns: tuple[str, ...], options: SourceOptions) -> ColumnRoles:
+    """Find the roles of a table's columns, by the options, else by the usual names.
+
+    Args:
+        place: The table, for messages.
+        columns: Its columns.
+        options: The names of columns that a user has chosen.
+
+    Raises:
+        SourceError: When the table has no column of a chosen name, or none for images.
+    """
+    chosen = [options.image_column, *options.caption_columns, options.id_column]
+    for name in filter(None, chosen):
+        if name not in columns:
+            near = difflib.get_close_matches(name, columns, n=1)
+            hint = f" (is it {near[0]!r}?)" if near else ""
+            raise SourceError(
+                f"{place.uri} has no column {name!r}{hint}: its columns are {', '.join(columns)}"
+            )
+    image = options.image_column or _first(IMAGE_COLUMNS, columns)
+    if image is None:
+        raise SourceError(
+            f"{place.uri} has no column with a usual name for images: name one of its columns "
+            f"as `image_column`; they are {', '.join(columns)}"
+        )
+    rest = tuple(name for name in columns if name not in (image, options.id_column))
+    usual = _first(CAPTION_COLUMNS, rest)
+    captions = options.caption_columns or ((usual,) if usual else ())
+    return ColumnRoles(image, captions, options.id_column)
+
+
+def _first(names: tuple[str, ...], columns: tuple[str, ...]) -> str | None:
+    by_name = {column.lower(): column for column in reversed(columns)}
+    return next((by_name[name] for name in names if name in by_name), None)
+
+
+@dataclass(slots=True)
+class Entry:
+    """The item of one row, or of several adjacent rows that name the same image.
+
+    Attributes:
+        number: The number of the first row, counted from 1.
+        item_id: The id; where the table has no column of ids, the path, or the row's number.
+        path: The image as the row names it; None where the row has only its content.
+        data: The image's content, where the row has it.
+        captions: The captions of the rows, in their order.
+        metadata: The values of the other columns; the first row that has a column decides.
+        fault: Why the row cannot be used; None where it can.
+    """
+
+    number: int
+    item_id: str
+    path: str | None = None
+    data: bytes | None = None
+    captions: list[str] = field(default_factory=list)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    fault: str | None = None
+
+    def continues(self, other: Entry) -> bool:
+        """Return whether `other`, the entry before, is of the same image."""
+        if self.path is None or other.path is None or self.fault or other.fault:
+            return False
+        return _normal(self.path) == _normal(other.path) and self.data == other.data
+
+
+def _normal(path: str) -> str:
+    return path if is_uri(path) else posixpath.normpath(path)
+
+
+TABLE_SCHEMES = frozenset(
+    {
+        *("http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hf"),
+        *("file", "local", "memory"),
+    }
+)
+"""Filesystems that a table may name; some others reach local files outside the table's folder."""
+
+
+def resolve(written: str, folder: Place, *, allow_outside: bool = False) -> Place:
+    """Return the place of an image that a table names.
+
+    Args:
+        written: The path, relative to the folder or absolute, or URI in the table.
+        folder: The folder of the table.
+        allow_outside: Whether the path may lead out of the folder.
+
+    Raises:
+        ValueError: With the reason, when the path leads out of the folder and may not, or when
+            the URI is of a filesystem that a table may not name.
+    """
+    if is_uri(written):
+        if "::" in written:
+            raise ValueError(f"the chained URI {written} is not read from a table")
+        scheme = written.split(":", 1)[0]
+        if scheme not in TABLE_SCHEMES and not _has_protocol(folder, scheme):
+            raise ValueError(f"{scheme}:// is not read from a table")
+        try:
+            place = locate(written)
+        except SourceError as error:
+            raise ValueError(str(error)) from error
+        if place.fs is not None:
+            return place
+        written = place.path
+    if "\0" in written:
+        raise ValueError("the image path contains a NUL character")
+    base = folder.path.rstrip("/") + "/"
+    path = posixpath.normpath(posixpath.join(folder.path, written))
+    is_outside = not path.startswith(base) or (folder.fs is not None and written.startswith("/"))
+    if is_outside and not allow_outside:
+        raise ValueError(
+            f"the image path {written} leads out of the table's folder: give the table itself, "
+            "with `allow_outside`, to read it"
+        )
+    return Place(path, folder.fs)
+
+
+def _has_protocol(place: Place, scheme: str) -> bool:
+    protocol = () if place.fs is None else place.fs.protocol
+    return scheme in ((protocol,) if isinstance(protocol, str) else protocol)
+
+
+def read_entries(table: Table, roles: ColumnRoles) -> Iterator[Entry]:
+    """Read a table; adjacent rows of one image are one entry, unless there is a column of ids."""
+    last: Entry | None = None
+    for row in table.read(roles.columns):
+        entry = _entry(row, roles)
+        if last is not None and roles.item_id is None and entry.continues(last):
+            last.captions += entry.captions
+            last.metadata = entry.metadata | last.metadata
+            continue
+        if last is not None:
+            yield last
+        last = entry
+    if last is not None:
+        yield last
+
+
+def _entry(row: Row, roles: ColumnRoles) -> Entry:
+    entry = Entry(row.number, f"row-{row.number}", fault=row.fault)
+    if row.values is None:
+        return entry
+    values, named = row.values, roles.columns
+    try:
+        entry.path, entry.data = _image(values.get(roles.image), roles.image)
+    except ValueError as error:
+        entry.fault = f"row {row.number}: {one_line(error)}"
+    entry.item_id = entry.path or entry.item_id
+    if roles.item_id is not None:
+        text = _id_text(values.get(roles.item_id))
+        entry.item_id = text or entry.item_id
+        if not text:
+            entry.fault = entry.fault or f"row {row.number} has no id in {roles.item_id}"
+    try:
+        for name in roles.captions:
+            entry.captions += to_captions(values.get(name), name)
+    except (ValueError, RecursionError) as error:
+        entry.fault = entry.fault or f"row {row.number}: {one_line(error)}"
+    entry.metadata = {
+        name: value
+        for name, value in values.items()
+        if name not in named and not _is_missing(value)
+    }
+    if not is_utf8(entry.item_id):
+        entry.fault = entry.fault or f"row {row.number}: the id is not valid Unicode"
+    return entry
+
+
+def _id_text(value: Any) -> str:
+    """Return an id as text; "" for a value that is no id."""
+    match value:
+        case str():
+            return value if value.strip() else ""
+        case bool() | int():
+            return str(value)
+        case float() | Decimal() if math.isfinite(value):
+            return str(value)
+        case UUID():
+            return str(value)
+        case _:
+            return ""
+
+
+def _is_missing(value: Any) -> bool:
+    return (
+        value is None
+        or isinstance(value, bytes)
+        or (isinstance(value, float) and math.isnan(value))
+    )
+
+
+def _image(value: Any, column: str) -> tuple[str | None, bytes | None]:
+    """Return the path and the content in a cell of images. Raises ValueError when it has none."""
+    match value:
+        case None | "":
+            raise ValueError(f"there is no image in {column}")
+        case str():
+            return value, None
+        case bytes():
+            data, path = value, None
+        case {"bytes": bytes(data), **rest}:
+            path = rest.get("path")
+        case {"path": str(path)} if path:
+            return path, None
+        case {"bytes": None} | {"path": None}:
+            raise ValueError(f"there is no image in {column}")
+        case _:
+            raise ValueError(f"{column} holds no image: neither a path nor bytes")
+    if len(data) > MAX_FILE_BYTES:
+        raise ValueError(f"the image in {column} is larger than {MAX_FILE_BYTES // 2**20} MiB")
+    return path if isinstance(path, str) and path else None, data
+
+
+def to_draft(entry: Entry, table: Place, image: Place | None, uri: str) -> Draft:
+    """Return the item of an entry.
+
+    Args:
+        entry: An entry, with or without a fault.
+        table: The table that it is from.
+        image: The file that its image is read from, where the entry has no content.
+        uri: The `uri` of the item.
+    """
+    if entry.fault is not None:
+        return rejected_draft(entry.item_id, f"{table.uri}#row={entry.number}", entry.fault)
+    content = image if entry.data is None else entry.data
+    return Draft(entry.item_id, uri, entry.captions, entry.metadata, content)
+
+
+def repeated_id(number: int, item_id: str, first: int) -> str:
+    """Return why the later one of two rows with the same id is rejected."""
+    return f"row {number} repeats the id {item_id} of row {first}: the first is kept"
