@@ -1,4 +1,4 @@
-"""A red dress, in the scripts of forty languages."""
+"""The text "a red dress" in forty languages."""
 
 RED_DRESS = {
     "Amharic": "ቀይ ቀሚስ",

@@ -1,4 +1,4 @@
-"""What the tests ask of the pictures, and of the store."""
+"""Helpers for tests that store the example pictures and search them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images: every format and mode becomes upright RGB; every failure has a name."""
+"""Images: every format and mode becomes upright RGB; every failure is an ImageError."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ from mm_milvus.images.preprocessing import Preprocessing
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"] + ["AVIF"] * features.check("avif")
 ORIENTATION = 0x0112
-UNTONED = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+NO_NORMALISATION = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
-# Pillow's remarks on broken metadata; that the package silences them has a test of its own.
+# Pillow's warnings about broken metadata; another test checks that the package silences them.
 pytestmark = pytest.mark.filterwarnings(r"ignore::UserWarning:PIL\..*")
 
 
 def fit(height: int, width: int, shortest_edge: int | None) -> Preprocessing:
-    return Preprocessing(height, width, shortest_edge, "bicubic", *UNTONED)
+    return Preprocessing(height, width, shortest_edge, "bicubic", *NO_NORMALISATION)
 
 
 CLIP, SQUASH = fit(224, 224, 224), fit(160, 160, None)
@@ -65,7 +65,7 @@ def smooth(width: int, height: int) -> Image.Image:
 
 
 def quadrants() -> Image.Image:
-    """64 x 32: red and green above, blue and white below."""
+    """Return 64 x 32 pixels: red and green at the top, blue and white at the bottom."""
     image = Image.new("RGB", (64, 32), RED)
     image.paste(GREEN, (32, 0, 64, 16))
     image.paste(BLUE, (0, 16, 32, 32))
@@ -80,10 +80,10 @@ def oriented(orientation: int) -> bytes:
 
 
 def corners(image: Image.Image) -> list[tuple[int, ...]]:
-    """The colours at the top left, top right, bottom left and bottom right, to 0 or 255."""
+    """Return the colours at the top left, top right, bottom left and bottom right, as 0 or 255."""
     right, bottom = image.width - 4, image.height - 4
-    places = [(4, 4), (right, 4), (4, bottom), (right, bottom)]
-    return [tuple(255 * (value > 127) for value in image.getpixel(place)) for place in places]
+    points = [(4, 4), (right, 4), (4, bottom), (right, bottom)]
+    return [tuple(255 * (value > 127) for value in image.getpixel(point)) for point in points]
 
 
 def pixel(data: bytes, x: int = 0, y: int = 0) -> tuple[int, ...]:
@@ -93,7 +93,7 @@ def pixel(data: bytes, x: int = 0, y: int = 0) -> tuple[int, ...]:
 
 
 def greys(values: np.ndarray) -> list[int]:
-    """What one row of numbers becomes when it is stored as a TIFF."""
+    """Return the greys of one row of numbers that is stored as a TIFF."""
     return np.asarray(decode(saved(Image.fromarray(values[None]), "TIFF")))[0, :, 1].tolist()
 
 
@@ -102,7 +102,7 @@ def difference(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A grey PNG that says its size, and holds next to nothing."""
+    """Return a grey PNG whose header has this size, with next to no data."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return (
@@ -133,7 +133,7 @@ def test_progressive_and_grey_jpeg_are_read():
 @pytest.mark.parametrize(
     "name", sorted({"GIF", "WEBP", "PNG", "TIFF", "AVIF", "MPO"} & {*FORMATS, "MPO"})
 )
-def test_an_animation_gives_its_first_frame(name):
+def test_the_first_frame_of_an_animation_is_decoded(name):
     first, second = Image.new("RGB", (16, 16), RED), Image.new("RGB", (16, 16), BLUE)
     data = saved(first, name, save_all=True, append_images=[second])
     assert pixel(data, 8, 8) == pytest.approx(RED, abs=3)
@@ -178,7 +178,7 @@ def test_exif_orientation_is_applied(orientation, expected):
 @pytest.mark.parametrize("name", sorted({"JPEG", "PNG", "WEBP", "TIFF", "AVIF"} & {*FORMATS}))
 @pytest.mark.parametrize("exact", [True, False])
 def test_orientation_is_applied_once_in_every_format(name, exact):
-    """Some decoders turn the picture themselves."""
+    """Some decoders apply the orientation themselves."""
     data = saved(quadrants(), name, exif=oriented(6))
     assert corners(decode(data)) == [BLUE, RED, WHITE, GREEN]
     pixels = load_pixels(data, fit(60, 30, 30), exact=exact)
@@ -223,7 +223,7 @@ def test_every_mode_becomes_rgb(image, name, expected):
 
 
 @pytest.mark.parametrize("name", ["PNG", "GIF"])
-def test_a_transparent_palette_lies_on_white(name):
+def test_a_transparent_palette_is_put_on_white(name):
     image = Image.new("P", (4, 4), 0)
     image.putpalette([255, 0, 0, 0, 0, 255])
     image.putpixel((1, 0), 1)
@@ -239,7 +239,7 @@ def test_a_palette_of_half_transparent_colours_is_blended():
 
 
 @pytest.mark.parametrize(("mode", "key"), [("RGB", RED), ("L", 7), ("1", 1)])
-def test_a_colour_that_stands_for_transparency_lies_on_white(mode, key):
+def test_a_colour_marked_as_transparent_is_put_on_white(mode, key):
     assert pixel(saved(Image.new(mode, (4, 4), key), "PNG", transparency=key)) == WHITE
 
 
@@ -264,19 +264,19 @@ def test_16_bits_are_scaled_and_not_clipped(mode, name, value, grey):
         (np.array([np.nan, 1, np.inf, -np.inf], np.float32), [0, 255, 0, 0]),
     ],
 )
-def test_deep_pixels_are_scaled_by_the_range_that_they_seem_to_use(values, expected):
+def test_deep_pixels_are_scaled_by_the_range_that_their_values_suggest(values, expected):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert greys(values) == expected
 
 
-def test_a_colour_profile_is_no_obstacle():
+def test_an_image_with_a_colour_profile_is_read():
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     data = saved(Image.new("RGB", (8, 8), BLUE), "JPEG", icc_profile=profile)
     assert pixel(data) == pytest.approx(BLUE, abs=2)
 
 
-# Refusals
+# Rejected files
 
 
 @pytest.mark.parametrize(
@@ -296,24 +296,24 @@ def test_a_colour_profile_is_no_obstacle():
         (png_header(0, 5), r"is truncated or broken .*"),
     ],
 )  # fmt: skip
-def test_a_bad_file_is_refused_with_the_reason(data, reason):
+def test_a_bad_file_is_rejected_with_the_reason(data, reason):
     with pytest.raises(ImageError, match=f"^{reason}$"):
         decode(data)
 
 
 def scans(count: int) -> bytes:
-    """A progressive JPEG whose last scan is there so many times more."""
+    """Return a progressive JPEG whose last scan is repeated `count` times."""
     *head, last = saved(Image.new("L", (64, 64), 99), "JPEG", progressive=True).split(b"\xff\xda")
     return b"\xff\xda".join([*head, *[last[:-2]] * count]) + b"\xff\xd9"
 
 
-def test_scans_without_end_are_refused():
+def test_a_jpeg_of_too_many_scans_is_rejected():
     assert pixel(scans(50)) == (99, 99, 99)
     with pytest.raises(ImageError, match=r"^has 50,0\d\d scans, over the limit of 100$"):
         decode(scans(50_000))
 
 
-def test_a_file_over_the_limit_of_bytes_is_refused(monkeypatch):
+def test_a_file_over_the_limit_of_bytes_is_rejected(monkeypatch):
     data = saved(noise(64, 64), "BMP")
     monkeypatch.setattr(decode_module, "MAX_FILE_BYTES", len(data))
     assert decode(data).size == (64, 64)
@@ -321,7 +321,7 @@ def test_a_file_over_the_limit_of_bytes_is_refused(monkeypatch):
         decode(data + b"\0")
 
 
-def test_the_limit_of_pixels_is_ours_and_not_the_host_applications(monkeypatch):
+def test_the_host_applications_limit_of_pixels_is_neither_used_nor_changed(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -329,20 +329,20 @@ def test_the_limit_of_pixels_is_ours_and_not_the_host_applications(monkeypatch):
     assert Image.MAX_IMAGE_PIXELS == 10
 
 
-def test_broken_metadata_is_passed_over_in_silence():
-    """In a process of its own: pytest replaces the filters of warnings."""
+def test_broken_metadata_is_ignored_without_a_warning():
+    """In a separate process, as pytest replaces the filters of warnings."""
     program = (
         "import sys; from mm_milvus.images.decode import decode; decode(sys.stdin.buffer.read())"
     )
     data = saved(noise(8, 8), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-W", "always", "-c", program], input=data, capture_output=True, check=True
     )
-    assert done.stderr == b""
+    assert process.stderr == b""
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_cut_file_is_refused_unless_all_of_the_picture_is_there(name):
+def test_a_truncated_file_is_rejected_unless_all_of_its_picture_is_left(name):
     data = saved(noise(24, 16), name)
     whole = decode(data)
     for length in range(1, len(data), 5):
@@ -400,7 +400,7 @@ def test_the_exact_path_equals_processors_of_other_shapes(size, processor, prepr
     "resample", ["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
 )
 def test_the_resize_uses_the_named_filter(resample):
-    preprocessing = Preprocessing(40, 40, None, resample, *UNTONED)
+    preprocessing = Preprocessing(40, 40, None, resample, *NO_NORMALISATION)
     expected = noise(90, 70).resize((40, 40), Image.Resampling[resample.upper()])
     ours = load_pixels(saved(noise(90, 70), "PNG"), preprocessing, exact=True)
     np.testing.assert_array_equal(ours, np.asarray(expected))
@@ -425,7 +425,7 @@ def test_the_fast_path_equals_the_exact_one_where_there_is_no_scaled_decoding(pr
 )
 @pytest.mark.parametrize("preprocessing", [CLIP, SQUASH])
 def test_scaled_decoding_is_near_the_exact_path(preprocessing, size, orientation, tolerance):
-    """Nearest where the size is a multiple of 8, or the picture is stored upright."""
+    """The difference is smallest for a size that is a multiple of 8, or a picture stored upright."""
     data = saved(smooth(*size), "JPEG", quality=90, exif=oriented(orientation))
     exact, fast = (load_pixels(data, preprocessing, exact=exact) for exact in (True, False))
     assert difference(exact, fast) < tolerance
@@ -435,7 +435,7 @@ def test_scaled_decoding_is_near_the_exact_path(preprocessing, size, orientation
 @given(st.integers(1, 900), st.integers(1, 900), st.integers(1, 400))
 @example(800, 600, 75)
 @example(801, 600, 75)
-def test_scaled_decoding_keeps_as_many_pixels_as_are_asked_for(width, height, at_least):
+def test_scaled_decoding_keeps_at_least_the_requested_pixels(width, height, at_least):
     data = saved(Image.new("RGB", (width, height)), "JPEG")
     image = decode(data, at_least=at_least)
     assert min(image.size) >= min(at_least, width, height)
@@ -444,7 +444,7 @@ def test_scaled_decoding_keeps_as_many_pixels_as_are_asked_for(width, height, at
 
 
 @pytest.mark.parametrize("exact", [True, False])
-def test_of_an_endless_strip_the_middle_is_seen(exact):
+def test_the_middle_of_a_very_long_strip_is_used(exact):
     strip = Image.new("RGB", (60_000, 1), RED)
     strip.paste(GREEN, (29_990, 0, 30_010, 1))
     pixels = load_pixels(saved(strip, "PNG"), CLIP, exact=exact)
@@ -452,15 +452,15 @@ def test_of_an_endless_strip_the_middle_is_seen(exact):
     assert (pixels == GREEN).all()
 
 
-def test_threads_get_what_one_thread_gets():
+def test_threads_get_the_same_pixels_as_one_thread():
     files = [saved(smooth(300 + 9 * i, 260), name) for i, name in enumerate(FORMATS * 2)]
-    alone = [load_pixels(data, CLIP) for data in files]
+    sequential = [load_pixels(data, CLIP) for data in files]
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(lambda data: load_pixels(data, CLIP), files))
-    np.testing.assert_array_equal(together, alone)
+        parallel = list(pool.map(lambda data: load_pixels(data, CLIP), files))
+    np.testing.assert_array_equal(parallel, sequential)
 
 
-# Whatever the bytes are
+# Damaged files and random bytes
 
 SEEDS = [
     *(saved(noise(24, 20), name) for name in FORMATS),
@@ -474,11 +474,11 @@ SEEDS = [
 
 
 DECODE_S = 5
-"""Far more than any of these small files takes; a hang takes longer."""
+"""Far more seconds than any of these small files takes; a hang takes longer."""
 
 
-def check_refusal(data: bytes, exact: bool) -> None:
-    """Pixels, or an error with its reason, within the time."""
+def check_pixels_or_reason(data: bytes, exact: bool) -> None:
+    """Check that decoding gives pixels or an error with a reason, in less than `DECODE_S`."""
     start = time.monotonic()
     try:
         pixels = load_pixels(data, SQUASH, exact=exact)
@@ -493,7 +493,7 @@ def check_refusal(data: bytes, exact: bool) -> None:
 
 @pytest.mark.slow
 def test_ten_thousand_mutated_files():
-    """Bytes flipped, cut out, doubled, and swapped between files of different formats."""
+    """Bytes are replaced, removed, repeated, and copied from files of other formats."""
     chance = random.Random(0)
     for number in range(10_000):
         data = bytearray(chance.choice(SEEDS))
@@ -512,10 +512,10 @@ def test_ten_thousand_mutated_files():
                 case 4:
                     data[start:start] = data[start : min(end, start + 200)]
                 case 5:
-                    place = chance.randrange(len(other))
-                    data[start : start + 30] = other[place : place + 30]
+                    position = chance.randrange(len(other))
+                    data[start : start + 30] = other[position : position + 30]
             data = data or bytearray(b"x")
-        check_refusal(bytes(data), exact=bool(number % 2))
+        check_pixels_or_reason(bytes(data), exact=bool(number % 2))
 
 
 @settings(max_examples=500, deadline=None, derandomize=True)
@@ -526,13 +526,13 @@ def test_ten_thousand_mutated_files():
     st.floats(0.3, 1),
     st.booleans(),
 )
-def test_only_image_errors_come_out_of_a_damaged_file(seed, anywhere, in_header, kept, exact):
+def test_a_damaged_file_raises_only_image_errors(seed, anywhere, in_header, kept, exact):
     data = bytearray(seed[: int(len(seed) * kept)])
-    for place, value in anywhere:
-        data[int(place * (len(data) - 1))] = value
-    for place, value in in_header:
-        data[place % len(data)] = value
-    check_refusal(bytes(data), exact)
+    for fraction, value in anywhere:
+        data[int(fraction * (len(data) - 1))] = value
+    for position, value in in_header:
+        data[position % len(data)] = value
+    check_pixels_or_reason(bytes(data), exact)
 
 
 STARTS = [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"II*\0", b"RIFF0000WEBP"]
@@ -540,7 +540,7 @@ STARTS = [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"II*\0"
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.sampled_from(STARTS), st.binary(max_size=200))
-def test_random_bytes_are_refused(start, rest):
+def test_random_bytes_are_rejected(start, rest):
     with pytest.raises(ImageError):
         decode(start + rest)
 
@@ -598,12 +598,12 @@ def test_an_array_of_grey_pixels_is_an_image():
         (np.zeros((0, 4, 3), np.uint8), r"is an array without pixels, \(0, 4, 3\)"),
     ],
 )
-def test_an_array_that_is_no_image_is_refused(pixels, reason):
+def test_an_array_of_another_shape_or_type_is_rejected(pixels, reason):
     with pytest.raises(ImageError, match=f"^{reason}"):
         load_image(pixels)
 
 
-def test_an_image_that_cannot_be_loaded_is_refused(tmp_path):
+def test_an_image_that_cannot_be_loaded_is_rejected(tmp_path):
     with pytest.raises(SourceError, match="no such file"):
         load_image(tmp_path / "none.png")
     path = tmp_path / "cut.png"

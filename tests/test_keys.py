@@ -1,4 +1,4 @@
-"""Primary keys: stable, of one shape, and never the same for two rows."""
+"""Primary keys: stable, 32 hex digits, and different for any two rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_no_two_captions_share_a_key(captions):
     assert len(keys) == len(captions) + len({item_id for item_id, _ in captions})
 
 
-def test_the_keys_of_a_stored_data_set_never_change():
+def test_the_keys_of_a_stored_dataset_never_change():
     assert image_key("shoes/1.jpg") == "174eff1da87bd2897d321a1861770039"
     assert caption_key("shoes/1.jpg", 0) == "5de155a323181e7fef4f91b82712141f"
 
