@@ -15,21 +15,24 @@ PICTURES = ("dress", "helicopter", "pizza", "dog", "saxophone", "penguin")
 
 
 def caption(folder: Path, name: str, *captions: str, **metadata: object) -> None:
+    """Write a sidecar file with captions and metadata."""
     (folder / f"{name}.json").write_text(json.dumps({"captions": captions, **metadata}))
 
 
-def found(uri: str, dataset: str, text: str, **options: object) -> list[str]:
+def search_items(uri: str, dataset: str, text: str, **options: object) -> list[str]:
+    """Return the names of the pictures that a text finds, best first."""
     with SearchClient(uri, dataset) as client:
         return [Path(hit.item_id).stem for hit in client.search(text, **options)]
 
 
 def counts(uri: str, dataset: str) -> dict[str, int]:
+    """Return the number of stored images and captions."""
     with Store(uri) as connection:
         return open_dataset(connection, dataset).counts()
 
 
 class OtherEncoder:
-    """The real encoder under another fingerprint: as after an update of its weights."""
+    """The compact encoder with another fingerprint, as after an update of its weights."""
 
     def __init__(self) -> None:
         self.compact = load_encoder("compact")

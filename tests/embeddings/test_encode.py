@@ -20,7 +20,7 @@ from mm_milvus.errors import OptionError, OutputError, SourceError, StoreError
 from mm_milvus.schema import Field, Modality, embeddings_schema
 from mm_milvus.store.connection import Store
 from mm_milvus.store.dataset import open_dataset
-from pictures import OtherEncoder, caption, counts, found
+from pictures import OtherEncoder, caption, counts, search_items
 
 QUESTIONS = ("an aircraft with rotors", "food", "a bird that swims", "music")
 
@@ -146,7 +146,7 @@ def test_nothing_is_encoded_twice_and_the_latest_version_counts(
 
     stored = store()
     assert (stored.items, stored.images, stored.captions, stored.skipped) == (6, 1, 1, 3)
-    assert found(uri, dataset, "saxophone", where=["price=12"]) == ["saxophone"]
+    assert search_items(uri, dataset, "saxophone", where=["price=12"]) == ["saxophone"]
     assert counts(uri, dataset) == {"image": 6, "text": 11}
     direct = f"{dataset}_direct"
     ingest(folder, store=uri, dataset=direct)
@@ -234,7 +234,7 @@ def test_items_that_left_the_source_are_pruned_from_parts_and_store(
     assert store(prune=True, dry_run=True).pruned == 3
     assert store(prune=True).pruned == 3
     assert counts(uri, dataset) == {"image": 5, "text": 9}
-    assert "pizza" not in found(uri, dataset, "pizza")
+    assert "pizza" not in search_items(uri, dataset, "pizza")
 
 
 def damage(out: Path, change) -> None:
@@ -291,7 +291,7 @@ def test_promoted_keys_are_columns_and_other_types_are_rejected(run, store, uri,
     run()
     report = store(promote={"price": "double"})
     assert (report.images, report.rejected) == (5, 1)
-    assert found(uri, dataset, "animal", where=["price=7"]) == ["dog"]
+    assert search_items(uri, dataset, "animal", where=["price=7"]) == ["dog"]
 
 
 def truncate(data: bytes) -> bytes:

@@ -13,7 +13,7 @@ from mm_milvus.encoders.load import load_encoder
 from mm_milvus.errors import OptionError, QueryError, SourceError, StoreError
 from mm_milvus.store.connection import Store
 from mm_milvus.store.dataset import open_dataset
-from pictures import PICTURES, OtherEncoder, caption, counts, found
+from pictures import PICTURES, OtherEncoder, caption, counts, search_items
 
 pytestmark = pytest.mark.engines("lite", "server", "container")
 
@@ -44,7 +44,7 @@ def test_a_folder_is_stored_and_found_and_a_second_run_encodes_nothing(run, uri,
     assert (first.skipped, first.rejected, first.pruned) == (0, 0, 0)
     assert not Path(f"{dataset}.rejects.jsonl").exists()
     assert counts(uri, dataset) == {"image": 6, "text": 12}
-    assert found(uri, dataset, "an aircraft with rotors")[0] == "helicopter"
+    assert search_items(uri, dataset, "an aircraft with rotors")[0] == "helicopter"
     second = run()
     assert (second.items, second.images, second.captions, second.skipped) == (6, 0, 0, 6)
     assert counts(uri, dataset) == {"image": 6, "text": 12}
@@ -59,8 +59,8 @@ def test_only_what_changed_is_encoded_again(run, uri, dataset, folder):
     report = run()
     assert (report.images, report.captions, report.skipped) == (1, 1, 3)
     assert counts(uri, dataset) == {"image": 6, "text": 11}
-    assert found(uri, dataset, "a steam locomotive")[0] == "helicopter"
-    assert found(uri, dataset, "saxophone", where=["price=12"]) == ["saxophone"]
+    assert search_items(uri, dataset, "a steam locomotive")[0] == "helicopter"
+    assert search_items(uri, dataset, "saxophone", where=["price=12"]) == ["saxophone"]
 
 
 def test_changed_metadata_is_rewritten_without_encoding(run, uri, dataset, folder):
@@ -68,7 +68,7 @@ def test_changed_metadata_is_rewritten_without_encoding(run, uri, dataset, folde
     caption(folder, "dog", "dog", "dog emoji", price=7)
     report = run()
     assert (report.images, report.captions, report.skipped) == (0, 0, 6)
-    assert found(uri, dataset, "dog", where=["price=7"]) == ["dog"]
+    assert search_items(uri, dataset, "dog", where=["price=7"]) == ["dog"]
     assert counts(uri, dataset) == {"image": 6, "text": 12}
 
 
@@ -82,7 +82,7 @@ def test_items_that_left_the_source_stay_until_they_are_pruned(run, uri, dataset
     assert counts(uri, dataset)["image"] == 6
     assert run(prune=True).pruned == 3
     assert counts(uri, dataset) == {"image": 5, "text": 10}
-    assert "pizza" not in found(uri, dataset, "pizza")
+    assert "pizza" not in search_items(uri, dataset, "pizza")
 
 
 def test_bad_items_are_rejected_and_neither_stop_the_run_nor_lose_stored_rows(
@@ -123,7 +123,7 @@ def test_promoted_keys_are_columns_and_other_types_are_rejected(run, uri, datase
     report = run(promote={"price": "double", "color": "varchar"})
     assert (report.images, report.rejected) == (5, 1)
     assert "price is promoted to double" in rejects(dataset)[0]["reason"]
-    red = found(uri, dataset, "saxophone", where=["price>=10", "color=red"])
+    red = search_items(uri, dataset, "saxophone", where=["price>=10", "color=red"])
     assert sorted(red) == ["helicopter", "pizza"]
     with pytest.raises(StoreError, match="promoted columns"):
         run(promote={"price": "int64"})

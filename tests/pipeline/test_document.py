@@ -21,7 +21,7 @@ from mm_milvus.keys import image_key
 from mm_milvus.pipeline.document import combine
 from mm_milvus.store.connection import Store
 from mm_milvus.store.dataset import open_dataset
-from pictures import caption, found
+from pictures import caption, search_items
 
 DOCUMENT = {"image": 0.6, "title": 0.4}
 
@@ -60,7 +60,7 @@ def test_the_vector_is_the_weighted_sum_of_the_fields(run, uri, dataset, folder)
     np.testing.assert_allclose(stored(uri, dataset, "dog"), both, rtol=0, atol=1e-5)
     # Without a title, the vector is the image's alone.
     np.testing.assert_allclose(stored(uri, dataset, "pizza"), pizza, rtol=0, atol=1e-5)
-    assert found(uri, dataset, "a violin")[0] == "dog"
+    assert search_items(uri, dataset, "a violin")[0] == "dog"
 
 
 def test_a_changed_field_is_encoded_again_and_nothing_else(run, uri, dataset, folder):

@@ -22,7 +22,7 @@ from mm_milvus.store.read import stored_rows
 from mm_milvus.zeroshot import findings
 from mm_milvus.zeroshot.findings import FindingsFile
 from mm_milvus.zeroshot.labels import PREDICTIONS
-from pictures import PICTURES, OtherEncoder, caption, counts, found
+from pictures import PICTURES, OtherEncoder, caption, counts, search_items
 
 LABELS = ["dress", "helicopter", "pizza", "dog", "saxophone", "penguin"]
 
@@ -167,9 +167,9 @@ def test_labels_can_be_filtered_by_and_outlive_an_ingest(folder, uri, dataset):
     assert (reject["item_id"], reject["stage"]) == ("saxophone.png", "store")
     assert "ingest it first" in reject["reason"]
     assert counts(uri, dataset) == before
-    assert found(uri, dataset, "anything", where=["label=dog"]) == ["dog"]
+    assert search_items(uri, dataset, "anything", where=["label=dog"]) == ["dog"]
     assert ingest(folder, store=uri, dataset=dataset).skipped == 5
-    assert found(uri, dataset, "x", where=["label_probability>0", "age=3"]) == ["dog"]
+    assert search_items(uri, dataset, "x", where=["label_probability>0", "age=3"]) == ["dog"]
     with Store(uri) as connection:
         for collection in open_dataset(connection, dataset).collections:
             ids = [key for batch in collection.scan() for key, item in batch if "dog" in item]
