@@ -7,88 +7,66 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mm_milvus.cli.interrupt import interrupted_by_signals
-from mm_milvus.cli.options import (
-    DEFAULT_MODEL,
-    AllowOutside,
-    BatchSize,
-    CaptionColumn,
-    CaptionFromFolder,
-    Delimiter,
-    Document,
-    IdColumn,
-    ImageColumn,
-    Json,
-    Limit,
-    Model,
-    NoProgress,
-    Prune,
-    parse_document,
+from mm_milvus.cli.groups import (
+    BATCH_SIZE,
+    DOCUMENT,
+    RUN,
+    json_option,
+    model_option,
     source_options,
 )
-from mm_milvus.cli.report import encoder_hint, exit_code, summary
+from mm_milvus.cli.options import options_of
+from mm_milvus.cli.runs import (
+    exit_code,
+    interrupted_by_signals,
+    print_encoder_hint,
+    print_rejects_file,
+    summary,
+)
+from mm_milvus.embeddings.options import EncodeOptions
+from mm_milvus.sources.options import SourceOptions
 
 if TYPE_CHECKING:
     from mm_milvus.embeddings.encode import EncodeReport
 
-EXAMPLES = """
-Write embeddings to Parquet files, for another machine to store; run again, only what changed.
 
-PATH is whatever `mm-milvus ingest` takes. `mm-milvus ingest DIR --embeddings` stores the result.
-
-**Examples**
-
-    mm-milvus encode ./photos --output encoded
-
-    mm-milvus encode products.csv --output encoded --model laion/CLIP-ViT-B-32-laion2B-s34B-b79K
-
-    mm-milvus ingest encoded --embeddings --uri http://localhost:19530
-"""
-
-
+@model_option
+@options_of(EncodeOptions, panel=RUN, document=DOCUMENT, batch_size=BATCH_SIZE)
+@source_options()
+@json_option
 def encode(
-    path: Annotated[str, typer.Argument(help="A folder, a table, tar shards, or a URI of those.")],
+    *,
+    source: Annotated[
+        str, typer.Argument(metavar="PATH", help="A folder, a table, tar shards, or their URI.")
+    ],
     output: Annotated[
         str, typer.Option(metavar="DIR", help="The local folder to write the parts to.")
     ],
-    model: Model = DEFAULT_MODEL,
-    document: Document = None,
-    batch_size: BatchSize = None,
-    image_column: ImageColumn = None,
-    caption_column: CaptionColumn = None,
-    id_column: IdColumn = None,
-    delimiter: Delimiter = None,
-    caption_from_folder: CaptionFromFolder = None,
-    allow_outside: AllowOutside = False,
-    prune: Prune = False,
-    limit: Limit = None,
-    no_progress: NoProgress = False,
-    as_json: Json = False,
+    as_json: bool,
+    model: str,
+    options: EncodeOptions,
+    source_options: SourceOptions,
 ) -> int:
-    """Parse, encode, print."""
-    from mm_milvus.embeddings.encode import encode as run
-    from mm_milvus.embeddings.options import EncodeOptions
+    """Write embeddings to Parquet files; run again, it encodes only what changed.
+
+    PATH is whatever `mm-milvus ingest` takes. `mm-milvus ingest DIR --embeddings` stores the
+    result, on this machine or another.
+
+    Examples:
+
+        mm-milvus encode ./photos --output encoded
+        mm-milvus encode products.csv --output encoded --id-column sku
+        mm-milvus ingest encoded --embeddings --uri http://localhost:19530
+    """
+    from mm_milvus.embeddings.encode import encode
 
     with interrupted_by_signals() as interrupt:
-        report = run(
-            path,
+        report = encode(
+            source,
             output,
             model=model,
-            source_options=source_options(
-                image_column,
-                caption_column,
-                id_column,
-                delimiter,
-                caption_from_folder,
-                allow_outside,
-            ),
-            options=EncodeOptions(
-                document=parse_document(document) if document else None,
-                prune=prune,
-                limit=limit,
-                batch_size=batch_size,
-                progress=not no_progress,
-            ),
+            source_options=source_options,
+            options=options,
             interrupt=interrupt,
         )
     if as_json:
@@ -98,16 +76,12 @@ def encode(
     return exit_code(report)
 
 
-encode.__doc__ = EXAMPLES
-
-
 def _print_report(report: EncodeReport) -> None:
     print(summary(report, "encoded"))
     print(f"model {report.model}, {report.parts:,} parts written to {report.output}")
-    if report.rejects_file:
-        print(f"the rejects, with their reasons: {report.rejects_file}")
+    print_rejects_file(report)
     if report.interrupted:
-        print("interrupted: what is encoded is kept; run the same command again to go on")
+        print("interrupted: what is encoded is kept; run the same command again to continue")
     else:
         print(f"to store it: mm-milvus ingest {report.output} --embeddings")
-    encoder_hint(report)
+    print_encoder_hint(report)

@@ -1,160 +1,288 @@
-"""The options that several commands share."""
+"""Options of commands, made from dataclasses of options: names, types, defaults and help."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+import ast
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial, wraps
+from operator import not_
+from types import NoneType, UnionType
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
 
-if TYPE_CHECKING:
-    from mm_milvus.sources.options import SourceOptions
-    from mm_milvus.store.connection import Store
+from mm_milvus.cli.messages import CODE
+from mm_milvus.errors import OptionError
 
-STORE, SOURCE, ENCODER, RUN = "Store", "Source", "Encoder and index", "Run"
-
-EXIT_REJECTED = 3
-EXIT_INTERRUPTED = 130
-
-Uri = Annotated[
-    str,
-    typer.Option(
-        envvar="MM_MILVUS_URI",
-        help="A Milvus Lite file (*.db), or the address of a server: http://HOST:PORT.",
-        rich_help_panel=STORE,
-    ),
-]
-Token = Annotated[
-    str | None,
-    typer.Option(
-        envvar="MM_MILVUS_TOKEN",
-        show_envvar=True,
-        show_default=False,
-        help="USER:PASSWORD or an API key; better given in the environment.",
-        rich_help_panel=STORE,
-    ),
-]
-DbName = Annotated[
-    str | None, typer.Option(help="The database inside the server.", rich_help_panel=STORE)
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-
-Model = Annotated[
-    str,
-    typer.Option(
-        envvar="MM_MILVUS_MODEL",
-        help="compact, a CLIP-like model by hub id (ID@REVISION), or its local folder.",
-        rich_help_panel=ENCODER,
-    ),
-]
-Document = Annotated[
-    str | None,
-    typer.Option(
-        help="Weights of the fields that make an item's vector: image=0.7,title=0.3.",
-        rich_help_panel=ENCODER,
-    ),
-]
-BatchSize = Annotated[
-    int | None,
-    typer.Option(help="Images a call of the encoder; default: found.", rich_help_panel=ENCODER),
-]
-ImageColumn = Annotated[
-    str | None, typer.Option(help="Where a table has the image.", rich_help_panel=SOURCE)
-]
-CaptionColumn = Annotated[
-    list[str] | None,
-    typer.Option(help="Where a table has captions; repeatable.", rich_help_panel=SOURCE),
-]
-IdColumn = Annotated[
-    str | None, typer.Option(help="Where a table has the item id.", rich_help_panel=SOURCE)
-]
-Delimiter = Annotated[
-    str | None, typer.Option(help="What separates a table's columns.", rich_help_panel=SOURCE)
-]
-CaptionFromFolder = Annotated[
-    str | None,
-    typer.Option(help='Caption images by their folder: "a photo of a {}".', rich_help_panel=SOURCE),
-]
-AllowOutside = Annotated[
-    bool,
-    typer.Option(
-        "--allow-outside",
-        help="Read also the images of a table that lie outside its folder.",
-        rich_help_panel=SOURCE,
-    ),
-]
-Prune = Annotated[
-    bool, typer.Option("--prune", help="Delete what left the data set.", rich_help_panel=RUN)
-]
-Limit = Annotated[int | None, typer.Option(help="Stop after this many items.", rich_help_panel=RUN)]
-Output = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="Write all findings: .jsonl, .csv or .parquet.", rich_help_panel=RUN
-    ),
-]
-NoProgress = Annotated[
-    bool, typer.Option("--no-progress", help="Draw no bar.", rich_help_panel=RUN)
-]
-
-DEFAULT_MODEL = "compact"
-DEFAULT_URI = "./mm_milvus.db"
+R = TypeVar("R")
+T = TypeVar("T")
+Function = Callable[..., R]
 
 
-def source_options(
-    image_column: str | None,
-    caption_column: list[str] | None,
-    id_column: str | None,
-    delimiter: str | None,
-    caption_from_folder: str | None,
-    allow_outside: bool,
-) -> SourceOptions:
-    """How to read a data set, from the options of its panel."""
-    from mm_milvus.sources.options import SourceOptions
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """How the command line writes a field, where that does not follow from its name and type.
 
-    return SourceOptions(
-        image_column=image_column,
-        caption_columns=tuple(caption_column or ()),
-        id_column=id_column,
-        delimiter=delimiter,
-        caption_from_folder=caption_from_folder,
-        allow_outside=allow_outside,
+    Attributes:
+        names: The option (default: the field's name with dashes).
+        type: The type that Typer reads, as an annotation (default: the field's).
+        parse: Turns what Typer read into the field's value.
+        metavar: What stands for the value in the help (default: the type, or the choices).
+        help: The help text (default: the field's entry in the dataclass's docstring).
+        panel: The section of the help page (default: that of the dataclass's options).
+        default: What Typer passes where the option is left out (default: the field's default).
+        shown_default: The default that the help shows, where the field's is computed.
+        envvar: The environment variable that replaces the option.
+    """
+
+    names: tuple[str, ...] = ()
+    type: Any = None
+    parse: Callable[[Any], Any] | None = None
+    metavar: str | None = None
+    help: str | None = None
+    panel: str | None = None
+    default: Any = dataclasses.MISSING
+    shown_default: str | None = None
+    envvar: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs(Generic[T]):
+    """The syntax of an option that takes a mapping, such as `image=0.7,title=0.3`.
+
+    Attributes:
+        option: The option's name, for messages.
+        separator: What stands between a name and its value.
+        metavar: One pair, for the help and for messages.
+        example: A valid pair.
+        convert: Turns the text of a value into the value; raises ValueError.
+    """
+
+    option: str
+    separator: str
+    metavar: str
+    example: str
+    convert: Callable[[str], T]
+
+    def parse(self, text: str) -> dict[str, T]:
+        """Return the mapping that a text stands for. Raises OptionError."""
+        pairs: dict[str, T] = {}
+        for part in text.split(","):
+            name, separator, value = (piece.strip() for piece in part.rpartition(self.separator))
+            try:
+                pairs[name] = self.convert(value)
+            except ValueError:
+                name = ""
+            if not (name and separator and value):
+                raise OptionError(
+                    f"{self.option} has {part.strip()!r}; write {self.metavar}, "
+                    f"as in {self.example}"
+                )
+        return pairs
+
+    def write(self, mapping: Mapping[str, T]) -> str:
+        """Return the text that stands for a mapping."""
+        return ",".join(f"{name}{self.separator}{value}" for name, value in mapping.items())
+
+    def flag(self, **keywords: Any) -> Flag:
+        """Return how a field with a mapping is written."""
+        metavar = f"{self.metavar},..."
+        return Flag(names=(self.option,), type=str, parse=self.parse, metavar=metavar, **keywords)
+
+
+NO_PROGRESS = Flag(
+    names=("--no-progress",), type=bool, parse=not_, default=False, help="Draw no progress bar."
+)
+"""The library draws no bar unless asked to, the command line draws one unless asked not to."""
+
+
+def comma_list(text: str) -> tuple[str, ...]:
+    """Return the names of a list such as `A,B`."""
+    return tuple(name for part in text.split(",") if (name := part.strip()))
+
+
+def options_of(
+    options: type, *, panel: str, into: str = "options", leave_out: Sequence[str] = (), **flags: Flag
+) -> Callable[[Function[R]], Function[R]]:
+    """Give a command the fields of a dataclass as options; the command gets the dataclass.
+
+    A `Literal` becomes choices, a tuple a repeatable option, a bool a flag. An option that the
+    user leaves out keeps the default of its field.
+
+    Args:
+        options: A frozen dataclass whose docstring has an `Attributes:` section.
+        panel: The section of the help page.
+        into: The parameter of the command that gets the dataclass.
+        leave_out: Fields that are no options of this command.
+        **flags: How fields are written that differ on the command line.
+    """
+    fields = [field for field in dataclasses.fields(options) if field.name not in leave_out]
+    if "progress" in {field.name for field in fields}:
+        flags.setdefault("progress", NO_PROGRESS)
+    if unknown := flags.keys() - {field.name for field in fields}:
+        raise TypeError(f"{options.__name__} has no field {min(unknown)}")
+    parameters = list(_parameters(options, fields, panel, flags))
+
+    def build(_stack: ExitStack, **values: Any) -> Any:
+        return options(**dict(_field_values(values, flags)))
+
+    return partial(replace_parameter, into, parameters, build)
+
+
+def _field_values(values: dict[str, Any], flags: Mapping[str, Flag]) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if value is None:
+            continue
+        parse = flags[name].parse if name in flags else None
+        if parse is not None:
+            value = parse(value)
+        yield name, tuple(value) if isinstance(value, list) else value
+
+
+def replace_parameter(
+    name: str,
+    options: Sequence[inspect.Parameter],
+    build: Callable[..., Any],
+    command: Function[R],
+) -> Function[R]:
+    """Return a command with options in place of one parameter, which is built at the call.
+
+    Args:
+        name: The parameter of the command.
+        options: The parameters that Typer sees instead.
+        build: Called with an `ExitStack`, closed when the command returns, and the values of the
+            options; returns the value of the parameter.
+        command: The command.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    if name not in signature.parameters:
+        raise TypeError(f"{command.__name__} has no parameter {name}")
+    parameters: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        parameters += options if parameter.name == name else [parameter]
+
+    @wraps(command)
+    def call(**values: Any) -> R:
+        given = {option.name: values.pop(option.name) for option in options}
+        with ExitStack() as stack:
+            return command(**values, **{name: build(stack, **given)})
+
+    # Typer reads the signature and, by typing.get_type_hints, the annotations.
+    call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
+    )
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return call
+
+
+def option(name: str, annotation: Any, default: Any, *names: str, **keywords: Any) -> Any:
+    """Return a parameter that Typer reads as an option; the keywords are `typer.Option`'s."""
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        annotation=Annotated[annotation, typer.Option(*names, **keywords)],
+        default=default,
     )
 
 
-def store_of(uri: str, token: str | None, db_name: str | None) -> str | Store:
-    """The store of the options: its URI, or an open one where there is a token or database."""
-    if not (token or db_name):
-        return uri
-    from mm_milvus.store.connection import Store
+def _parameters(
+    options: type, fields: Sequence[Any], panel: str, flags: Mapping[str, Flag]
+) -> Iterator[inspect.Parameter]:
+    docs, hints = field_docs(options), get_type_hints(options)
+    names = {field.name: _names(field.name, flags.get(field.name)) for field in fields}
+    for field in fields:
+        flag = flags.get(field.name, Flag())
+        annotation = _annotation(flag.type or hints[field.name])
+        default = flag.default
+        if default is dataclasses.MISSING:
+            # A tuple or mapping that is left out keeps the default of its field.
+            keeps = flag.parse or get_origin(_without_none(hints[field.name])) is tuple
+            default = None if keeps or field.default is dataclasses.MISSING else field.default
+        choices = _choices(annotation)
+        label = names[field.name][0].removeprefix("--").replace("-", " ")
+        yield option(
+            field.name,
+            annotation | None if default is None else annotation,
+            default,
+            *names[field.name],
+            help=flag.help or _help(docs.get(field.name, ""), names, flag),
+            metavar=flag.metavar,
+            envvar=flag.envvar,
+            show_default=flag.shown_default or True,
+            rich_help_panel=flag.panel or panel,
+            parser=partial(_chosen, choices, label) if choices else None,
+        )
 
-    return Store(uri, token=token, db_name=db_name)
+
+def _names(field: str, flag: Flag | None) -> tuple[str, ...]:
+    return (flag.names if flag else ()) or (f"--{field.replace('_', '-')}",)
 
 
-def rejects_path(dataset: str) -> Path:
-    """`<dataset>.rejects.jsonl` in the current folder."""
-    return Path(re.sub(r"[/\\\0]", "_", dataset) + ".rejects.jsonl")
+def _without_none(annotation: Any) -> Any:
+    """The type inside of `T | None`."""
+    if get_origin(annotation) is UnionType or type(None) in get_args(annotation):
+        [annotation] = [arg for arg in get_args(annotation) if arg is not NoneType]
+    return annotation
 
 
-def parse_document(text: str) -> dict[str, float]:
-    """The fields of a document and their weights, from `image=0.7,title=0.3`."""
-    return parse_weights("--document", text) or {}
+def _annotation(field_type: Any) -> Any:
+    """The annotation that Typer reads: a tuple of any length is a list."""
+    field_type = _without_none(field_type)
+    if get_origin(field_type) is tuple and get_args(field_type)[-1] is Ellipsis:
+        return list[get_args(field_type)[0]]  # type: ignore[misc]
+    return field_type
 
 
-def parse_weights(option: str, text: str | None) -> dict[str, float] | None:
-    """Names and their weights, from `image=0.7,title=0.3`; None when the option is not given."""
-    if text is None:
-        return None
-    weights = {}
-    for part in text.split(","):
-        name, _, weight = (piece.strip() for piece in part.rpartition("="))
-        try:
-            weights[name] = float(weight)
-        except ValueError:
-            name = ""
-        if not name:
-            raise typer.BadParameter(
-                f"{option} has {part.strip()!r}; write NAME=WEIGHT, as in image=0.7,title=0.3"
-            )
-    return weights
+def _choices(annotation: Any) -> tuple[str, ...]:
+    """The choices of a `Literal`, or of a list of one."""
+    if get_origin(annotation) is list:
+        [annotation] = get_args(annotation)
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def _chosen(choices: tuple[str, ...], label: str, value: str) -> str:
+    """Check a choice; the message is the library's."""
+    if value not in choices:
+        raise OptionError(f"unknown {label} {value!r}: choose {', '.join(choices)}")
+    return value
+
+
+def _help(text: str, names: Mapping[str, tuple[str, ...]], flag: Flag) -> str:
+    """The help of an option: fields in backticks named as options, mappings as they are written."""
+
+    def written(code: Any) -> str:
+        if code[1] in names:
+            return f"`{names[code[1]][0]}`"
+        pairs = getattr(flag.parse, "__self__", None)
+        if isinstance(pairs, Pairs) and code[1].startswith("{"):
+            return f"`{pairs.write(ast.literal_eval(code[1]))}`"
+        return str(code[0])
+
+    return CODE.sub(written, text)
+
+
+def field_docs(options: type) -> dict[str, str]:
+    """Return what the `Attributes:` sections of a dataclass and its bases say of each field."""
+    docs: dict[str, str] = {}
+    for base in reversed(options.__mro__):
+        docs |= _attributes(base.__dict__.get("__doc__") or "")
+    return docs
+
+
+def _attributes(docstring: str) -> dict[str, str]:
+    _, _, section = inspect.cleandoc(docstring).partition("\nAttributes:\n")
+    docs: dict[str, str] = {}
+    name = ""
+    for line in section.splitlines():
+        if line and not line.startswith(" " * 4):
+            break
+        if line[4:5].strip():
+            name, _, text = line.strip().partition(": ")
+            docs[name] = text
+        elif name and line.strip():
+            docs[name] += f" {line.strip()}"
+    return docs

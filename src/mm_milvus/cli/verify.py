@@ -7,24 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mm_milvus.cli.options import (
-    DEFAULT_URI,
+from mm_milvus.cli.groups import (
     RUN,
     SOURCE,
-    AllowOutside,
-    CaptionColumn,
-    CaptionFromFolder,
-    DbName,
-    Delimiter,
-    IdColumn,
-    ImageColumn,
-    Json,
-    NoProgress,
-    Token,
-    Uri,
+    OpenStore,
+    json_option,
     source_options,
-    store_of,
+    store_options,
 )
+from mm_milvus.cli.options import options_of
+from mm_milvus.sources.options import SourceOptions
+from mm_milvus.verification.options import VerifyOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,81 +26,57 @@ if TYPE_CHECKING:
 
 EXIT_UNHEALTHY = 1
 
-EXAMPLES = """
-Check that the store holds what it should: every row, once, under its key, with its vector.
 
-With PATH, what was ingested, it is held against that: what is missing, stale or extra is told.
-Without it, only what the store alone can tell is checked. Run it while nobody writes.
-Ends with 0 where all is well, and with 1 where problems are left.
-
-**Examples**
-
-    mm-milvus verify ./photos
-
-    mm-milvus verify --dataset photos --sample 256
-
-    mm-milvus verify ./photos --repair --prune
-"""
-
-
+@store_options
+@options_of(VerifyOptions, panel=RUN)
+@source_options()
+@json_option
 def verify(
-    path: Annotated[
-        str | None, typer.Argument(help="What was ingested: a folder, a table, shards, a URI.")
+    *,
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PATH", help="What was ingested: a folder, a table, tar shards, or their URI."
+        ),
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="Its name in the store; default: that of PATH, or the only one there."),
+        typer.Option(help="Its name in the store (default: that of PATH, or the only dataset)."),
     ] = None,
-    uri: Uri = DEFAULT_URI,
-    token: Token = None,
-    db_name: DbName = None,
+    as_json: bool,
+    store: OpenStore,
     embeddings: Annotated[
         bool,
         typer.Option(
-            "--embeddings", help="PATH is what mm-milvus encode wrote.", rich_help_panel=SOURCE
+            "--embeddings", help="PATH is what `mm-milvus encode` wrote.", rich_help_panel=SOURCE
         ),
     ] = False,
-    image_column: ImageColumn = None,
-    caption_column: CaptionColumn = None,
-    id_column: IdColumn = None,
-    delimiter: Delimiter = None,
-    caption_from_folder: CaptionFromFolder = None,
-    allow_outside: AllowOutside = False,
-    sample: Annotated[
-        int, typer.Option(help="Encode so many items again; 0: none.", rich_help_panel=RUN)
-    ] = 32,
-    repair: Annotated[
-        bool,
-        typer.Option(
-            "--repair",
-            help="Delete what is of no use, ingest what is missing or stale.",
-            rich_help_panel=RUN,
-        ),
-    ] = False,
-    prune: Annotated[
-        bool,
-        typer.Option(
-            "--prune", help="With --repair: delete what left the data set.", rich_help_panel=RUN
-        ),
-    ] = False,
-    no_progress: NoProgress = False,
-    as_json: Json = False,
+    source_options: SourceOptions,
+    options: VerifyOptions,
 ) -> int:
-    """Parse, verify, print."""
-    from mm_milvus.embeddings.parts import open_embeddings
-    from mm_milvus.verification.options import VerifyOptions
-    from mm_milvus.verification.verify import verify as run
+    """Check that the store holds every row, once, under its key, with its vector.
 
-    if embeddings and path is None:
+    With PATH, what was ingested, the store is compared with it: missing, stale and extra rows
+    are listed. Without it, only the store itself is checked. Do not write to the dataset
+    meanwhile. The exit code is 0 if all is well, and 1 if problems are left.
+
+    Examples:
+
+        mm-milvus verify ./photos
+        mm-milvus verify --dataset photos --sample 256
+        mm-milvus verify ./photos --repair --prune
+    """
+    from mm_milvus.embeddings.parts import open_embeddings
+    from mm_milvus.verification.verify import verify
+
+    if embeddings and source is None:
         raise typer.BadParameter("--embeddings needs the PATH that mm-milvus encode wrote")
-    report = run(
-        open_embeddings(path) if embeddings and path is not None else path,
+    report = verify(
+        open_embeddings(source) if embeddings and source is not None else source,
         dataset=dataset,
-        store=store_of(uri, token, db_name),
-        source_options=source_options(
-            image_column, caption_column, id_column, delimiter, caption_from_folder, allow_outside
-        ),
-        options=VerifyOptions(sample=sample, repair=repair, prune=prune, progress=not no_progress),
+        store=store(),
+        source_options=source_options,
+        options=options,
     )
     if as_json:
         print(json.dumps(report.to_dict(), ensure_ascii=False))
@@ -116,13 +85,10 @@ def verify(
     return 0 if report.healthy else EXIT_UNHEALTHY
 
 
-verify.__doc__ = EXAMPLES
-
-
 def _print_report(report: VerifyReport) -> None:
     print(f"{report.dataset}: {report.images:,} images and {report.captions:,} captions stored")
     if report.items is not None:
-        print(f"the source: {report.items:,} items, {report.rejected:,} rejected")
+        print(f"source: {report.items:,} items, {report.rejected:,} rejected")
     if report.least_cosine is not None:
         print(f"encoded again: {report.sampled:,}, the least cosine {report.least_cosine:.6f}")
     if report.repaired is not None:

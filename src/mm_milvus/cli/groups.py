@@ -1,0 +1,109 @@
+"""Options that several commands share, each group as one decorator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mm_milvus.choices import DEFAULT_MODEL, DEFAULT_STORE
+from mm_milvus.cli.options import Flag, Function, Pairs, option, options_of, replace_parameter
+from mm_milvus.sources.options import SourceOptions
+
+if TYPE_CHECKING:
+    from mm_milvus.store.connection import StoreLike
+
+R = TypeVar("R")
+
+STORE, SOURCE, ENCODER, RUN, OUTPUT = "Store", "Source", "Encoder and index", "Run", "Output"
+
+WEIGHTS = Pairs("--document", "=", "NAME=WEIGHT", "image=0.7,title=0.3", float)
+FUSION_WEIGHTS = Pairs("--fusion-weights", "=", "NAME=WEIGHT", "image=0.7,title=0.3", float)
+
+DOCUMENT = WEIGHTS.flag(panel=ENCODER)
+BATCH_SIZE = Flag(panel=ENCODER)
+
+
+OpenStore = Callable[[], "StoreLike"]
+"""Opens the store of `--uri`, `--token` and `--db-name`, until the command ends; or returns its URI,
+where that is enough. A command that needs no store, such as `evaluate --compare`, opens none."""
+
+
+def store_options(command: Function[R]) -> Function[R]:
+    """Give a command `--uri`, `--token` and `--db-name`; it gets `store`, an `OpenStore`."""
+    return replace_parameter(
+        "store",
+        [
+            # Named as the library names it, for messages: `store`.
+            option(
+                "store",
+                str,
+                DEFAULT_STORE,
+                "--uri",
+                envvar="MM_MILVUS_URI",
+                help="A Milvus Lite file (`*.db`), or the address of a server: `http://HOST:PORT`.",
+                rich_help_panel=STORE,
+            ),
+            option(
+                "token",
+                str | None,
+                None,
+                envvar="MM_MILVUS_TOKEN",
+                help="`USER:PASSWORD` or an API key; safer in the environment than here.",
+                rich_help_panel=STORE,
+            ),
+            option(
+                "db_name",
+                str | None,
+                None,
+                help="The database inside the server.",
+                rich_help_panel=STORE,
+            ),
+        ],
+        _store_opener,
+        command,
+    )
+
+
+def _store_opener(
+    stack: ExitStack, *, store: str, token: str | None, db_name: str | None
+) -> OpenStore:
+    def open_store() -> StoreLike:
+        from mm_milvus.store.connection import Store, is_missing_file
+
+        # Opening a local file creates it, and only the verb can say whether it may be missing.
+        if not (token or db_name) or is_missing_file(store):
+            return store
+        return stack.enter_context(Store(store, token=token, db_name=db_name))
+
+    return open_store
+
+
+def source_options(*, captions: bool = True) -> Callable[[Function[R]], Function[R]]:
+    """Give a command the options of sources; without those of captions where it reads none."""
+    of_captions = {"caption_columns": Flag(names=("--caption-column",))}
+    return options_of(
+        SourceOptions,
+        panel=SOURCE,
+        into="source_options",
+        leave_out=() if captions else ("caption_columns", "caption_from_folder"),
+        **(of_captions if captions else {}),
+    )
+
+
+def _single(name: str, *arguments: Any, **keywords: Any) -> Callable[[Function[R]], Function[R]]:
+    """Give a command one option."""
+    shared = option(name, *arguments, **keywords)
+    return partial(replace_parameter, name, [shared], lambda _stack, **values: values[name])
+
+
+model_option = _single(
+    "model",
+    str,
+    DEFAULT_MODEL,
+    envvar="MM_MILVUS_MODEL",
+    help="`compact`, a CLIP-like model by hub id (`ID@REVISION`), or its local folder.",
+    rich_help_panel=ENCODER,
+)
+json_option = _single("as_json", bool, False, "--json", help="Print one JSON object.")

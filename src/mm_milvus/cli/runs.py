@@ -1,0 +1,84 @@
+"""What commands that go through a dataset share: interruption, rejects, summary, exit code."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mm_milvus.embeddings.encode import EncodeReport
+    from mm_milvus.ingestion.ingest import IngestReport
+    from mm_milvus.pipeline.report import Report
+    from mm_milvus.training.report import TrainReport
+
+EXIT_REJECTED = 3
+EXIT_INTERRUPTED = 130
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def interrupted_by_signals() -> Iterator[threading.Event]:
+    """Yield an event that the first SIGINT or SIGTERM sets; the second raises KeyboardInterrupt.
+
+    Outside the main thread, where Python allows no signal handler, the event is never set.
+    """
+    halt = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield halt
+        return
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if halt.is_set():
+            raise KeyboardInterrupt
+        halt.set()
+
+    previous = {number: signal.signal(number, handle) for number in SIGNALS}
+    try:
+        yield halt
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def rejects_path(dataset: str) -> Path:
+    """Return `<dataset>.rejects.jsonl` in the current folder, a safe file name."""
+    return Path(re.sub(r"[/\\\0]", "_", dataset) + ".rejects.jsonl")
+
+
+def exit_code(report: Report | TrainReport) -> int:
+    """Return 0, or the code of a run that was interrupted or rejected items."""
+    if report.interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_REJECTED if report.rejected else 0
+
+
+def summary(report: EncodeReport | IngestReport, verb: str) -> str:
+    """Return the counts of a run as one line; the verb is what was done to its images."""
+    return (
+        f"{report.dataset}: {report.items:,} items read in {report.seconds:.1f} s "
+        f"({report.images_per_second:,.1f}/s); {verb} {report.images:,} images and "
+        f"{report.captions:,} captions; {report.skipped:,} items unchanged, "
+        f"{report.pruned:,} rows pruned, {report.rejected:,} rejected"
+    )
+
+
+def print_rejects_file(report: Report | TrainReport) -> None:
+    """Print where the rejects are, if there are any."""
+    if report.rejects_file:
+        print(f"rejects and their reasons: {report.rejects_file}")
+
+
+def print_encoder_hint(report: Report) -> None:
+    """Print that there are better encoders, after images were encoded with the small one."""
+    if report.model == "compact" and report.images:
+        print(
+            "compact is small and runs anywhere; a CLIP model ranks better: "
+            "--model laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
+        )
