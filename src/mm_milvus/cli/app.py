@@ -1,4 +1,4 @@
-"""The application: its commands, and what becomes of an error."""
+"""The application: its commands, and the line and exit code that an error becomes."""
 
 from __future__ import annotations
 
@@ -17,42 +17,48 @@ from mm_milvus.cli.demo import demo
 from mm_milvus.cli.encode import encode
 from mm_milvus.cli.evaluate import evaluate
 from mm_milvus.cli.export import export
+from mm_milvus.cli.help import MAX_WIDTH, Command, Group
 from mm_milvus.cli.hide_token import hide_token
 from mm_milvus.cli.ingest import ingest
 from mm_milvus.cli.inspect import inspect
 from mm_milvus.cli.moderate import moderate
-from mm_milvus.cli.options import EXIT_INTERRUPTED
 from mm_milvus.cli.query import query
+from mm_milvus.cli.runs import EXIT_INTERRUPTED
 from mm_milvus.cli.train import train
 from mm_milvus.cli.tune import tune
 from mm_milvus.cli.verify import verify
 from mm_milvus.errors import MmMilvusError, SourceError, UsageError
+from mm_milvus.text import one_line
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 USAGE_ERRORS = (UsageError, SourceError)
-"""What the user named or asked for is wrong; all other errors are failures on the way."""
+"""Errors in what the user named or asked for; all others are failures on the way."""
 
 DEBUG = "--debug"
 
 app = typer.Typer(
-    add_completion=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    cls=Group,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": MAX_WIDTH},
 )
-app.command()(ingest)
-app.command()(query)
-app.add_typer(datasets.app, name="datasets")
-app.command()(tune)
-app.command()(inspect)
-app.command()(encode)
-app.command()(classify)
-app.command()(moderate)
-app.command()(train)
-app.command()(evaluate)
-app.command()(export)
-app.command()(verify)
-app.command()(demo)
+for command in (
+    ingest,
+    query,
+    tune,
+    inspect,
+    encode,
+    classify,
+    moderate,
+    train,
+    evaluate,
+    export,
+    verify,
+    demo,
+):
+    app.command(cls=Command)(command)
+    if command is query:
+        app.add_typer(datasets.app, name="datasets")
 
 
 def _print_version(value: bool) -> None:
@@ -70,33 +76,42 @@ def root(
         ),
     ] = False,
     _debug: Annotated[
-        bool, typer.Option(DEBUG, help="Show tracebacks and the engines' logs; works anywhere.")
+        bool,
+        typer.Option(
+            DEBUG, help="Show tracebacks and the engines' logs; can be given anywhere."
+        ),
     ] = False,
 ) -> None:
-    """Search a pile of images and captions by text and by picture, on Milvus."""
+    """Search images and captions by text and by image, on Milvus.
+
+    Examples:
+
+        mm-milvus demo
+        mm-milvus ingest ./photos
+        mm-milvus query "red dress"
+    """
 
 
 def main() -> NoReturn:
-    """Run the command line; every error is one line on stderr and an exit code.
+    """Run the command line; an error is one line on stderr and an exit code.
 
-    0 done, 1 failed, 2 the command line is wrong, 3 done but items were rejected,
-    130 interrupted.
+    The codes: 0 done, 1 failed, 2 wrong usage, 3 done but items were rejected, 130 interrupted.
     """
     hide_token()
     arguments = sys.argv[1:] or ["--help"]
     debug = DEBUG in arguments
     if not debug:
-        # The engines log a traceback for what we report in one line.
+        # The engines log a traceback for what is reported here in one line.
         logging.disable(logging.CRITICAL)
         warnings.simplefilter("ignore")
     try:
-        code = app([each for each in arguments if each != DEBUG], standalone_mode=False)
+        code = app([argument for argument in arguments if argument != DEBUG], standalone_mode=False)
     except TyperException as error:
-        _fail(_one_line(error.format_message()), EXIT_USAGE)
+        _fail(one_line(error.format_message()), EXIT_USAGE)
     except MmMilvusError as error:
         if debug:
             raise
-        _fail(str(error), EXIT_USAGE if isinstance(error, USAGE_ERRORS) else EXIT_FAILURE)
+        _fail(one_line(error), EXIT_USAGE if isinstance(error, USAGE_ERRORS) else EXIT_FAILURE)
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:
@@ -105,16 +120,10 @@ def main() -> NoReturn:
     except Exception as error:
         if debug:
             raise
-        _fail(
-            f"{type(error).__name__}: {_one_line(str(error))} ({DEBUG} shows where)", EXIT_FAILURE
-        )
+        _fail(f"{type(error).__name__}: {one_line(error)} ({DEBUG} shows where)", EXIT_FAILURE)
     sys.exit(code or 0)
 
 
 def _fail(message: str, code: int) -> NoReturn:
     print(f"mm-milvus: {message}", file=sys.stderr)
     sys.exit(code)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -8,38 +8,43 @@ from typing import Annotated
 
 import typer
 
-from mm_milvus.cli.options import Json
+from mm_milvus.choices import ExportFormat
+from mm_milvus.cli.groups import json_option
 
 
+@json_option
 def export(
+    *,
     model: Annotated[
-        str, typer.Argument(help="compact, a CLIP-like model by hub id, or a folder of a model.")
+        str,
+        typer.Argument(help="`compact`, a CLIP-like model by hub id, or the folder of a model."),
     ],
-    output: Annotated[Path, typer.Option(help="The folder to make; it must not be there yet.")],
+    output: Annotated[
+        Path, typer.Option(metavar="DIR", help="The folder to make; it must not exist yet.")
+    ],
     format: Annotated[  # noqa: A002
-        str, typer.Option(help="onnx, openvino or torchscript.")
+        ExportFormat, typer.Option(help="Format of the graphs.")
     ] = "onnx",
     int8: Annotated[
         bool, typer.Option("--int8", help="Quantise matrix products (onnx, torchscript).")
     ] = False,
-    as_json: Json = False,
+    as_json: bool,
 ) -> None:
     """Write an encoder as graphs that run fast on a CPU, checked against the original.
 
-    Give the folder to --model like any other. Its vectors were compared with the original's: a
-    cosine of 0.999 at the worst, or 0.99 with --int8, else there is no folder.
+    Give the folder to `--model` like any other model. Its vectors are compared with those of the
+    original: the smallest cosine must be at least 0.999, or 0.99 with `--int8`; otherwise no
+    folder is written.
 
-    **Examples**
+    Examples:
 
         mm-milvus export compact --output compact-onnx
-
         mm-milvus export laion/CLIP-ViT-B-32-laion2B-s34B-b79K --int8 --output clip-int8
-
         mm-milvus ingest ./photos --model clip-int8
     """
-    from mm_milvus.exporting.export import export as run
+    from mm_milvus.exporting.export import export
 
-    report = run(model, output, format=format, int8=int8)
+    report = export(model, output, format=format, int8=int8)
     if as_json:
         print(json.dumps(report.to_dict(), ensure_ascii=False))
         return
@@ -49,7 +54,7 @@ def export(
         f"in {report.seconds:.1f} s"
     )
     print(
-        f"least cosine to the original: images {report.image_cosine:.5f}, "
+        f"smallest cosine to the original: images {report.image_cosine:.5f}, "
         f"texts {report.text_cosine:.5f}"
     )
-    print(f"use it: mm-milvus ingest PATH --model {report.folder}")
+    print(f"to use it: mm-milvus ingest PATH --model {report.folder}")

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
 
 from mm_milvus.choices import DEFAULT_MODEL, DEFAULT_STORE
 from mm_milvus.cli.options import Flag, Function, Pairs, option, options_of, replace_parameter
@@ -107,3 +110,12 @@ model_option = _single(
     rich_help_panel=ENCODER,
 )
 json_option = _single("as_json", bool, False, "--json", help="Print one JSON object.")
+
+Findings = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write all findings to a `.jsonl`, `.csv` or `.parquet` file.",
+        rich_help_panel=RUN,
+    ),
+]

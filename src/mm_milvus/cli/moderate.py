@@ -8,108 +8,100 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mm_milvus.cli.findings_table import FindingsTable
-from mm_milvus.cli.interrupt import interrupted_by_signals
-from mm_milvus.cli.options import (
-    DEFAULT_MODEL,
-    AllowOutside,
-    BatchSize,
-    Delimiter,
-    IdColumn,
-    ImageColumn,
-    Json,
-    Limit,
-    Model,
-    NoProgress,
-    Output,
-    rejects_path,
+from mm_milvus.cli.findings import FindingsTable, print_judged
+from mm_milvus.cli.groups import (
+    BATCH_SIZE,
+    RUN,
+    Findings,
+    json_option,
+    model_option,
     source_options,
 )
-from mm_milvus.cli.report import exit_code, judged
+from mm_milvus.cli.options import options_of
+from mm_milvus.cli.runs import exit_code, interrupted_by_signals, rejects_path
+from mm_milvus.pipeline.options import RunOptions
+from mm_milvus.sources.options import SourceOptions
 
 if TYPE_CHECKING:
     from mm_milvus.zeroshot.moderate import ModerateReport
 
 POLICY = "Policy"
 
-EXAMPLES = """
-Flag the images that look like what a policy calls unsafe; without training.
 
-The policy is a TOML file of prompts. PATH is whatever `mm-milvus ingest` takes, or one image. It
-finds candidates for people to look at; with compact it is a demonstration.
-
-**Examples**
-
-    mm-milvus moderate ./uploads --model laion/CLIP-ViT-B-32-laion2B-s34B-b79K
-
-    mm-milvus moderate ./uploads --policy policy.toml --threshold 0.8 --output findings.csv
-"""
-
-
+@model_option
+@options_of(RunOptions, panel=RUN, batch_size=BATCH_SIZE)
+@source_options(captions=False)
+@json_option
 def moderate(
-    path: Annotated[str, typer.Argument(help="Images: one, a folder, a table, tar shards.")],
+    *,
+    source: Annotated[
+        str, typer.Argument(metavar="PATH", help="An image, a folder, a table, or tar shards.")
+    ],
     policy: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="A TOML file; default: one of ours.", rich_help_panel=POLICY
+            metavar="FILE",
+            help="A TOML file (default: the policy that mm-milvus brings).",
+            rich_help_panel=POLICY,
         ),
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(help="0 to 1; default: the policy's own.", rich_help_panel=POLICY),
+        typer.Option(
+            help="Probability from which an image is flagged, 0 to 1 (default: the policy's).",
+            rich_help_panel=POLICY,
+        ),
     ] = None,
-    model: Model = DEFAULT_MODEL,
-    output: Output = None,
-    image_column: ImageColumn = None,
-    id_column: IdColumn = None,
-    delimiter: Delimiter = None,
-    allow_outside: AllowOutside = False,
-    batch_size: BatchSize = None,
-    limit: Limit = None,
-    no_progress: NoProgress = False,
-    as_json: Json = False,
+    as_json: bool,
+    model: str,
+    output: Findings = None,
+    source_options: SourceOptions,
+    options: RunOptions,
 ) -> int:
-    """Parse, moderate, print."""
-    from mm_milvus.pipeline.options import RunOptions
-    from mm_milvus.sources.open import as_source
-    from mm_milvus.zeroshot.moderate import moderate as run
+    """Flag the images that look like what a policy calls unsafe, without training.
 
-    shown = FindingsTable(whole=as_json, only="flagged")
-    source = as_source(
-        path, source_options(image_column, None, id_column, delimiter, None, allow_outside)
-    )
+    The policy is a TOML file of prompts. PATH is whatever `mm-milvus ingest` takes, or one image.
+    The findings are candidates for people to look at; with compact they are a demonstration.
+
+    Examples:
+
+        mm-milvus moderate ./uploads --model laion/CLIP-ViT-B-32-laion2B-s34B-b79K
+        mm-milvus moderate ./uploads --policy policy.toml --threshold 0.8 --output findings.csv
+    """
+    from mm_milvus.sources.open import as_source
+    from mm_milvus.zeroshot.moderate import moderate
+
+    table = FindingsTable(keep_all=as_json, only="flagged")
+    images = as_source(source, source_options)
     with interrupted_by_signals() as interrupt:
-        report = run(
-            source,
+        report = moderate(
+            images,
             policy,
-            output=output or shown.receive,
+            output=output or table.receive,
             threshold=threshold,
             model=model,
-            options=RunOptions(limit=limit, batch_size=batch_size, progress=not no_progress),
-            rejects=rejects_path(f"{source.name}.moderate"),
+            options=options,
+            rejects=rejects_path(f"{images.name}.moderate"),
             interrupt=interrupt,
         )
     if as_json:
-        found: dict[str, Any] = {} if output else {"flags": shown.rows}
-        print(json.dumps({**report.to_dict(), **found}, ensure_ascii=False))
+        flags: dict[str, Any] = {} if output else {"flags": table.rows}
+        print(json.dumps({**report.to_dict(), **flags}, ensure_ascii=False))
     else:
-        _print_report(report, shown)
+        _print_report(report, table)
     return exit_code(report)
 
 
-moderate.__doc__ = EXAMPLES
-
-
-def _print_report(report: ModerateReport, shown: FindingsTable) -> None:
-    shown.print(
+def _print_report(report: ModerateReport, table: FindingsTable) -> None:
+    table.print(
         ["item", "category", "probability"],
         lambda row: [row["item_id"], row["category"], f"{row['probability']:.3f}"],
     )
     counts = ", ".join(f"{name} {count:,}" for name, count in report.categories.items())
     print(f"flagged: {report.flagged:,} of {report.images:,} images ({counts})")
-    judged(report)
+    print_judged(report)
     if report.model == "compact":
         print(
-            "compact only shows how this works: it knows little of such pictures; name a CLIP "
+            "compact only demonstrates moderation, it knows little of such images; name a CLIP "
             "model: --model laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
         )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial, wraps
 from operator import not_
-from types import NoneType, UnionType
+from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
@@ -192,15 +193,15 @@ def option(name: str, annotation: Any, default: Any, *names: str, **keywords: An
 def _parameters(
     options: type, fields: Sequence[Any], panel: str, flags: Mapping[str, Flag]
 ) -> Iterator[inspect.Parameter]:
-    docs, hints = field_docs(options), get_type_hints(options)
+    docs = field_docs(options)
     names = {field.name: _names(field.name, flags.get(field.name)) for field in fields}
     for field in fields:
         flag = flags.get(field.name, Flag())
-        annotation = _annotation(flag.type or hints[field.name])
+        annotation = _annotation(flag.type or field_type(options, field.name))
         default = flag.default
         if default is dataclasses.MISSING:
             # A tuple or mapping that is left out keeps the default of its field.
-            keeps = flag.parse or get_origin(_without_none(hints[field.name])) is tuple
+            keeps = flag.parse or get_origin(annotation) is list
             default = None if keeps or field.default is dataclasses.MISSING else field.default
         choices = _choices(annotation)
         label = names[field.name][0].removeprefix("--").replace("-", " ")
@@ -216,6 +217,15 @@ def _parameters(
             rich_help_panel=flag.panel or panel,
             parser=partial(_chosen, choices, label) if choices else None,
         )
+
+
+def field_type(options: type, name: str) -> Any:
+    """Return the type of a field; those of other fields need not be importable at runtime."""
+    for base in options.__mro__:
+        if annotation := base.__dict__.get("__annotations__", {}).get(name):
+            holder = SimpleNamespace(__annotations__={name: annotation})
+            return get_type_hints(holder, vars(sys.modules[base.__module__]))[name]
+    raise TypeError(f"{options.__name__} has no field {name}")
 
 
 def _names(field: str, flag: Flag | None) -> tuple[str, ...]:

@@ -3,178 +3,152 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mm_milvus.cli.groups import FUSION_WEIGHTS, OUTPUT, OpenStore, json_option, store_options
 from mm_milvus.cli.hits import print_explanation, print_hits, save_gallery
-from mm_milvus.cli.options import DEFAULT_URI, DbName, Json, Token, Uri, parse_weights, store_of
+from mm_milvus.cli.options import Flag, comma_list, options_of
+from mm_milvus.errors import QueryError
+from mm_milvus.search.options import SearchOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mm_milvus.choices import DedupMode, FusionName
     from mm_milvus.search.client import SearchClient
-    from mm_milvus.search.options import SearchOptions
     from mm_milvus.search.query import Query
+    from mm_milvus.search.rerank import Rerank
 
-FILTER, OUTPUT = "Filter", "Output"
-
-QUERY, RANKING = "Query", "Ranking"
-
-EXAMPLES = """
-Search by texts, by images, or by both together.
-
-**Examples**
-
-    mm-milvus query "red dress"
-
-    mm-milvus query --image look.jpg --top-k 20
-
-    mm-milvus query "summer dress" --image look.jpg --weight 0.4 --minus "long sleeves"
-
-    mm-milvus query --like train/dress/12.jpg --dedup near --rerank mmr:0.6
-
-    mm-milvus query "boots" --where 'price<50' --where 'tags has sale' --explain
-
-    mm-milvus query --queries questions.jsonl --json
-"""
+QUERY, FILTER, RANKING = "Query", "Filter", "Ranking"
 
 
+def _rerank_stages(texts: list[str]) -> list[Rerank]:
+    from mm_milvus.search.rerank import parse_rerank
+
+    return [parse_rerank(text) for text in texts]
+
+
+@store_options
+@options_of(
+    SearchOptions,
+    panel=RANKING,
+    top_k=Flag(names=("--top-k", "-k"), panel="Options"),
+    offset=Flag(panel="Options"),
+    min_score=Flag(panel=FILTER),
+    where=Flag(
+        type=list[str],
+        help="A condition on the metadata, KEY OP VALUE with one of = != < <= > >= has; all must "
+        "hold.",
+        panel=FILTER,
+    ),
+    filter=Flag(panel=FILTER),
+    fusion_weights=FUSION_WEIGHTS.flag(),
+    dedup=Flag(panel=FILTER),
+    rerank=Flag(
+        type=list[str],
+        parse=_rerank_stages,
+        metavar="STAGE",
+        help="A stage after the fusion: exact, mmr:LAMBDA, boost:CONDITION:FACTOR, "
+        "recency:KEY:DAYS, model:ID.",
+    ),
+)
+@json_option
 def query(
+    *,
     text: Annotated[
-        list[str] | None, typer.Argument(help="What to search for; one or several texts.")
+        list[str] | None, typer.Argument(help="What to search for: one or several texts.")
     ] = None,
     image: Annotated[
         list[str] | None,
-        typer.Option(
-            help="An image to search with, a path or URL; repeatable.", rich_help_panel=QUERY
-        ),
+        typer.Option(help="An image to search with: a path or URL.", rich_help_panel=QUERY),
     ] = None,
     like: Annotated[
         list[str] | None,
         typer.Option(
-            help="More like this item of the data set, by its item_id; repeatable.",
+            metavar="ITEM_ID",
+            help="Search for more like this item of the dataset.",
             rich_help_panel=QUERY,
         ),
     ] = None,
     minus: Annotated[
         list[str] | None,
-        typer.Option(help="A text that is not wanted; repeatable.", rich_help_panel=QUERY),
+        typer.Option(help="A text that hits should not match.", rich_help_panel=QUERY),
     ] = None,
-    weight: Annotated[
+    weights: Annotated[
         list[float] | None,
         typer.Option(
-            help="Of the texts, images and items in this order, default 1; repeatable. "
-            "Fewer than there are parts: of the last ones.",
+            "--weight",
+            help="Weight of a part of the query: texts, images, then items (default: 1 each). "
+            "Fewer weights than parts belong to the last ones.",
             rich_help_panel=QUERY,
         ),
     ] = None,
     queries: Annotated[
         Path | None,
         typer.Option(
-            help="Many queries, one a line: JSON with text, image, like, minus, weights. "
-            "Prints one JSON object a line.",
+            metavar="FILE",
+            help="Answer many queries, one per line: JSON with text, image, like, minus, weights. "
+            "Prints one JSON object per line.",
             rich_help_panel=QUERY,
         ),
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Where to search; default: the only data set there is.")
+        str | None, typer.Option(help="Where to search (default: the only dataset).")
     ] = None,
-    uri: Uri = DEFAULT_URI,
-    token: Token = None,
-    db_name: DbName = None,
-    top_k: Annotated[int, typer.Option("--top-k", "-k", help="How many items, 1 to 16384.")] = 10,
-    offset: Annotated[int, typer.Option(help="Pass over so many of the best.")] = 0,
-    min_score: Annotated[
-        float | None, typer.Option(help="Leave out what scores less.", rich_help_panel=FILTER)
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A condition on the metadata, KEY OP VALUE with = != < <= > >= has; repeatable, "
-            "all must hold.",
-            rich_help_panel=FILTER,
-        ),
-    ] = None,
-    filter_: Annotated[
-        str, typer.Option("--filter", help="A raw Milvus expression.", rich_help_panel=FILTER)
-    ] = "",
-    dedup: Annotated[
-        str,
-        typer.Option(
-            help="Show what is the same once: item; content, the same image file; near, images "
-            "of a cosine above 0.97.",
-            rich_help_panel=FILTER,
-        ),
-    ] = "item",
-    fusion: Annotated[
-        str,
-        typer.Option(
-            help="How the lists become one: pnorm, max, weighted, rrf, zscore, dbsf.",
-            rich_help_panel=RANKING,
-        ),
-    ] = "pnorm",
-    fusion_weights: Annotated[
-        str | None,
-        typer.Option(help="Of the lists: image=0.3,text=0.7.", rich_help_panel=RANKING),
-    ] = None,
-    rerank: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A stage after the fusion; repeatable: exact, mmr:LAMBDA, "
-            "boost:CONDITION:FACTOR, recency:KEY:DAYS, model:ID.",
-            rich_help_panel=RANKING,
-        ),
-    ] = None,
+    store: OpenStore,
+    options: SearchOptions,
     encoders: Annotated[
         str | None,
         typer.Option(
-            help="Of a data set indexed with several: those to search with, A,B.",
+            metavar="A,B",
+            help="Encoders to search with, for a dataset indexed with several.",
             rich_help_panel=RANKING,
         ),
     ] = None,
     explain: Annotated[
         bool,
-        typer.Option("--explain", help="Tell how each score came to be.", rich_help_panel=RANKING),
+        typer.Option(
+            "--explain", help="Show how each score was computed.", rich_help_panel=RANKING
+        ),
     ] = False,
-    as_json: Json = False,
+    as_json: bool,
     gallery: Annotated[
         Path | None,
-        typer.Option(help="Write an HTML page with the pictures.", rich_help_panel=OUTPUT),
+        typer.Option(
+            metavar="FILE",
+            help="Write an HTML page with the images.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
 ) -> None:
-    """Parse, search, print."""
-    from mm_milvus.search.client import SearchClient
-    from mm_milvus.search.options import SearchOptions
-    from mm_milvus.search.query import Query
-    from mm_milvus.search.rerank import parse_rerank
+    """Search by texts, by images, or by both together.
 
-    options = SearchOptions(
-        top_k=top_k,
-        offset=offset,
-        min_score=min_score,
-        where=where or (),
-        filter=filter_,
-        fusion=cast("FusionName", fusion),
-        fusion_weights=parse_weights("--fusion-weights", fusion_weights),
-        dedup=cast("DedupMode", dedup),
-        rerank=[parse_rerank(stage) for stage in rerank or ()],
-    )
-    names = [name.strip() for name in encoders.split(",")] if encoders else ()
+    Examples:
+
+        mm-milvus query "red dress"
+        mm-milvus query --image look.jpg --top-k 20
+        mm-milvus query "summer dress" --image look.jpg --weight 0.4 --minus "long sleeves"
+        mm-milvus query --like train/dress/12.jpg --dedup near --rerank mmr:0.6
+        mm-milvus query "boots" --where 'price<50' --where 'tags has sale' --explain
+        mm-milvus query --queries questions.jsonl --json
+    """
+    from mm_milvus.search.client import SearchClient
+    from mm_milvus.search.query import Query
+
+    names = comma_list(encoders or "")
     if queries is not None:
-        if text or image or like or minus or weight or gallery or explain:
+        if text or image or like or minus or weights or gallery or explain:
             raise typer.BadParameter("--queries takes the place of a query: give one or the other")
-        asked = read_queries(queries)
-        with SearchClient(store_of(uri, token, db_name), dataset, encoders=names) as client:
-            print_many(client, asked, options)
+        many = read_queries(queries)
+        with SearchClient(store(), dataset, encoders=names) as client:
+            print_many(client, many, options)
         return
-    question = Query.of(
-        text, image, like=like or (), minus=minus or (), weights=tuple(weight or ())
+    wanted = Query.of(
+        text, image, like=like or (), minus=minus or (), weights=tuple(weights or ())
     )
-    with SearchClient(store_of(uri, token, db_name), dataset, encoders=names) as client:
-        explanation = client.explain(question, options=options)
+    with SearchClient(store(), dataset, encoders=names) as client:
+        explanation = client.explain(wanted, options=options)
         about: dict[str, Any] = {"dataset": client.dataset, "model": client.model}
         if names:
             about["encoders"] = client.models
@@ -184,8 +158,8 @@ def query(
         answer: dict[str, Any] = {"query": title or None, **about}
         if image:
             answer["query_image"] = image[0] if len(image) == 1 else image
-        found = explanation.to_dict() if explain else {"hits": [hit.to_dict() for hit in hits]}
-        print(json.dumps({**answer, **found}, ensure_ascii=False))
+        result = explanation.to_dict() if explain else {"hits": [hit.to_dict() for hit in hits]}
+        print(json.dumps({**answer, **result}, ensure_ascii=False))
     else:
         print_hits(hits)
         if explain:
@@ -194,32 +168,28 @@ def query(
         save_gallery(gallery, hits, text=title, image=image[0] if image else None)
 
 
-query.__doc__ = EXAMPLES
-
-
 def read_queries(path: Path) -> list[Query]:
-    """The queries of a JSONL file; `QueryError` that names the line of a bad one."""
-    from mm_milvus.errors import QueryError
+    """Read the queries of a JSON lines file. Raises QueryError, which names a bad line."""
     from mm_milvus.search.query import Query
 
-    found = []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise QueryError(f"cannot read the queries in {path}: {why}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise QueryError(f"cannot read the queries in {path}: {reason}") from error
+    queries = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            found.append(Query.from_dict(json.loads(line)))
+            queries.append(Query.from_dict(json.loads(line)))
         except (QueryError, ValueError) as error:
             raise QueryError(f"{path}, line {number}: {error}") from error
-    return found
+    return queries
 
 
-def print_many(client: SearchClient, asked: Sequence[Query], options: SearchOptions) -> None:
-    """A line of JSON for each query, in order, with what was asked and its hits."""
-    for query, hits in zip(asked, client.search_many(asked, options=options), strict=True):
-        found = [hit.to_dict() for hit in hits]
-        print(json.dumps({"query": query.to_dict(), "hits": found}, ensure_ascii=False))
+def print_many(client: SearchClient, queries: Sequence[Query], options: SearchOptions) -> None:
+    """Print one line of JSON per query, in order, with the query and its hits."""
+    for query, hits in zip(queries, client.search_many(queries, options=options), strict=True):
+        line = {"query": query.to_dict(), "hits": [hit.to_dict() for hit in hits]}
+        print(json.dumps(line, ensure_ascii=False))
