@@ -57,8 +57,7 @@ for command in (
     demo,
 ):
     app.command(cls=Command)(command)
-    if command is query:
-        app.add_typer(datasets.app, name="datasets")
+app.add_typer(datasets.app, name="datasets", cls=Group)
 
 
 def _print_version(value: bool) -> None:

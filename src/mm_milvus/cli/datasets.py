@@ -8,61 +8,66 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mm_milvus.cli.options import DEFAULT_URI, DbName, Json, Token, Uri
+from mm_milvus.cli.groups import OpenStore, json_option, store_options
+from mm_milvus.cli.help import Command
 
 if TYPE_CHECKING:
-    from mm_milvus.store.connection import Store
     from mm_milvus.store.manifest import Manifest
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="What is in the store: list the data sets, describe one, drop one.",
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
+    help="""Show what is in the store: list the datasets, describe one, delete one.
+
+    Examples:
+
+        mm-milvus datasets list
+        mm-milvus datasets info photos
+        mm-milvus datasets drop photos
+    """,
 )
 
-Name = Annotated[str, typer.Argument(help="The name of the data set.")]
+Name = Annotated[str, typer.Argument(help="The name of the dataset.")]
 
 
-@app.command("list")
-def list_(
-    uri: Uri = DEFAULT_URI, token: Token = None, db_name: DbName = None, as_json: Json = False
-) -> None:
-    """List the data sets of a store.
+@app.command("list", cls=Command)
+@store_options
+@json_option
+def list_(*, as_json: bool, store: OpenStore) -> None:
+    """List the datasets of a store, with their row counts and encoders.
 
-    **Example**
+    Examples:
 
         mm-milvus datasets list --uri http://localhost:19530
     """
+    from mm_milvus.store.connection import opened
     from mm_milvus.store.dataset import list_datasets
 
-    with _connect(uri, token, db_name) as connection:
+    with opened(store(), must_exist=True) as connection:
         manifests = list_datasets(connection)
     if as_json:
         print(json.dumps({"uri": connection.uri, "datasets": [asdict(m) for m in manifests]}))
         return
     if not manifests:
-        print(f"{connection.uri} holds no data set; fill one with: mm-milvus ingest PATH")
+        print(f"{connection.uri} holds no dataset; add one with: mm-milvus ingest PATH")
     for manifest in manifests:
         print(f"{manifest.dataset}\t{_rows(manifest)}\t{manifest.encoder}")
 
 
-@app.command()
-def info(
-    name: Name,
-    uri: Uri = DEFAULT_URI,
-    token: Token = None,
-    db_name: DbName = None,
-    as_json: Json = False,
-) -> None:
-    """Describe a data set: its encoder, index, promoted columns and row counts.
+@app.command(cls=Command)
+@store_options
+@json_option
+def info(*, name: Name, as_json: bool, store: OpenStore) -> None:
+    """Describe a dataset: its encoder, index, promoted columns and row counts.
 
-    **Example**
+    Examples:
 
         mm-milvus datasets info photos
     """
+    from mm_milvus.store.connection import opened
     from mm_milvus.store.dataset import open_dataset
 
-    with _connect(uri, token, db_name) as connection:
+    with opened(store(), must_exist=True) as connection:
         dataset = open_dataset(connection, name)
         facts: dict[str, Any] = {**asdict(dataset.manifest), "rows": dataset.counts()}
     if as_json:
@@ -73,35 +78,32 @@ def info(
         print(f"{key:<20} {shown}")
 
 
-@app.command()
+@app.command(cls=Command)
+@store_options
 def drop(
+    *,
     name: Name,
-    uri: Uri = DEFAULT_URI,
-    token: Token = None,
-    db_name: DbName = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    store: OpenStore,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Delete without asking for confirmation.")
+    ] = False,
 ) -> None:
-    """Delete a data set, and all of its rows, from the store.
+    """Delete a dataset with all of its rows from the store.
 
-    **Example**
+    Examples:
 
         mm-milvus datasets drop photos --yes
     """
+    from mm_milvus.store.connection import opened
     from mm_milvus.store.dataset import drop_dataset, open_dataset
 
-    with _connect(uri, token, db_name) as connection:
+    with opened(store(), must_exist=True) as connection:
         dataset = open_dataset(connection, name)
         if not yes:
-            typer.confirm(f"Delete {name} ({_rows(dataset.manifest)}) from {uri}?", abort=True)
+            rows = _rows(dataset.manifest)
+            typer.confirm(f"Delete {name} ({rows}) from {connection.uri}?", abort=True)
         drop_dataset(connection, name)
     print(f"dropped {name}")
-
-
-def _connect(uri: str, token: str | None, db_name: str | None) -> Store:
-    from mm_milvus.store.connection import Store, require_file
-
-    require_file(uri)
-    return Store(uri, token=token, db_name=db_name)
 
 
 def _rows(manifest: Manifest) -> str:

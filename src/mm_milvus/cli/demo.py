@@ -14,15 +14,16 @@ QUERIES = ("red dress", "happy cat", "animals of the sea")
 
 
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where to put the store and the galleries.")] = Path(
-        "mm-milvus-demo"
-    ),
+    folder: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where to put the store and the galleries.")
+    ] = Path("mm-milvus-demo"),
 ) -> None:
-    """Index the bundled pictures into a fresh local file, and search them.
+    """Index the bundled images into a new local store, and search them.
 
-    **Example**
+    Examples:
 
         mm-milvus demo
+        mm-milvus demo --folder /tmp/demo
     """
     from mm_milvus.bundled import example_pictures
     from mm_milvus.ingestion.ingest import ingest
@@ -34,7 +35,7 @@ def demo(
     shutil.rmtree(store, ignore_errors=True)
     print(f"$ mm-milvus ingest examples/emoji --uri {store}")
     report = ingest(example_pictures(), store=store, options=IngestOptions(progress=True))
-    print(f"{report.images} images and {report.captions} captions in {report.seconds:.1f} s")
+    print(f"stored {report.images} images and {report.captions} captions in {report.seconds:.1f} s")
     with SearchClient(str(store)) as client:
         for text in QUERIES:
             gallery = folder / f"{text.replace(' ', '-')}.html"
@@ -42,4 +43,4 @@ def demo(
             hits = client.search(text)
             print_hits(hits)
             save_gallery(gallery, hits, text=text, image=None)
-    print(f"\nnow yours: mm-milvus query rocket --uri {store}")
+    print(f"\nnow try: mm-milvus query rocket --uri {store}")

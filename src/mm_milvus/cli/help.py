@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from mm_milvus.cli.messages import argument_name, is_argument, name_options, option_names
+from mm_milvus.cli.messages import CODE, argument_name, is_argument, name_options, option_names
 from mm_milvus.errors import MmMilvusError
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ EXAMPLE = " " * 4
 """What the lines of an example start with; they are not wrapped."""
 
 TYPE_NAMES = {"int": "INT", "float": "NUMBER", "path": "PATH", "str": "TEXT"}
+
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 Row = tuple[str, str]
 """The name of an option, argument or command, and its description."""
@@ -122,7 +124,7 @@ def _sections(command: Any, ctx: Context) -> Iterator[tuple[str, list[Row]]]:
 
 def _names(param: Any) -> str:
     if is_argument(param):
-        return argument_name(param)
+        return argument_name(param) + ("..." if param.nargs != 1 else "")
     names = sorted([*param.opts, *param.secondary_opts], key=len)
     indent = "" if len(names[0]) == 2 else " " * len("-k, ")
     value = "" if param.is_flag else f" {_value(param)}"
@@ -151,14 +153,16 @@ def _description(param: Any, ctx: Context) -> str:
         notes.append(f"default: {default}")
     if param.envvar:
         notes.append(f"env: {param.envvar}")
-    return " ".join([param.help or "", *(f"[{note}]" for note in notes)]).strip()
+    # A note is not broken between lines.
+    shown = [f"[{note}]".replace(" ", NO_BREAK) for note in notes]
+    return " ".join([param.help or "", *shown]).strip()
 
 
 def _default(param: Any, ctx: Context) -> str:
     if isinstance(param.show_default, str):
         return param.show_default
     value = param.get_default(ctx, call=False)
-    if not param.show_default or value in (None, False, (), [], ""):
+    if not param.show_default or value is False or value in (None, (), [], ""):
         return ""
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
@@ -185,12 +189,20 @@ def _table(rows: list[Row], width: int) -> Iterator[str]:
 def _wrapped(text: str, width: int, *, hanging: int = 0, prefix: str = "") -> list[str]:
     """Lines of at most `width`; the first after the prefix, the others indented alike."""
     lines = textwrap.wrap(
-        " ".join(text.split()),
+        re.sub(r"[ \n]+", " ", plain(text)),
         max(width - hanging, 20),
         break_on_hyphens=False,
         break_long_words=False,
     )
-    return [(" " * hanging if number else prefix) + line for number, line in enumerate(lines)]
+    return [
+        (" " * hanging if number else prefix) + line.replace(NO_BREAK, " ")
+        for number, line in enumerate(lines)
+    ]
+
+
+def plain(text: str) -> str:
+    """Return a text without its backticks, which mark code in the reference page."""
+    return CODE.sub(r"\1", text)
 
 
 def _heading(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mm_milvus.cli.options import DEFAULT_URI, DbName, Json, Token, Uri, store_of
+from mm_milvus.cli.groups import OpenStore, json_option, store_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,33 +22,38 @@ LISTED = 5
 """How many of a list are printed; the report has all."""
 
 
+@store_options
+@json_option
 def inspect(
+    *,
     dataset: Annotated[
-        str | None, typer.Argument(help="Which data set; default: the only one there is.")
+        str | None, typer.Argument(help="The dataset (default: the only one).")
     ] = None,
     by: Annotated[
         str | None,
-        typer.Option(help="The metadata key that groups the images; default: k-means clusters."),
+        typer.Option(
+            metavar="KEY", help="Metadata key that groups the images (default: k-means clusters)."
+        ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="A folder for the report, the maps, and pictures of pairs and captions."),
+        typer.Option(
+            metavar="DIR",
+            help="A folder for the report, the maps, and pictures of pairs and captions.",
+        ),
     ] = None,
     sample: Annotated[
-        int, typer.Option(min=2, help="At most this many images, drawn at random, are looked at.")
+        int, typer.Option(min=2, help="Maximum number of images, drawn at random.")
     ] = 10_000,
-    pairs: Annotated[int, typer.Option(min=1, help="How many pairs are pictured.")] = 20,
-    uri: Uri = DEFAULT_URI,
-    token: Token = None,
-    db_name: DbName = None,
-    as_json: Json = False,
+    pairs: Annotated[int, typer.Option(min=1, help="Number of pairs in the pictures.")] = 20,
+    as_json: bool,
+    store: OpenStore,
 ) -> None:
-    """Show how the vectors of a data set lie: gap, groups, near duplicates, outliers, a map.
+    """Show how the vectors of a dataset lie: gap, groups, near duplicates, outliers, a map.
 
-    **Examples**
+    Examples:
 
         mm-milvus inspect photos
-
         mm-milvus inspect photos --by category --output photos-health
     """
     from mm_milvus.inspection.inspect import inspect_dataset
@@ -56,8 +61,7 @@ def inspect(
 
     if output is not None:
         require_matplotlib()
-    store = store_of(uri, token, db_name)
-    inspection = inspect_dataset(dataset, store=store, by=by, sample=sample)
+    inspection = inspect_dataset(dataset, store=store(), by=by, sample=sample)
     if as_json:
         print(json.dumps(inspection.report.to_dict(), ensure_ascii=False))
     else:

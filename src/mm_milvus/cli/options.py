@@ -46,7 +46,7 @@ class Flag:
     metavar: str | None = None
     help: str | None = None
     panel: str | None = None
-    default: Any = dataclasses.MISSING
+    default: Any = ...
     shown_default: str | None = None
     envvar: str | None = None
 
@@ -198,12 +198,15 @@ def _parameters(
     for field in fields:
         flag = flags.get(field.name, Flag())
         annotation = _annotation(flag.type or field_type(options, field.name))
-        default = flag.default
-        if default is dataclasses.MISSING:
-            # A tuple or mapping that is left out keeps the default of its field.
-            keeps = flag.parse or get_origin(annotation) is list
-            default = None if keeps or field.default is dataclasses.MISSING else field.default
         choices = _choices(annotation)
+        repeatable = get_origin(annotation) is list
+        if choices and repeatable:
+            annotation = list[str]  # Typer takes no list of a Literal
+        default = flag.default
+        if default is ...:
+            # A tuple or mapping that is left out keeps the default of its field.
+            keeps = flag.parse or repeatable
+            default = None if keeps or field.default is dataclasses.MISSING else field.default
         label = names[field.name][0].removeprefix("--").replace("-", " ")
         yield option(
             field.name,
@@ -211,11 +214,12 @@ def _parameters(
             default,
             *names[field.name],
             help=flag.help or _help(docs.get(field.name, ""), names, flag),
-            metavar=flag.metavar,
+            metavar=flag.metavar or ("|".join(choices) if repeatable and choices else None),
             envvar=flag.envvar,
             show_default=flag.shown_default or True,
             rich_help_panel=flag.panel or panel,
             parser=partial(_chosen, choices, label) if choices else None,
+            autocompletion=_completion(choices) if repeatable and choices else None,
         )
 
 
@@ -259,6 +263,13 @@ def _chosen(choices: tuple[str, ...], label: str, value: str) -> str:
     if value not in choices:
         raise OptionError(f"unknown {label} {value!r}: choose {', '.join(choices)}")
     return value
+
+
+def _completion(choices: tuple[str, ...]) -> Callable[[str], list[str]]:
+    def complete(incomplete: str) -> list[str]:
+        return [choice for choice in choices if choice.startswith(incomplete)]
+
+    return complete
 
 
 def _help(text: str, names: Mapping[str, tuple[str, ...]], flag: Flag) -> str:

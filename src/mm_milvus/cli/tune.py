@@ -9,57 +9,56 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mm_milvus.cli.options import DEFAULT_URI, DbName, Json, Token, Uri
+from mm_milvus.cli.groups import OpenStore, json_option, store_options
 
 if TYPE_CHECKING:
     from mm_milvus.store.tune import Recall, Tuning
 
 
+@store_options
+@json_option
 def tune(
+    *,
     dataset: Annotated[
-        str | None, typer.Argument(help="Which data set; default: the only one there is.")
+        str | None, typer.Argument(help="The dataset (default: the only one).")
     ] = None,
     target_recall: Annotated[
-        float, typer.Option(help="Of the exact ten nearest, the share that searches must find.")
+        float, typer.Option(help="Share of the ten exact nearest that searches must find.")
     ] = 0.98,
-    uri: Uri = DEFAULT_URI,
-    token: Token = None,
-    db_name: DbName = None,
-    as_json: Json = False,
+    as_json: bool,
+    store: OpenStore,
 ) -> None:
-    """Measure recall and latency of a data set's index, and search with what suits.
+    """Measure recall and latency of a dataset's index, and set its search parameters.
 
-    The end of an ingest does this already, for the target that was given last.
+    The end of an ingest does this already, for the target that was set last.
 
-    **Examples**
+    Examples:
 
         mm-milvus tune photos
-
         mm-milvus tune photos --target-recall 0.95 --uri http://localhost:19530
     """
-    from mm_milvus.store.connection import Store, require_file
+    from mm_milvus.store.connection import opened
     from mm_milvus.store.dataset import open_dataset
 
-    require_file(uri)
-    with Store(uri, token=token, db_name=db_name) as connection:
-        opened = open_dataset(connection, dataset).with_target(target_recall)
+    with opened(store(), must_exist=True) as connection:
+        stored = open_dataset(connection, dataset).with_target(target_recall)
         tunings = {}
-        for collection in opened.collections:
+        for collection in stored.collections:
             print(f"measuring {collection.name}", file=sys.stderr)
-            tunings[collection.modality.value] = opened.tuner(collection).tune()
+            tunings[collection.modality.value] = stored.tuner(collection).tune()
         params = {name: tuning.params for name, tuning in tunings.items()}
-        opened = opened.with_manifest(replace(opened.manifest, search_params=params))
+        stored = stored.with_manifest(replace(stored.manifest, search_params=params))
     if as_json:
         collections = {name: asdict(tuning) for name, tuning in tunings.items()}
-        facts = {"dataset": opened.name, "index": opened.manifest.index_type}
+        facts = {"dataset": stored.name, "index": stored.manifest.index_type}
         print(json.dumps({**facts, "target_recall": target_recall, "collections": collections}))
         return
     for name, tuning in tunings.items():
-        print_tuning(f"{opened.name}, {name}s", tuning, opened.manifest.index_type)
+        print_tuning(f"{stored.name}, {name}s", tuning, stored.manifest.index_type)
 
 
 def print_tuning(title: str, tuning: Tuning, index_type: str) -> None:
-    """The curve of one collection as a table, and what was chosen."""
+    """Print the measured settings of one collection as a table, and the chosen one."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -73,16 +72,16 @@ def print_tuning(title: str, tuning: Tuning, index_type: str) -> None:
     if tuning.curve:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column(tuning.knob, justify="right")
-        askers = list(tuning.curve[0].recall)
-        for asker in askers:
-            table.add_column(f"recall@10, {asker} queries", justify="right")
+        kinds = list(tuning.curve[0].recall)
+        for kind in kinds:
+            table.add_column(f"recall@10, {kind} queries", justify="right")
         table.add_column("ms", justify="right")
         for point in tuning.curve:
-            recalls = [_recall(point.recall[asker]) for asker in askers]
-            mark = "bold" if point.setting == chosen else ""
-            table.add_row(str(point.setting), *recalls, f"{point.latency_ms:.1f}", style=mark)
+            recalls = [_recall(point.recall[kind]) for kind in kinds]
+            style = "bold" if point.setting == chosen else ""
+            table.add_row(str(point.setting), *recalls, f"{point.latency_ms:.1f}", style=style)
         console.print(table)
-        console.print("in brackets: what recall surely is, with 95 % confidence")
+        console.print("in brackets: the lower bound of recall, with 95 % confidence")
     why = ", an exact search: the collection is small" if tuning.exact else ""
     console.print(f"{tuning.knob} = {chosen}{why}\n")
 
