@@ -34,6 +34,9 @@ DedupMode = Literal["item", "content", "near"]
 MAX_LIMIT = 16_384
 """Maximum number of rows that Milvus returns per query, the skipped ones included."""
 
+IMAGE_FIELD = "image"
+"""The field of a document that is its image; the other fields are keys of the metadata."""
+
 DEFAULT_STORE = "./mm_milvus.db"
 """The local Milvus Lite file that is used where no store is named."""
 

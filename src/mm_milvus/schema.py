@@ -53,9 +53,6 @@ def embeddings_schema(dim: int) -> pa.Schema:
     )
 
 
-IMAGE_FIELD = "image"
-"""The field of a document that is its image; the other fields are keys of the metadata."""
-
 
 class Field(StrEnum):
     """The fields of a Milvus row; both collections share them, `CAPTION` is in the texts only."""

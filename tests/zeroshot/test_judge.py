@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mm_milvus import IngestOptions, RunOptions, classify, ingest, moderate
-from mm_milvus.cli.interrupt import interrupted_by_signals
+from mm_milvus.cli.runs import interrupted_by_signals
 from mm_milvus.errors import OptionError, OutputError, QueryError
 from mm_milvus.schema import Modality
 from mm_milvus.store.connection import Store

@@ -76,9 +76,7 @@ def root(
     ] = False,
     _debug: Annotated[
         bool,
-        typer.Option(
-            DEBUG, help="Show tracebacks and the engines' logs; can be given anywhere."
-        ),
+        typer.Option(DEBUG, help="Show tracebacks and the engines' logs; can be given anywhere."),
     ] = False,
 ) -> None:
     """Search images and captions by text and by image, on Milvus.

@@ -71,9 +71,8 @@ def evaluate(
 
         mm-milvus evaluate photos
         mm-milvus evaluate photos --by class --json
-        mm-milvus evaluate photos --queries queries.jsonl --qrels qrels.txt --output judged
-        mm-milvus evaluate --compare judged/runs/text_to_item-max-index.jsonl \\
-            judged/runs/text_to_item-rrf-index.jsonl
+        mm-milvus evaluate photos --queries q.jsonl --qrels qrels.txt --output first
+        mm-milvus evaluate --compare first second
     """
     from mm_milvus.evaluation.evaluate import evaluate
     from mm_milvus.evaluation.files import make_folder, write_evaluation

@@ -39,7 +39,7 @@ def export(
     Examples:
 
         mm-milvus export compact --output compact-onnx
-        mm-milvus export laion/CLIP-ViT-B-32-laion2B-s34B-b79K --int8 --output clip-int8
+        mm-milvus export openai/clip-vit-base-patch32 --int8 --output clip-int8
         mm-milvus ingest ./photos --model clip-int8
     """
     from mm_milvus.exporting.export import export

@@ -29,8 +29,9 @@ BATCH_SIZE = Flag(panel=ENCODER)
 
 
 OpenStore = Callable[[], "StoreLike"]
-"""Opens the store of `--uri`, `--token` and `--db-name`, until the command ends; or returns its URI,
-where that is enough. A command that needs no store, such as `evaluate --compare`, opens none."""
+"""Opens the store of `--uri`, `--token` and `--db-name`, until the command ends; or returns its
+URI, where that is enough. A command that needs no store, such as `evaluate --compare`, opens none.
+"""
 
 
 def store_options(command: Function[R]) -> Function[R]:

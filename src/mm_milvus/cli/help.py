@@ -29,7 +29,7 @@ MARGIN = "  "
 EXAMPLE = " " * 4
 """What the lines of an example start with; they are not wrapped."""
 
-TYPE_NAMES = {"int": "INT", "float": "NUMBER", "path": "PATH", "str": "TEXT"}
+TYPE_NAMES = {"int": "INT", "float": "NUMBER", "Path": "PATH", "str": "TEXT"}
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
@@ -138,8 +138,8 @@ def _value(param: Any) -> str:
     descriptor = param.type_descriptor
     if descriptor.choices is not None:
         return "|".join(map(str, descriptor.choices))
-    kind = param.bare_type().removeprefix("list[").removesuffix("]")
-    return TYPE_NAMES.get(kind.lower(), kind.upper())
+    kind = str(param.bare_type()).removeprefix("list[").removesuffix("]")
+    return TYPE_NAMES.get(kind, kind.upper())
 
 
 def _description(param: Any, ctx: Context) -> str:

@@ -88,8 +88,8 @@ def ingest(
 
         mm-milvus ingest ./photos
         mm-milvus ingest ./classes --caption-from-folder "a photo of a {}"
-        mm-milvus ingest products.csv --caption-column title --promote price:double
-        mm-milvus ingest 'shards/data-{0000..0009}.tar' --uri http://localhost:19530 --prune
+        mm-milvus ingest items.csv --caption-column title --promote price:double
+        mm-milvus ingest 'shards/{0000..0009}.tar' --uri http://localhost:19530
         mm-milvus ingest s3://bucket/encoded --embeddings
     """
     from mm_milvus.embeddings.parts import open_embeddings

@@ -66,7 +66,7 @@ def moderate(
     Examples:
 
         mm-milvus moderate ./uploads --model laion/CLIP-ViT-B-32-laion2B-s34B-b79K
-        mm-milvus moderate ./uploads --policy policy.toml --threshold 0.8 --output findings.csv
+        mm-milvus moderate ./uploads --policy policy.toml --threshold 0.8
     """
     from mm_milvus.sources.open import as_source
     from mm_milvus.zeroshot.moderate import moderate

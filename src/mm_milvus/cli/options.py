@@ -107,7 +107,12 @@ def comma_list(text: str) -> tuple[str, ...]:
 
 
 def options_of(
-    options: type, *, panel: str, into: str = "options", leave_out: Sequence[str] = (), **flags: Flag
+    options: type,
+    *,
+    panel: str,
+    into: str = "options",
+    leave_out: Sequence[str] = (),
+    **flags: Flag,
 ) -> Callable[[Function[R]], Function[R]]:
     """Give a command the fields of a dataclass as options; the command gets the dataclass.
 
@@ -226,7 +231,7 @@ def _parameters(
 def field_type(options: type, name: str) -> Any:
     """Return the type of a field; those of other fields need not be importable at runtime."""
     for base in options.__mro__:
-        if annotation := base.__dict__.get("__annotations__", {}).get(name):
+        if annotation := inspect.get_annotations(base).get(name):
             holder = SimpleNamespace(__annotations__={name: annotation})
             return get_type_hints(holder, vars(sys.modules[base.__module__]))[name]
     raise TypeError(f"{options.__name__} has no field {name}")

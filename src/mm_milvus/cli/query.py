@@ -128,9 +128,9 @@ def query(
 
         mm-milvus query "red dress"
         mm-milvus query --image look.jpg --top-k 20
-        mm-milvus query "summer dress" --image look.jpg --weight 0.4 --minus "long sleeves"
+        mm-milvus query dress --image look.jpg --weight 0.4 --minus "long sleeves"
         mm-milvus query --like train/dress/12.jpg --dedup near --rerank mmr:0.6
-        mm-milvus query "boots" --where 'price<50' --where 'tags has sale' --explain
+        mm-milvus query boots --where 'price<50' --where 'tags has sale' --explain
         mm-milvus query --queries questions.jsonl --json
     """
     from mm_milvus.search.client import SearchClient
@@ -144,9 +144,7 @@ def query(
         with SearchClient(store(), dataset, encoders=names) as client:
             print_many(client, many, options)
         return
-    wanted = Query.of(
-        text, image, like=like or (), minus=minus or (), weights=tuple(weights or ())
-    )
+    wanted = Query.of(text, image, like=like or (), minus=minus or (), weights=tuple(weights or ()))
     with SearchClient(store(), dataset, encoders=names) as client:
         explanation = client.explain(wanted, options=options)
         about: dict[str, Any] = {"dataset": client.dataset, "model": client.model}

@@ -16,7 +16,8 @@ from mm_milvus.training.options import TrainOptions
 if TYPE_CHECKING:
     from mm_milvus.training.report import TrainReport
 
-TOWERS, LEARNING = "Towers", "Learning"
+LEARNING = "Learning"
+TOWER = Flag(panel="Towers")
 
 SHOWN_METRICS = ("text_to_image_recall@10", "image_to_text_recall@1")
 
@@ -25,10 +26,12 @@ SHOWN_METRICS = ("text_to_image_recall@10", "image_to_text_recall@1")
     TrainOptions,
     panel=LEARNING,
     leave_out=("weight_decay", "held_out"),
-    **dict.fromkeys(
-        ("text_model", "image_model", "clip", "pooling", "features", "unfreeze"),
-        Flag(panel=TOWERS),
-    ),
+    text_model=TOWER,
+    image_model=TOWER,
+    clip=TOWER,
+    pooling=TOWER,
+    features=TOWER,
+    unfreeze=TOWER,
     document=WEIGHTS.flag(),
 )
 @source_options()
@@ -67,10 +70,10 @@ def train(
     Examples:
 
         mm-milvus train ./photos --output my-model
-        mm-milvus train ./classes --caption-from-folder "a photo of a {}" --output my-classes
-        mm-milvus train clicks.parquet --caption-column query --relevance clicks --output ranking
-        mm-milvus train products.csv --document image=0.7,title=0.3 --output documents
-        mm-milvus train ./photos --clip ./clip-vit-b32 --unfreeze --micro-batch 32 --output tuned
+        mm-milvus train ./classes --caption-from-folder "a {}" --output my-classes
+        mm-milvus train clicks.parquet --relevance clicks --output ranking
+        mm-milvus train items.csv --document image=0.7,title=0.3 --output documents
+        mm-milvus train ./photos --clip ./clip-vit-b32 --unfreeze --output tuned
     """
     from mm_milvus.sources.open import as_source
     from mm_milvus.training.train import train
@@ -101,7 +104,9 @@ def _print_report(report: TrainReport) -> None:
     )
     for side, recalls in (("validation", report.validation), ("test", report.test)):
         if recalls:
-            values = ", ".join(f"{name.replace('_', ' ')} {recalls[name]:.3f}" for name in SHOWN_METRICS)
+            values = ", ".join(
+                f"{name.replace('_', ' ')} {recalls[name]:.3f}" for name in SHOWN_METRICS
+            )
             print(f"{side}: {values}")
     print_rejects_file(report)
     if report.interrupted:

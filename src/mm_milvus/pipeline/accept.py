@@ -7,13 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from mm_milvus.choices import IMAGE_FIELD
 from mm_milvus.errors import ItemError
 from mm_milvus.keys import caption_key, content_hash, image_key
 from mm_milvus.limits import check_text, parse_metadata
 from mm_milvus.pipeline.batch import Batch, Item, PendingRow
 from mm_milvus.pipeline.document import document_hash, document_texts
 from mm_milvus.rejects import Reject
-from mm_milvus.schema import IMAGE_FIELD, Field
+from mm_milvus.schema import Field
 
 
 def accept_items(

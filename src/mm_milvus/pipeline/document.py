@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from mm_milvus.arrays import Vector
+from mm_milvus.choices import IMAGE_FIELD
 from mm_milvus.keys import content_hash
-from mm_milvus.schema import IMAGE_FIELD
 
 
 def document_texts(metadata: Mapping[str, Any], document: Mapping[str, float]) -> dict[str, str]:

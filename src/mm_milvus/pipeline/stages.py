@@ -11,6 +11,7 @@ from itertools import chain
 import numpy as np
 
 from mm_milvus.arrays import Vector
+from mm_milvus.choices import IMAGE_FIELD
 from mm_milvus.concurrent import map_ahead
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.errors import ImageError, ItemError
@@ -20,7 +21,6 @@ from mm_milvus.limits import check_embedding
 from mm_milvus.pipeline.batch import Batch, Item, regroup
 from mm_milvus.pipeline.document import combine
 from mm_milvus.rejects import Reject
-from mm_milvus.schema import IMAGE_FIELD
 
 BATCHES_AHEAD = 2
 """Batches that are encoded in parallel: while one is tokenized, copied or nearly done, the device

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from mm_milvus.choices import IMAGE_FIELD
 from mm_milvus.encoders.torch.encoder import Towers
 from mm_milvus.encoders.trained.dual import Projection
 from mm_milvus.keys import content_hash
-from mm_milvus.schema import IMAGE_FIELD
 from mm_milvus.training.pairs import Indices, Pairs
 from mm_milvus.training.rows import RowCache
 from mm_milvus.training.views import view_key

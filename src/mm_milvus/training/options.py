@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import get_args
 
-from mm_milvus.choices import LITE0, MINILM, Features, Pooling
+from mm_milvus.choices import IMAGE_FIELD, LITE0, MINILM, Features, Pooling
 from mm_milvus.errors import QueryError
-from mm_milvus.schema import IMAGE_FIELD
 
 
 @dataclass(frozen=True, slots=True)

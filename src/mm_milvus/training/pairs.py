@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mm_milvus.choices import IMAGE_FIELD
 from mm_milvus.errors import SourceError
 from mm_milvus.keys import content_hash
 from mm_milvus.rejects import Reject
-from mm_milvus.schema import IMAGE_FIELD
 from mm_milvus.sources.base import Source
 from mm_milvus.training.options import TrainOptions
 
