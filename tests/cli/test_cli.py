@@ -101,7 +101,7 @@ def test_a_mistake_is_one_line_and_a_code(run, tmp_path, pictures, arguments, co
         (["a", "--filter", "price <"], "price <"),
         (["a", "--fusion", "best"], "pnorm, max"),
         (["a", "--fusion-weights", "image"], "--fusion-weights has 'image'"),
-        (["a", "--rerank", "best"], "is no stage"),
+        (["a", "--rerank", "best"], "unknown rerank stage 'best'"),
         (["a", "--encoders", "clip"], "indexed with compact, not with clip"),
         (["a", "--queries", "nowhere.jsonl"], "give one or the other"),
         (["--queries", "nowhere.jsonl"], "cannot read the queries in nowhere.jsonl"),

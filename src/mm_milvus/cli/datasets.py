@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mm_milvus.store.manifest import Manifest
 
 app = typer.Typer(
-    no_args_is_help=True,
     rich_markup_mode=None,
     help="""Show what is in the store: list the datasets, describe one, delete one.
 

@@ -63,18 +63,29 @@ class Command(PlainHelp, TyperCommand):
     """A command, whose errors name its own options."""
 
     def invoke(self, ctx: Context) -> Any:
-        """Run the command; a parameter in the message of an error is named as its option."""
+        """Run the command; the message of an error names parameters as options of the command.
+
+        A verb of the library, such as `encode`, is named as its command.
+        """
         try:
             return super().invoke(ctx)
         except MmMilvusError as error:
-            error.args = (name_options(str(error), option_names(self.params)),)
+            root = ctx.find_root()
+            verbs = getattr(root.command, "commands", {})
+            names = {verb: f"{root.info_name} {verb}" for verb in verbs}
+            error.args = (name_options(str(error), names | option_names(self.params)),)
             raise
 
 
 class Group(PlainHelp, TyperGroup):
-    """A group of commands."""
+    """A group of commands; without one, it prints its help and exits with 2."""
 
-    command_class = Command
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        """Parse the options of the group."""
+        if not args and not ctx.resilient_parsing:
+            typer.echo(ctx.get_help())
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
 
 
 def _page(command: Any, ctx: Context, width: int) -> Iterator[str]:
