@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from mm_milvus.zeroshot.moderate import ModerateReport, moderate
     from mm_milvus.zeroshot.policy import Policy, load_policy
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AsyncSearchClient",
