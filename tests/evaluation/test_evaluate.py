@@ -1,4 +1,4 @@
-"""A whole evaluation of a data set in the store, the same on every engine."""
+"""Evaluation of a stored dataset: the same results on every engine."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from mm_milvus import SearchClient, ingest
 from mm_milvus.errors import OptionError, QueryError
 from mm_milvus.evaluation.evaluate import evaluate
-from mm_milvus.evaluation.fused import encode, rankings
-from mm_milvus.evaluation.judged import read_queries
+from mm_milvus.evaluation.judged_runs import encode, rankings
+from mm_milvus.evaluation.judgements import read_queries
 from mm_milvus.evaluation.options import EvaluateOptions
 from mm_milvus.evaluation.stored import read_stored
 from mm_milvus.keys import caption_key, content_hash, image_key
@@ -33,7 +33,7 @@ IMAGES = {
     "disguised": (DRESS, "hat"),
     "hat": (HAT, "hat"),
 }
-"""Of each image the vector and the label; `disguised` is a hat that looks like a dress."""
+"""Vector and label of each image; `disguised` is a hat that looks like a dress."""
 
 VECTORS = {"a shirt": SHIRT, "a dress": DRESS, "a hat": HAT, "a top": SHIRT}
 
@@ -57,7 +57,7 @@ def captions(item_id: str, label: str) -> list[str]:
 
 @pytest.fixture(scope="session")
 def wardrobe(server, tmp_path_factory) -> tuple[str, str]:
-    """The store and the name of the five images with their captions."""
+    """URI of a store, and name of a dataset of the five images with their captions."""
     uri = server or str(tmp_path_factory.mktemp("wardrobe") / "store.db")
     with Store(uri) as connection:
         fill(connection, Manifest("wardrobe", "test", "0" * 16, dim=4))
@@ -65,7 +65,7 @@ def wardrobe(server, tmp_path_factory) -> tuple[str, str]:
 
 
 def fill(connection: Store, manifest: Manifest, mixed_up: int = 0) -> None:
-    """Store the five images with their captions, whose vectors may be those of others."""
+    """Store the five images with their captions; `mixed_up` gives captions wrong vectors."""
     opened = create_dataset(connection, manifest, expected_rows=10)
     opened.images.upsert(
         [row(name, vector, None, 0, label) for name, (vector, label) in IMAGES.items()], {}
@@ -81,21 +81,22 @@ def fill(connection: Store, manifest: Manifest, mixed_up: int = 0) -> None:
     opened.finish()
 
 
-def figures(evaluation) -> dict[tuple[str, str], dict[str, float | None]]:
+def metrics_by_run(evaluation) -> dict[tuple[str, str], dict[str, float | None]]:
     return {(run.direction, run.index): run.metrics for run in evaluation.runs}
 
 
-def test_every_direction_has_the_figures_computed_by_hand(wardrobe):
+def test_every_direction_has_the_metrics_computed_by_hand(wardrobe):
     uri, name = wardrobe
-    found = figures(
+    runs = metrics_by_run(
         evaluate(name, store=uri, options=EvaluateOptions(by="label", cuts=(1, 2), depth=4))
     )
     directions = ("text_to_image", "image_to_text", "text_to_text", "image_to_image")
-    assert list(found) == [(each, index) for each in directions for index in ("IVF_FLAT", "exact")]
+    indexes = ("IVF_FLAT", "exact")
+    assert list(runs) == [(direction, index) for direction in directions for index in indexes]
 
     # "a shirt" finds both shirts, "a dress" after the disguised hat, "a hat" hat then disguised
     # (all others score 0, in the order of their names), "a top" its shirt.
-    metrics = found["text_to_image", "exact"]
+    metrics = runs["text_to_image", "exact"]
     assert metrics["success@1"] == pytest.approx(3 / 4)
     assert metrics["recall@1"] == pytest.approx((1 / 2 + 0 + 1 / 2 + 1) / 4)
     assert metrics["recall@2"] == pytest.approx((1 + 1 + 1 + 1) / 4)
@@ -103,43 +104,43 @@ def test_every_direction_has_the_figures_computed_by_hand(wardrobe):
     assert metrics["mrr"] == pytest.approx((1 + 1 / 2 + 1 + 1) / 4)
     assert metrics["median_rank"] == 1
 
-    # Each image finds its caption first, but for the disguised: "a dress", then "a hat".
-    metrics = found["image_to_text", "exact"]
+    # Each image finds its caption first, except the disguised: "a dress", then "a hat".
+    metrics = runs["image_to_text", "exact"]
     assert metrics["success@1"] == pytest.approx(4 / 5)
     assert metrics["mrr"] == pytest.approx((4 + 1 / 2) / 5)
 
     # "a shirt" and "a top" are captions of one item, and have one vector.
-    assert found["text_to_text", "exact"]["recall@1"] == 1
+    assert runs["text_to_text", "exact"]["recall@1"] == 1
 
     # The shirts find each other; the hat finds the first of all that tie at 0, the disguised;
-    # the disguised finds the dress first. No other item is a dress, so that one does not ask.
-    metrics = found["image_to_image", "exact"]
+    # the disguised finds the dress first. No other item is a dress, so that the dress is no query.
+    metrics = runs["image_to_image", "exact"]
     assert metrics["success@1"] == pytest.approx((1 + 1 + 0 + 1) / 4)
 
     for direction in directions:
-        through = dict(found[direction, "IVF_FLAT"])
+        through = dict(runs[direction, "IVF_FLAT"])
         assert [through.pop(f"index_recall@{k}") for k in (1, 2)] == [1, 1]
-        assert through == found[direction, "exact"]
+        assert through == runs[direction, "exact"]
 
 
 @pytest.mark.engines("lite")
-def test_each_encoder_of_a_data_set_has_its_runs(uri, dataset):
+def test_each_encoder_of_a_dataset_has_its_runs(uri, dataset):
     with Store(uri) as connection:
         fill(connection, Manifest(dataset, "hub/good", "0" * 16, dim=4))
         other = encoder_suffix("hub/bad", "1" * 16)
         fill(connection, Manifest(dataset, "hub/bad", "1" * 16, dim=4, beside=other), mixed_up=1)
-    found = evaluate(dataset, store=uri)
-    assert found.encoders == ["hub/good", "hub/bad"]
-    first = {run.encoder: run for run in found.runs if run.direction == "image_to_text"}
+    evaluation = evaluate(dataset, store=uri)
+    assert evaluation.encoders == ["hub/good", "hub/bad"]
+    first = {run.encoder: run for run in evaluation.runs if run.direction == "image_to_text"}
     assert first["hub/good"].metrics["success@1"] > first["hub/bad"].metrics["success@1"]
-    names = [found.name_of(run) for run in found.runs]
+    names = [evaluation.name_of(run) for run in evaluation.runs]
     assert names[0] == "text_to_image-index-hub_good"
     assert len(set(names)) == len(names) == 12
 
     options = EvaluateOptions(encoders=("bad",))
-    alone = evaluate(dataset, store=uri, options=options)
-    assert [run.metrics for run in alone.runs] == [run.metrics for run in found.runs[6:]]
-    assert alone.name_of(alone.runs[0]) == "text_to_image-index"
+    single = evaluate(dataset, store=uri, options=options)
+    assert [run.metrics for run in single.runs] == [run.metrics for run in evaluation.runs[6:]]
+    assert single.name_of(single.runs[0]) == "text_to_image-index"
 
 
 def test_judgements_between_items_are_evaluated(wardrobe, tmp_path):
@@ -156,7 +157,7 @@ def test_judgements_between_items_are_evaluated(wardrobe, tmp_path):
         evaluate(name, store=uri, options=options)
 
 
-def test_what_cannot_be_evaluated_is_said(wardrobe):
+def test_what_cannot_be_evaluated_is_rejected(wardrobe):
     uri, name = wardrobe
     with pytest.raises(QueryError, match="no two items have the same 'price'"):
         evaluate(name, store=uri, options=EvaluateOptions(by="price"))
@@ -168,7 +169,7 @@ def test_what_cannot_be_evaluated_is_said(wardrobe):
 
 @pytest.fixture(scope="session")
 def judged(server, emoji, tmp_path_factory) -> tuple[str, Path]:
-    """A store with forty pictures; the folder has three questions, and their judgements."""
+    """URI of a store with forty images; folder with three queries and their judgements."""
     folder = tmp_path_factory.mktemp("judged")
     (folder / "items").mkdir()
     lines = (emoji / "metadata.jsonl").read_text().splitlines()[::17]
@@ -185,10 +186,11 @@ def judged(server, emoji, tmp_path_factory) -> tuple[str, Path]:
         {"query_id": "nothing", "text": "a query without a relevant item"},
         image,
     ]
-    (folder / "queries.jsonl").write_text("".join(json.dumps(each) + "\n" for each in queries))
-    own = Path(first["file_name"]).name
+    (folder / "queries.jsonl").write_text("".join(json.dumps(query) + "\n" for query in queries))
+    relevant = Path(first["file_name"]).name
     (folder / "qrels.txt").write_text(
-        f"name 0 {own} 1\nname 0 elsewhere.png 1\nnothing 0 {own} 0\npicture 0 {own} 1\n"
+        f"name 0 {relevant} 1\nname 0 elsewhere.png 1\nnothing 0 {relevant} 0\n"
+        f"picture 0 {relevant} 1\n"
     )
     uri = server or str(folder / "store.db")
     with contextlib.chdir(folder):
@@ -196,24 +198,24 @@ def judged(server, emoji, tmp_path_factory) -> tuple[str, Path]:
     return uri, folder
 
 
-def test_judged_queries_go_through_every_fusion_mode(judged):
+def test_judged_queries_are_answered_by_every_fusion_mode(judged):
     uri, folder = judged
     options = EvaluateOptions(
         queries=folder / "queries.jsonl", qrels=folder / "qrels.txt", cuts=(1, 5), depth=5
     )
-    found = evaluate("judged", store=uri, options=options)
+    evaluation = evaluate("judged", store=uri, options=options)
     lists = ("image", "text", *FUSION_MODES)
-    assert [(run.direction, run.fusion, run.index) for run in found.runs] == [
+    assert [(run.direction, run.fusion, run.index) for run in evaluation.runs] == [
         (direction, fusion, index)
         for direction in ("text_to_item", "image_to_item")
         for fusion in lists
         for index in ("IVF_FLAT", "exact")
     ]
-    assert found.remarks == [
+    assert evaluation.remarks == [
         "1 of 3 queries have no relevant item: left out",
-        "1 relevant items are not in the data set, such as elsewhere.png: they count as not found",
+        "1 relevant items are not in the dataset, such as elsewhere.png: they count as not found",
     ]
-    runs = {found.name_of(run): run.metrics for run in found.runs}
+    runs = {evaluation.name_of(run): run.metrics for run in evaluation.runs}
     # The name is the caption of its item; the other relevant item is not there.
     assert runs["text_to_item-text-exact"]["success@1"] == 1
     assert runs["text_to_item-text-exact"]["recall@5"] == 1 / 2
@@ -231,10 +233,9 @@ def test_the_ranking_through_the_index_is_that_of_a_search(judged):
         opened = open_dataset(connection, "judged")
         space = Space(opened)
         with read_stored(opened) as stored:
-            asked = [query.query]
-            ranked = rankings(
-                space.lists, asked, encode(space, asked), stored.item_ids, ["pnorm"], 10
-            )
+            queries = [query.query]
+            vectors = encode(space, queries)
+            ranked = rankings(space.lists, queries, vectors, stored.item_ids, ["pnorm"], 10)
             names = [stored.item_ids[number] for number in ranked["pnorm"][0]]
     with SearchClient(uri, "judged") as client:
-        assert names == [hit.item_id for hit in client.search_many(asked, fusion="pnorm")[0]]
+        assert names == [hit.item_id for hit in client.search_many(queries, fusion="pnorm")[0]]

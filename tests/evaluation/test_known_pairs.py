@@ -1,11 +1,11 @@
-"""The known pairs of a data set, as captions give them."""
+"""Known pairs of a dataset: tasks from captions, labels and judgements."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from mm_milvus.evaluation.pairs import drawn, judged_images, known_pairs, same_label
+from mm_milvus.evaluation.pairs import judged_images, known_pairs, same_label
 from mm_milvus.evaluation.stored import StoredList, StoredVectors
 
 CAPTIONS = [
@@ -33,7 +33,7 @@ def answers(task) -> dict[str, set[str]]:
     }
 
 
-def test_a_caption_that_items_share_has_all_of_them_as_its_answers():
+def test_all_items_of_a_shared_caption_are_relevant_to_it():
     to_image, to_text, among_texts = known_pairs(stored(), 100, 0)
     assert answers(to_image) == {"a shirt": {"a", "b"}, "blue cotton": {"a"}, "a hat": {"c"}}
     assert answers(to_text) == {"a": {"a shirt", "blue cotton"}, "b": {"a shirt"}, "c": {"a hat"}}
@@ -45,10 +45,11 @@ def test_a_caption_that_items_share_has_all_of_them_as_its_answers():
     ]
 
 
-def test_only_what_searches_its_own_list_is_to_be_left_out():
+def test_a_query_is_excluded_from_its_ranking_only_in_its_own_list():
     to_image, to_text, among_texts = known_pairs(stored(), 100, 0)
-    assert set(to_image.own) == set(to_text.own) == {-1}
-    assert [among_texts.documents.ids[own] for own in among_texts.own] == among_texts.query_ids
+    assert set(to_image.excluded) == set(to_text.excluded) == {-1}
+    excluded = [among_texts.documents.ids[number] for number in among_texts.excluded]
+    assert excluded == among_texts.query_ids
 
 
 def test_a_query_has_the_vector_of_its_row():
@@ -63,13 +64,13 @@ def test_a_query_has_the_vector_of_its_row():
             assert (vector == source.vectors[ids.index(query)]).all()
 
 
-def test_one_caption_an_item_gives_no_pairs_of_texts():
+def test_one_caption_per_item_gives_no_pairs_of_texts():
     tasks = known_pairs(stored(CAPTIONS[:2]), 100, 0)
     assert [task.direction for task in tasks] == ["text_to_image", "image_to_text"]
     assert known_pairs(stored([]), 100, 0) == []
 
 
-def test_images_of_one_label_are_answers_to_each_other():
+def test_images_with_the_same_label_are_relevant_to_each_other():
     [task] = same_label(stored(), 100, 0)
     assert answers(task) == {"a": {"b"}, "b": {"a"}}
     assert same_label(stored(labels=("x", "y", None)), 100, 0) == []
@@ -84,12 +85,7 @@ def test_judgements_between_images_keep_their_grades():
 
 
 @pytest.mark.parametrize("sample", [1, 2])
-def test_a_sample_has_so_many_queries_and_is_the_same_for_a_seed(sample):
+def test_a_sample_has_the_requested_size_and_depends_on_the_seed_alone(sample):
     [first, *_], [again, *_] = known_pairs(stored(), sample, 3), known_pairs(stored(), sample, 3)
     assert len(first.query_ids) == sample
     assert first.query_ids == again.query_ids
-
-
-def test_all_are_drawn_where_there_are_no_more():
-    assert drawn(3, 3, 0) == [0, 1, 2]
-    assert len(set(drawn(100, 10, 0))) == 10

@@ -1,4 +1,4 @@
-"""Evaluate a data set in the store: every encoder and direction, through the index and exact."""
+"""Evaluate a stored dataset: every encoder and direction, through the index and exact."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import time
 from tqdm import tqdm
 
 from mm_milvus.choices import DEFAULT_STORE
-from mm_milvus.evaluation.judged_runs import Judged, judged_runs, missing_items, read_judged
-from mm_milvus.evaluation.metrics import library
+from mm_milvus.evaluation.judged_runs import judged_runs
+from mm_milvus.evaluation.judgements import JudgedQueries, read_judged_queries
+from mm_milvus.evaluation.metrics import require_metrics
 from mm_milvus.evaluation.options import EvaluateOptions
 from mm_milvus.evaluation.pair_runs import pair_runs
 from mm_milvus.evaluation.results import Evaluation
@@ -25,21 +26,37 @@ def evaluate(
     store: StoreLike = DEFAULT_STORE,
     options: EvaluateOptions | None = None,
 ) -> Evaluation:
-    """How well a stored data set is searched, with confidence intervals.
+    """Measure how well a stored dataset is searched.
 
-    Without files, its captions are the known answers: see `pairs`. With queries, see `fused`.
-    Raises `QueryError` for what cannot be evaluated, `StoreError`, `EncoderError` when judged
-    queries cannot be encoded, and `MmMilvusError` without the extra `eval`.
+    Without `queries`, its own captions are the known answers: images and captions search each
+    other. With `queries` and `qrels`, the queries search the items in every fusion mode.
+
+    Args:
+        dataset: Name of the dataset (default: the only one in the store).
+        store: A Milvus Lite `.db` file, `http(s)://host:port`, or an open `Store`.
+        options: What to evaluate (default: all defaults).
+
+    Returns:
+        One run per encoder, direction, fusion mode and kind of search (through the index, exact),
+        each with its metrics and their 95 % confidence intervals.
+
+    Raises:
+        QueryError: When the dataset does not exist, or there are no known answers.
+        EncoderError: When the queries cannot be encoded.
+        StoreError: When Milvus fails.
+        MissingExtraError: When the extra `eval` is not installed.
     """
     options = options or EvaluateOptions()
     started = time.perf_counter()
-    library()
+    require_metrics()
     judged = None
     if options.queries is not None and options.qrels is not None:
-        judged = read_judged(options.queries, options.qrels, options.sample, options.seed)
+        judged = read_judged_queries(options.queries, options.qrels, options.sample, options.seed)
     with opened(store, must_exist=True) as connection:
         name = open_dataset(connection, dataset).name
-        encoders = options.encoders or [each.encoder for each in find_indexes(connection, name)]
+        encoders = options.encoders or [
+            manifest.encoder for manifest in find_indexes(connection, name)
+        ]
         indexes = open_indexes(connection, name, encoders)
         evaluation = Evaluation(
             dataset=name,
@@ -64,17 +81,18 @@ def evaluate(
     return evaluation
 
 
-def _describe(evaluation: Evaluation, stored: StoredVectors, judged: Judged | None) -> None:
-    """What is evaluated; all encoders have the same items, or nearly so."""
+def _describe(evaluation: Evaluation, stored: StoredVectors, judged: JudgedQueries | None) -> None:
+    """Record what is evaluated; all encoders have the same items, or nearly so."""
     evaluation.items = len(stored.images.item_ids)
     evaluation.captions = len(stored.texts.item_ids)
     if judged is None:
         return
     evaluation.remarks = list(judged.remarks)
-    if missing := missing_items(judged, stored):
+    if missing := judged.missing_items(stored.item_ids):
         evaluation.remarks.append(
-            f"{len(missing):,} relevant items are not in the data set, such as {missing[0]}: "
+            f"{len(missing):,} relevant items are not in the dataset, such as {missing[0]}: "
             "they count as not found"
         )
-    asked = (query for queries in judged.queries.values() for query in queries)
-    evaluation.texts = {query.query_id: query.shown for query in asked}
+    evaluation.texts = {
+        query.query_id: query.label for queries in judged.by_direction.values() for query in queries
+    }

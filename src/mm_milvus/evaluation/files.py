@@ -1,16 +1,16 @@
-"""An evaluation on disk: what it came to, and the values of every query, to be compared."""
+"""An evaluation on disk: its summary, and the values of every query, which `compare` reads."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
-from mm_milvus.errors import QueryError, StoreError
-from mm_milvus.evaluation.metrics import RANK, Values
+from mm_milvus.atomic import atomic_file, unwritable
+from mm_milvus.errors import QueryError
+from mm_milvus.evaluation.metrics import RANK
 from mm_milvus.evaluation.results import Evaluation, Run
 
 RESULTS, RUNS = "results.json", "runs"
@@ -19,39 +19,51 @@ QUERY_ID = "query_id"
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder of an evaluation; `StoreError` when it cannot be written to."""
+    """Create the folder of an evaluation; raise OutputError when it cannot be created."""
     try:
         (folder / RUNS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error) from error
 
 
-def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
-    """Write `results.json`, and `runs/NAME.jsonl` with an object a query for each run.
+def write_evaluation(folder: str | os.PathLike[str], evaluation: Evaluation) -> None:
+    """Write an evaluation to a folder, where `compare` finds it.
 
-    Raises `StoreError` when the folder cannot be written.
+    Args:
+        folder: Created if it does not exist. It receives `results.json`, the summary, and per run a
+            file `runs/NAME.jsonl` with one JSON object per query.
+        evaluation: From `evaluate`.
+
+    Raises:
+        OutputError: When the folder or a file cannot be written.
     """
+    folder = Path(folder)
     make_folder(folder)
-    document = json.dumps(evaluation.to_dict(), ensure_ascii=False, indent=1)
-    try:
-        (folder / RESULTS).write_text(document + "\n", encoding="utf-8")
-        for run in evaluation.runs:
-            lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(run))
-            path = folder / RUNS / f"{evaluation.name_of(run)}{SUFFIX}"
-            path.write_text("".join(lines), encoding="utf-8")
-    except OSError as error:
-        raise _unwritable(folder, error) from error
+    for run in evaluation.runs:
+        with atomic_file(folder / RUNS / f"{evaluation.name_of(run)}{SUFFIX}") as file:
+            for row in _rows(run):
+                file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+    with atomic_file(folder / RESULTS) as file:
+        summary = json.dumps(evaluation.to_dict(), ensure_ascii=False, indent=1)
+        file.write(summary.encode() + b"\n")
 
 
 def read_runs(path: Path) -> dict[str, Mapping[str, Mapping[str, float]]]:
-    """The runs of a folder that `write_evaluation` wrote, or the one of a file in it, by name.
+    """Read the values of every query of one or several runs.
 
-    A run has for each query_id the value of each metric. Raises `QueryError` where there is none.
+    Args:
+        path: A folder that `write_evaluation` wrote, or one file of its runs.
+
+    Returns:
+        Per name of a run and query_id, the value of each metric.
+
+    Raises:
+        QueryError: When there is no run.
     """
     files = [path] if path.is_file() else sorted((path / RUNS).glob(f"*{SUFFIX}"))
     if not files:
         raise QueryError(
-            f"{path} holds no evaluation: name a folder that --output wrote, or a file in its runs"
+            f"{path} holds no evaluation: name the folder of one, or a file in its runs"
         )
     return {file.name.removesuffix(SUFFIX): _read(file) for file in files}
 
@@ -71,30 +83,21 @@ def _rows(run: Run) -> list[dict[str, str | float | int | None]]:
     ]
 
 
-def _unwritable(folder: Path, error: OSError) -> StoreError:
-    return StoreError(f"cannot write {folder}: {error.strerror}; check the path")
-
-
 def _rank(value: float) -> int | None:
     return int(value) if math.isfinite(value) else None
 
 
 def _read(path: Path) -> dict[str, dict[str, float]]:
-    found = {}
+    run = {}
     try:
         with path.open(encoding="utf-8") as file:
             for line in file:
                 row = json.loads(line)
                 query_id = row.pop(QUERY_ID)
                 row.pop(RANK)
-                found[query_id] = {name: float(value) for name, value in row.items()}
+                run[query_id] = {name: float(value) for name, value in row.items()}
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise QueryError(
-            f"{path} is no run of an evaluation; name one that evaluate --output wrote"
+            f"{path} is no run of an evaluation; name a file in the runs of one"
         ) from error
-    return found
-
-
-def table(run: Mapping[str, Mapping[str, float]], queries: list[str], metrics: list[str]) -> Values:
-    """The values (queries, metrics) of a run."""
-    return np.array([[run[query][name] for name in metrics] for query in queries])
+    return run

@@ -1,4 +1,4 @@
-"""What an evaluation came to, for people, for programs, and to be compared."""
+"""Results of an evaluation: runs, and their summary for people and programs."""
 
 from __future__ import annotations
 
@@ -12,27 +12,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_milvus.evaluation.metrics import MEDIAN_RANK, RANK, Values
-from mm_milvus.evaluation.resample import mean_intervals, median, median_interval
+from mm_milvus.evaluation.sampling import mean_intervals, median, median_interval
 
 EXACT = "exact"
+"""The `index` of a run that compares queries with every stored vector."""
 
 Interval = tuple[float | None, float | None]
-"""95 %, by bootstrap over the queries; None: beyond the depth."""
+"""95 % confidence interval, by bootstrap over the queries; None: beyond the depth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """One way to answer all queries of a direction.
 
-    direction  such as text_to_image, or text_to_item where both lists are searched
-    encoder    that made the vectors
-    fusion     a fusion mode; `image` or `text`: that list alone, of items; None: one list is
-               all there is
-    index      the index's type, or `exact`
-    metrics    the means over the queries, and the median rank; None: beyond the depth
-    intervals  of the metrics
-    query_ids  of the queries, in the order of `values`
-    values     of each metric, and `RANK`, query by query
+    Attributes:
+        direction: Such as `text_to_image`, or `text_to_item` where both lists are searched.
+        encoder: The encoder of the vectors.
+        fusion: A fusion mode; `image` or `text`: items by that list alone; None: the direction
+            searches one list only.
+        index: Type of the index, or `exact`.
+        metrics: Means over the queries, and the median rank; None: beyond the depth.
+        intervals: 95 % confidence intervals of the metrics.
+        query_ids: The queries, in the order of `values`.
+        values: Values of each metric, and `RANK`, per query.
     """
 
     direction: str
@@ -45,7 +47,7 @@ class Run:
     values: dict[str, Values]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return the run as JSON types, without the values of single queries."""
         return {
             "direction": self.direction,
             "encoder": self.encoder,
@@ -59,12 +61,20 @@ class Run:
 
 @dataclass(slots=True)
 class Evaluation:
-    """The runs over one data set.
+    """The runs over one dataset.
 
-    cuts     the k of the metrics
-    depth    how many documents of each ranking were looked at
-    texts    of a query_id what it asks, where the two are not the same
-    remarks  what a reader must know, such as judged items that are not stored
+    Attributes:
+        dataset: Name of the dataset.
+        encoders: The evaluated encoders.
+        depth: Length of each ranking.
+        cuts: Cut-offs k of the metrics.
+        seed: Seed of the sample and of the confidence intervals.
+        items: Number of items with an image.
+        captions: Number of captions.
+        runs: One per encoder, direction, fusion mode and kind of search.
+        remarks: What a reader must know, such as judged items that are not stored.
+        texts: Per query_id the query in one line, where it differs from the id.
+        seconds: Duration of the evaluation.
     """
 
     dataset: str
@@ -80,9 +90,10 @@ class Evaluation:
     seconds: float = 0.0
 
     def name_of(self, run: Run) -> str:
-        """What tells a run from the others: text_to_item-max-index.
+        """Return a name of a run that no other has, such as text_to_item-max-index.
 
-        Of encoders, only what tells several apart: so are runs of two evaluations called alike.
+        It contains the encoder only where there are several, so that runs of two evaluations with
+        different encoders have equal names.
         """
         place = EXACT if run.index == EXACT else "index"
         encoder = run.encoder if len(self.encoders) > 1 else ""
@@ -90,25 +101,25 @@ class Evaluation:
         return "-".join(filter(None, parts))
 
     def shown(self, run: Run, metric: str) -> str:
-        """A metric for people; a dash where the run has none."""
+        """Format a metric of a run; a dash where the run does not have it."""
         if metric not in run.metrics:
             return "—"
         return self.figure(metric, run.metrics[metric])
 
     def figure(self, metric: str, value: float | None) -> str:
-        """A value of a metric, or an end of its interval, for people."""
+        """Format a value of a metric, or an end of its interval."""
         if value is None:
             return f">{self.depth}"
         return f"{value:g}" if metric == MEDIAN_RANK else f"{value:.3f}"
 
     def chief_metrics(self) -> list[str]:
-        """Those that a small table has room for; not every run has the last."""
+        """Return the metrics for a small table; not every run has the last."""
         least, most = min(self.cuts), max(self.cuts)
         cut = dict.fromkeys((f"recall@{least}", f"recall@{most}"))
         return [*cut, f"ndcg@{most}", "mrr", "map", MEDIAN_RANK, f"index_recall@{most}"]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return the evaluation as JSON types, without the values of single queries."""
         return {
             "dataset": self.dataset,
             "items": self.items,
@@ -130,7 +141,17 @@ def summarise(
     values: dict[str, Values],
     seed: int,
 ) -> Run:
-    """The means and their intervals of the values of all queries."""
+    """Summarise the values of all queries by their means and confidence intervals.
+
+    Args:
+        direction: As in `Run`.
+        encoder: As in `Run`.
+        fusion: As in `Run`.
+        index: As in `Run`.
+        query_ids: As in `Run`.
+        values: As in `Run`.
+        seed: Seed of the bootstrap.
+    """
     names = [name for name in values if name != RANK]
     matrix = np.stack([values[name] for name in names], axis=1)
     bounds = mean_intervals(matrix, seed)
@@ -154,7 +175,7 @@ def summarise(
 
 
 def finite(value: Any) -> float | None:
-    """A number as it is told, to six decimals; None for infinity."""
+    """Round a number to six decimals; None for infinity."""
     return round(float(value), 6) if math.isfinite(value) else None
 
 

@@ -1,4 +1,4 @@
-"""What the store holds of a data set, vectors and all, for exact scoring."""
+"""All vectors of a dataset, read from the store for exact scoring."""
 
 from __future__ import annotations
 
@@ -10,51 +10,65 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mm_milvus.arrays import Vectors
 from mm_milvus.schema import Field, Modality
 from mm_milvus.store.collection import SCAN_ROWS, Collection
 from mm_milvus.store.dataset import Dataset
 
 LARGEST_READ = 16 << 20
-"""Bytes of vectors that are asked for at once; a message has at most 64 MB."""
+"""Bytes of vectors per call; a message has at most 64 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredList:
-    """All rows of a collection, in no order that matters.
+    """All n rows of a collection, in no particular order.
 
-    item_ids  of each row
-    captions  of each row of the text collection; empty for the images
-    labels    of each row the metadata's value of the key that was asked for
-    vectors   float32 (n, dim), mapped from a file: reading them takes no lasting memory
+    Attributes:
+        item_ids: Per row its item_id.
+        captions: Per row its caption; empty for the images.
+        labels: Per row the metadata's value of the key that was requested; empty without one.
+        vectors: float32 (n, dim), mapped from a file: reading them keeps no memory.
     """
 
     item_ids: list[str]
     captions: list[str]
     labels: list[Any]
-    vectors: NDArray[np.float32]
+    vectors: Vectors
 
 
 @dataclass(frozen=True, slots=True)
 class StoredVectors:
-    """Both lists of a data set, and the items in the order that breaks ties."""
+    """Both lists of a dataset.
+
+    Attributes:
+        images: The image collection.
+        texts: The text collection.
+        item_ids: The item_ids of both, sorted: the order that breaks ties.
+    """
 
     images: StoredList
     texts: StoredList
     item_ids: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Sort the items."""
-        known = {*self.images.item_ids, *self.texts.item_ids}
-        object.__setattr__(self, "item_ids", sorted(known))
+        """Sort the item_ids."""
+        item_ids = {*self.images.item_ids, *self.texts.item_ids}
+        object.__setattr__(self, "item_ids", sorted(item_ids))
+
+    @property
+    def lists(self) -> tuple[StoredList, StoredList]:
+        """Both lists, in the order of `Dataset.collections`."""
+        return self.images, self.texts
 
 
 @contextmanager
 def read_stored(dataset: Dataset, by: str | None = None) -> Iterator[StoredVectors]:
-    """Read a data set once, into files that vanish with the block.
+    """Read a dataset once, into temporary files that are deleted at the end of the block.
 
-    by  the key of the metadata that becomes `labels`
+    Args:
+        dataset: The dataset to read.
+        by: Metadata key whose values become `labels` of the images.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="mm-milvus-")))
@@ -66,9 +80,9 @@ def read_stored(dataset: Dataset, by: str | None = None) -> Iterator[StoredVecto
 
 
 def _read(collection: Collection, folder: Path, dim: int, by: str | None) -> StoredList:
-    texts = collection.modality is Modality.TEXT
+    is_text = collection.modality is Modality.TEXT
     fields = [Field.ITEM_ID, Field.EMBEDDING]
-    if texts:
+    if is_text:
         fields.append(Field.CAPTION)
     if by is not None:
         fields.append(Field.METADATA)
@@ -79,7 +93,7 @@ def _read(collection: Collection, folder: Path, dim: int, by: str | None) -> Sto
     with path.open("wb") as file:
         for rows in collection.scan_rows(fields, min(SCAN_ROWS, LARGEST_READ // (4 * dim))):
             item_ids += [row[Field.ITEM_ID] for row in rows]
-            if texts:
+            if is_text:
                 captions += [row[Field.CAPTION] for row in rows]
             if by is not None:
                 labels += [row[Field.METADATA].get(by) for row in rows]

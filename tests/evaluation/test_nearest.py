@@ -1,4 +1,4 @@
-"""The exact ranking, against a plain sort."""
+"""Exact nearest neighbours, compared with a plain sort."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mm_milvus.evaluation import exact
-from mm_milvus.evaluation.exact import NOTHING, best, nearest, numbers_of, pack, scores_of
+from mm_milvus.evaluation import nearest as module
+from mm_milvus.evaluation.nearest import MISSING, best, nearest, numbers_of, pack, scores_of
 
 SCORES = st.floats(-1, 1).map(lambda score: round(score, 2))
 
@@ -21,24 +21,24 @@ def test_the_best_come_first_and_ties_by_number(scores, count):
     np.testing.assert_allclose(scores_of(keys), scores[expected])
 
 
-def test_what_has_no_score_comes_last_of_all():
+def test_documents_without_a_score_come_last():
     keys = best(pack(np.array([np.nan, -1.0, np.nan]), np.arange(3)), 3)
     assert numbers_of(keys[:1]).tolist() == [1]
-    assert keys[1:].tolist() == [NOTHING, NOTHING]
+    assert keys[1:].tolist() == [MISSING, MISSING]
 
 
-def test_blocks_change_nothing(monkeypatch):
+def test_the_result_does_not_depend_on_the_size_of_blocks(monkeypatch):
     generator = np.random.default_rng(0)
-    # Eighths, whose products are exact in whatever order they are summed.
+    # Eighths, whose products are exact in any order of summation.
     vectors = (generator.integers(-3, 4, (300, 8)) / 8).astype(np.float32)
     rows = generator.permutation(300)
     queries = (generator.integers(-3, 4, (40, 8)) / 8).astype(np.float32)
-    whole = nearest(queries, vectors, rows, 12)
-    monkeypatch.setattr(exact, "BLOCK_ROWS", 37)
-    monkeypatch.setattr(exact, "BLOCK_QUERIES", 7)
-    parts = nearest(queries, vectors, rows, 12)
+    in_one_block = nearest(queries, vectors, rows, 12)
+    monkeypatch.setattr(module, "BLOCK_ROWS", 37)
+    monkeypatch.setattr(module, "BLOCK_QUERIES", 7)
+    in_blocks = nearest(queries, vectors, rows, 12)
     scores = np.round(queries @ vectors[rows].T, 6)
-    for query, (one, other) in enumerate(zip(whole, parts, strict=True)):
-        assert numbers_of(one).tolist() == numbers_of(other).tolist()
+    for query, (keys, same_keys) in enumerate(zip(in_one_block, in_blocks, strict=True)):
+        assert numbers_of(keys).tolist() == numbers_of(same_keys).tolist()
         expected = np.lexsort((np.arange(300), -scores[query]))[:12]
-        assert numbers_of(one).tolist() == expected.tolist()
+        assert numbers_of(keys).tolist() == expected.tolist()

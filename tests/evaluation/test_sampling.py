@@ -1,4 +1,4 @@
-"""Intervals and tests: right where the answer is known."""
+"""Samples, intervals and tests, where the right answer is known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ import math
 import numpy as np
 import pytest
 
-from mm_milvus.evaluation.resample import mean_intervals, median, median_interval, paired_test
+from mm_milvus.evaluation.sampling import (
+    mean_intervals,
+    median,
+    median_interval,
+    paired_test,
+    sample_numbers,
+)
 
 
 def test_the_interval_of_a_mean_is_that_of_the_normal_approximation():
@@ -18,7 +24,7 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_approximation():
     assert (low, high) == pytest.approx((values.mean() - error, values.mean() + error), abs=0.03)
 
 
-def test_intervals_cover_the_truth_as_often_as_they_say():
+def test_intervals_cover_the_true_mean_in_95_percent_of_the_cases():
     generator = np.random.default_rng(2)
     samples = generator.exponential(1, (60, 400))
     bounds = mean_intervals(samples, seed=3)
@@ -40,7 +46,7 @@ def test_medians_may_lie_beyond_the_depth():
     assert (low, high) == (1, math.inf)
 
 
-def test_p_is_that_of_all_signs_of_a_few_differences():
+def test_p_equals_that_of_enumerating_all_signs():
     differences = np.array([0.3, 0.1, -0.2, 0.5, 0.4, 0.2, 0.1, -0.1])
     sums = [np.dot(s, differences) for s in itertools.product((-1, 1), repeat=len(differences))]
     exact = np.mean(np.abs(sums) >= abs(differences.sum()) - 1e-12)
@@ -54,8 +60,13 @@ def test_no_difference_is_not_significant():
     assert (bounds == 0).all()
 
 
-def test_p_is_even_where_there_is_nothing():
+def test_p_is_uniform_without_a_difference():
     """A test at 5 % is wrong in about 5 % of the cases without a difference."""
     differences = np.random.default_rng(4).normal(size=(40, 600))
     _, p = paired_test(differences, seed=1, rounds=1000)
     assert 0.02 <= (p < 0.05).mean() <= 0.09
+
+
+def test_a_sample_has_no_repeats_and_all_numbers_where_there_are_no_more():
+    assert sample_numbers(3, 3, 0) == [0, 1, 2]
+    assert len(set(sample_numbers(100, 10, 0))) == 10
