@@ -38,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "embeddings": {"atomic", "encoders", "limits", "pipeline", "rejects", "sources"},
     "encoders": {"extras", "images"},
-    "evaluation": {"search", "store"},
+    "evaluation": {"atomic", "extras", "search", "store"},
     "exporting": {"atomic", "bundled", "encoders", "extras", "images"},
     "extras": set(),
     "filters": set(),

@@ -11,7 +11,6 @@ from pathlib import Path
 from mm_milvus.errors import QueryError
 from mm_milvus.evaluation.sampling import sample_numbers
 from mm_milvus.files import is_uri
-from mm_milvus.images.load import ImageLike
 from mm_milvus.search.query import Query
 
 Qrels = dict[str, dict[str, int]]
@@ -148,12 +147,11 @@ def _query(path: Path, number: int, line: str) -> JudgedQuery:
         query = Query.from_dict(fields)
     except QueryError as error:
         raise QueryError(f"{path}:{number}: {error}") from error
-    images = tuple(_relative_to(path.parent, image) for image in query.images)
+    images = tuple(
+        path.parent / image if isinstance(image, str) and not is_uri(image) else image
+        for image in query.images
+    )
     return JudgedQuery(str(query_id), replace(query, images=images))
-
-
-def _relative_to(folder: Path, image: ImageLike) -> ImageLike:
-    return folder / image if isinstance(image, str) and not is_uri(image) else image
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -18,7 +18,7 @@ from mm_milvus.search.query import Query, compose, encode_image
 from mm_milvus.store.dataset import Dataset
 
 CACHED_TEXTS = 1024
-"""Texts per encoder whose vectors are kept: a service receives the same texts again and again."""
+"""Texts per encoder whose vectors are kept: a service receives the same texts repeatedly."""
 
 
 class Space:
