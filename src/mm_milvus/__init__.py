@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mm_milvus.embeddings.options import EncodeOptions
     from mm_milvus.embeddings.parts import Embeddings, open_embeddings
     from mm_milvus.encoders.base import Encoder, EncoderIdentity, EncoderSpec
+    from mm_milvus.encoders.embed import embed_images
     from mm_milvus.encoders.load import load_encoder
     from mm_milvus.errors import (
         EncoderError,
@@ -115,6 +116,7 @@ __all__ = [
     "VerifyReport",
     "classify",
     "compare",
+    "embed_images",
     "encode",
     "evaluate",
     "export",
@@ -181,6 +183,7 @@ _HOMES = {
     "VerifyReport": "verification.report",
     "classify": "zeroshot.classify",
     "compare": "evaluation.compare",
+    "embed_images": "encoders.embed",
     "encode": "embeddings.encode",
     "evaluate": "evaluation.evaluate",
     "export": "exporting.export",
