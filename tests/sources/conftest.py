@@ -1,4 +1,4 @@
-"""What the tests of sources share: real files in a folder, and the items that come out."""
+"""Read the items of a source, and check what holds for every source."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mm_milvus.sources.options import SourceOptions
 
 @dataclass(frozen=True)
 class Items:
-    """What a source yielded, in order."""
+    """The rows of all batches of a source, in order."""
 
     rows: list[dict[str, Any]]
 
@@ -39,6 +39,7 @@ class Items:
 
 
 def read_items(path: object, **options: Any) -> Items:
+    """Read a source, and check its rows against the schema `ITEMS`."""
     rows = []
     for batch in open_source(path, SourceOptions(**options)).batches():  # type: ignore[arg-type]
         assert batch.schema == ITEMS
@@ -54,7 +55,7 @@ def read_items(path: object, **options: Any) -> Items:
 
 @pytest.fixture
 def memory() -> Iterator[Any]:
-    """The filesystem behind memory://, empty."""
+    """The filesystem of memory://, empty."""
     fs = fsspec.filesystem("memory")
     fs.store.clear()
     yield fs

@@ -1,4 +1,4 @@
-"""Damage never ends a run, and never goes unseen."""
+"""Damaged files never end a run, and are always reported."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def test_a_quote_that_is_not_closed_does_not_swallow_rows(
     assert (items.ids, items.rejects) == ([], {"row-1": reason})
 
 
-def test_a_csv_of_another_encoding(tmp_path: Path) -> None:
+def test_a_csv_that_is_not_utf8_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("image,text\na.png,x\n", encoding="utf-16")
     with pytest.raises(SourceError, match=r"is not UTF-8: save it as UTF-8$"):
         open_source(tmp_path / "t.csv")
 
 
-def test_a_column_without_a_name_is_named_by_its_place(tmp_path: Path) -> None:
+def test_a_column_without_a_name_is_named_by_its_position(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
     (tmp_path / "t.csv").write_text(",image\n7,a.png\n")
     assert read_items(tmp_path / "t.csv")["a.png"]["metadata"] == {"column_1": 7}
@@ -58,7 +58,7 @@ def test_a_column_without_a_name_is_named_by_its_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("field", ["text", "m"])
 @pytest.mark.parametrize("depth", [700, 900, 5000])
-def test_json_that_is_nested_too_deeply_rejects_its_row_alone(
+def test_json_that_is_nested_too_deeply_rejects_only_its_row(
     tmp_path: Path, field: str, depth: int
 ) -> None:
     put(tmp_path, "a.png", "b.png")
@@ -69,13 +69,13 @@ def test_json_that_is_nested_too_deeply_rejects_its_row_alone(
     assert (items.ids, len(items.rejects)) == (["b.png"], 1)
 
 
-def test_a_number_larger_than_a_float_may_be_a_caption(tmp_path: Path) -> None:
+def test_a_number_too_large_for_a_float_can_be_a_caption(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
     (tmp_path / "t.jsonl").write_text(f'{{"image": "a.png", "text": 1{"0" * 400}}}')
     assert read_items(tmp_path / "t.jsonl").captions == {"a.png": ["1" + "0" * 400]}
 
 
-def test_what_is_no_id_is_rejected(tmp_path: Path) -> None:
+def test_a_value_that_is_no_id_is_rejected(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
     lines = [f'{{"image": "a.png", "id": {value}}}' for value in ("NaN", "[1]", '" "', "null", "7")]
     (tmp_path / "t.jsonl").write_text("\n".join(lines))
@@ -86,7 +86,7 @@ def test_what_is_no_id_is_rejected(tmp_path: Path) -> None:
     assert (rows[4]["item_id"], rows[4]["rejected"]) == ("7", None)
 
 
-def test_names_of_one_image_are_one_id_wherever_the_data_set_lies(tmp_path: Path) -> None:
+def test_different_paths_to_one_image_give_one_id(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
     names = ["./a.png", "a.png", "b//../a.png"]
     lines = [json.dumps({"image": name, "text": name}) for name in names]
@@ -101,13 +101,15 @@ def test_a_misspelt_column_gets_a_suggestion(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["generic", "git", "zip", "FILE"])
-def test_a_table_names_no_filesystem_that_reaches_local_files(tmp_path: Path, scheme: str) -> None:
+def test_a_table_cannot_name_a_filesystem_that_reaches_local_files(
+    tmp_path: Path, scheme: str
+) -> None:
     (tmp_path / "t.jsonl").write_text(json.dumps({"image": f"{scheme}://{tmp_path}/t.jsonl"}))
     (reason,) = read_items(tmp_path / "t.jsonl").rejects.values()
     assert reason == f"row 1: {scheme}:// is not read from a table"
 
 
-def test_a_name_too_long_for_the_filesystem(tmp_path: Path) -> None:
+def test_a_name_too_long_for_the_filesystem_is_rejected(tmp_path: Path) -> None:
     longest = "y" * 251 + ".png"
     put(tmp_path, longest)
     lines = [json.dumps({"file_name": name}) for name in ["x" * 300 + ".png", longest]]
@@ -116,7 +118,7 @@ def test_a_name_too_long_for_the_filesystem(tmp_path: Path) -> None:
     assert (items.ids, list(items.rejects)) == ([longest], ["x" * 300 + ".png"])
 
 
-def test_a_table_that_is_not_read_is_named(tmp_path: Path) -> None:
+def test_a_table_that_is_not_read_is_reported(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     put(tmp_path, "a.png", "train/b.png")
     for name in ("captions.csv", "metadata.csv", "train/metadata.csv"):
@@ -127,7 +129,7 @@ def test_a_table_that_is_not_read_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["arrow", "feather"])
-def test_a_damaged_arrow_file_does_not_end_the_process(tmp_path: Path, kind: str) -> None:
+def test_a_damaged_arrow_file_does_not_crash_the_process(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"t.{kind}"
     table = pa.table({"image": [b"a" * 50] * 100, "tags": [["x", "y"]] * 100})
     if kind == "feather":
@@ -149,7 +151,7 @@ def test_a_damaged_arrow_file_does_not_end_the_process(tmp_path: Path, kind: str
 
 
 class _Dropping(MemoryFileSystem):
-    """Shard 0 breaks off after 10 KiB, with an error that is no OSError."""
+    """A filesystem whose shard 0 fails after 10 KiB, with an error that is no OSError."""
 
     protocol = "dropping"
     store: dict[str, Any] = {}  # noqa: RUF012 (as in its base)
@@ -170,7 +172,7 @@ class _Cut(io.BytesIO):
         return super().read(size)
 
 
-def test_a_connection_that_is_lost_within_a_shard() -> None:
+def test_a_connection_lost_within_a_shard_is_reported() -> None:
     fsspec.register_implementation("dropping", _Dropping, clobber=True)
     for shard, names in (("s-0", [f"{n}.jpg" for n in range(9)]), ("s-1", ["last.jpg"])):
         buffer = io.BytesIO()

@@ -1,3 +1,5 @@
+"""Folders of images: order, sidecars, tables in a folder, and what is rejected."""
+
 from __future__ import annotations
 
 import json
@@ -17,7 +19,7 @@ from .conftest import read_items
 
 
 def put(root: Path, *names: str) -> None:
-    """Files whose content is their name."""
+    """Write files whose content is their name."""
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +35,7 @@ def test_images_are_found_recursively_in_a_stable_order(tmp_path: Path) -> None:
     assert not items.rejects
 
 
-def test_one_image_is_a_data_set_with_its_own_captions(tmp_path: Path) -> None:
+def test_one_image_is_a_dataset_with_its_own_captions(tmp_path: Path) -> None:
     put(tmp_path, "a.png", "b.JPG")
     (tmp_path / "b.txt").write_text("two shoes")
     items = read_items(tmp_path / "b.JPG")
@@ -44,12 +46,12 @@ def test_one_image_is_a_data_set_with_its_own_captions(tmp_path: Path) -> None:
     assert (source.name, source.size) == ("b", 1)
 
 
-def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
+def test_hidden_files_and_folders_are_skipped(tmp_path: Path) -> None:
     put(tmp_path, "a.png", ".b.png", ".cache/c.png")
     assert read_items(tmp_path).ids == ["a.png"]
 
 
-def test_its_name_is_the_folders_and_its_size_the_number_of_images(tmp_path: Path) -> None:
+def test_a_folder_source_has_the_folders_name_and_the_number_of_images(tmp_path: Path) -> None:
     put(tmp_path / "shoes", "a.png", "b/c.png")
     source = open_source(tmp_path / "shoes")
     assert (source.name, source.size) == ("shoes", 2)
@@ -64,7 +66,7 @@ def test_a_loop_of_links_is_read_once(tmp_path: Path) -> None:
     assert list(items.rejects) == ["d/self.png"]
 
 
-def test_a_text_sidecar_is_a_caption_a_line(tmp_path: Path) -> None:
+def test_a_text_sidecar_has_one_caption_per_line(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
     (tmp_path / "a.txt").write_text("\ufeffa red dress\r\n\n  on a hanger \n", "utf-8")
     assert read_items(tmp_path)["a.png"]["captions"] == ["a red dress", "on a hanger"]
@@ -80,7 +82,9 @@ def test_a_text_sidecar_is_a_caption_a_line(tmp_path: Path) -> None:
         ({"size": {"w": 1, "h": None}}, [], {"size": {"w": 1}}),
     ],
 )
-def test_a_json_sidecar(tmp_path: Path, content: Any, captions: list[str], metadata: Any) -> None:
+def test_a_json_sidecar_has_captions_and_metadata(
+    tmp_path: Path, content: Any, captions: list[str], metadata: Any
+) -> None:
     put(tmp_path, "a.png")
     (tmp_path / "a.json").write_text(json.dumps(content))
     item = read_items(tmp_path)["a.png"]
@@ -88,7 +92,7 @@ def test_a_json_sidecar(tmp_path: Path, content: Any, captions: list[str], metad
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff", b'{"caption": {"a": 1}}', b"[" * 100_000])
-def test_a_bad_sidecar_rejects_its_image_and_no_other(tmp_path: Path, content: bytes) -> None:
+def test_a_bad_sidecar_rejects_only_its_image(tmp_path: Path, content: bytes) -> None:
     put(tmp_path, "a.png", "b.png")
     (tmp_path / "a.json").write_bytes(content)
     items = read_items(tmp_path)
@@ -101,7 +105,7 @@ def test_a_sidecar_without_an_image_is_rejected_but_a_readme_is_not(tmp_path: Pa
     assert list(read_items(tmp_path).rejects) == ["d/b.txt"]
 
 
-def test_captions_from_the_folders_name(tmp_path: Path) -> None:
+def test_images_are_captioned_by_the_name_of_their_folder(tmp_path: Path) -> None:
     put(tmp_path, "a.png", "x/trench coat/b.png")
     items = read_items(tmp_path, caption_from_folder="a photo of a {}")
     assert items.captions == {"a.png": [], "x/trench coat/b.png": ["a photo of a trench coat"]}
@@ -139,7 +143,7 @@ ROWS = [
 @pytest.mark.parametrize(
     "name", ["captions.csv", "captions.tsv", "metadata.jsonl", "metadata.parquet", "metadata.csv"]
 )
-def test_a_table_in_the_folder_captions_its_images(tmp_path: Path, name: str) -> None:
+def test_a_table_in_the_folder_gives_captions_to_its_images(tmp_path: Path, name: str) -> None:
     root = tmp_path / "root"
     put(root, "b.png", "d/a.png", "unlisted.png")
     put(tmp_path, "out.png")
@@ -160,7 +164,7 @@ def test_a_table_in_the_folder_captions_its_images(tmp_path: Path, name: str) ->
     assert "row 1" in items.rejects["b.png"]
 
 
-def test_a_table_and_a_sidecar_are_both_heard(tmp_path: Path) -> None:
+def test_captions_of_a_table_and_a_sidecar_are_joined(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
     (tmp_path / "captions.csv").write_text("file_name,caption,price\na.png,from table,1\n")
     (tmp_path / "a.json").write_text('{"caption": "from sidecar", "price": 2, "hue": "red"}')
@@ -169,7 +173,7 @@ def test_a_table_and_a_sidecar_are_both_heard(tmp_path: Path) -> None:
     assert item["metadata"] == {"price": 1, "hue": "red"}
 
 
-def test_a_row_that_is_refused_does_not_bring_its_image_back(tmp_path: Path) -> None:
+def test_the_image_of_a_rejected_row_is_not_read_as_an_unlisted_one(tmp_path: Path) -> None:
     put(tmp_path, "a.png", "b.png")
     (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.png", "text": {"x": 1}}\n')
     items = read_items(tmp_path)
@@ -177,7 +181,7 @@ def test_a_row_that_is_refused_does_not_bring_its_image_back(tmp_path: Path) -> 
     assert list(items.rejects) == ["a.png"]
 
 
-def test_a_folder_in_memory(memory: Any) -> None:
+def test_a_folder_in_memory_is_read(memory: Any) -> None:
     memory.pipe({"/set/a.png": b"A", "/set/a.txt": b"one", "/set/d/b.png": b"B"})
     items = read_items("memory://set", caption_from_folder="a {}")
     assert items.captions == {"a.png": ["one"], "d/b.png": ["a d"]}
@@ -191,18 +195,18 @@ def test_a_file_uri_is_a_local_folder(tmp_path: Path) -> None:
     assert item["uri"] == str(tmp_path / "a.png")
 
 
-def test_an_empty_folder(tmp_path: Path) -> None:
+def test_an_empty_folder_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="empty folder; "):
         open_source(tmp_path)
 
 
-def test_a_folder_without_images(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_rejected(tmp_path: Path) -> None:
     put(tmp_path, "a.md")
     with pytest.raises(SourceError, match=r"holds no image; .*\.jpg"):
         open_source(tmp_path)
 
 
-def test_a_folder_of_shards_says_how_to_read_them(tmp_path: Path) -> None:
+def test_the_error_for_a_folder_of_shards_names_the_pattern(tmp_path: Path) -> None:
     put(tmp_path, "a.tar")
     with pytest.raises(SourceError, match=r"/\*\.tar"):
         open_source(tmp_path)
@@ -216,7 +220,9 @@ def test_a_folder_of_shards_says_how_to_read_them(tmp_path: Path) -> None:
         SourceOptions(image_column="image"),
     ],
 )
-def test_options_that_make_no_sense_for_a_folder(tmp_path: Path, options: SourceOptions) -> None:
+def test_options_that_do_not_apply_to_a_folder_are_rejected(
+    tmp_path: Path, options: SourceOptions
+) -> None:
     put(tmp_path, "a.png")
     with pytest.raises(SourceError):
         open_source(tmp_path, options)

@@ -1,3 +1,5 @@
+"""Opening a source by its path, reading images by URI, and batches."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -26,7 +28,9 @@ from .conftest import read_items
         ("pattern-*.csv", "no file matches"),
     ],
 )
-def test_what_cannot_be_opened(tmp_path: Path, path: str, message: str) -> None:
+def test_a_path_that_cannot_be_opened_is_rejected_in_one_line(
+    tmp_path: Path, path: str, message: str
+) -> None:
     (tmp_path / "notes.md").write_text("x")
     with pytest.raises(SourceError, match=message) as error:
         open_source(tmp_path / path)
@@ -34,17 +38,17 @@ def test_what_cannot_be_opened(tmp_path: Path, path: str, message: str) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_a_filesystem_whose_package_is_missing() -> None:
+def test_a_missing_package_of_a_filesystem_is_named() -> None:
     with pytest.raises(SourceError, match=r"pip install s3fs$"):
         open_source("s3://bucket/images")
 
 
-def test_a_filesystem_that_nobody_knows() -> None:
+def test_an_unknown_filesystem_is_rejected() -> None:
     with pytest.raises(SourceError, match=r"nope://x cannot be opened: .*; check the URI"):
         open_source("nope://x")
 
 
-def test_an_image_is_read_again_by_its_uri(tmp_path: Path, memory: Any) -> None:
+def test_an_image_can_be_read_by_the_uri_of_its_item(tmp_path: Path, memory: Any) -> None:
     (tmp_path / "a#b.png").write_bytes(b"A")
     memory.pipe("/d/b.png", b"B")
     assert read_image(read_items(tmp_path)["a#b.png"]["uri"]) == b"A"
@@ -60,7 +64,7 @@ def test_an_image_is_read_again_by_its_uri(tmp_path: Path, memory: Any) -> None:
         ("memory://no/a.png", "cannot be read"),
     ],
 )
-def test_an_image_that_cannot_be_read_again(uri: str, message: str) -> None:
+def test_an_image_that_cannot_be_read_by_its_uri(uri: str, message: str) -> None:
     with pytest.raises(SourceError, match=message):
         read_image(uri)
 
@@ -75,7 +79,7 @@ MIB = 2**20
     sizes=st.lists(st.sampled_from([0, 1, 10, 100, 1000]), min_size=1, max_size=200),
     large=st.lists(st.integers(0, 199), max_size=4),
 )
-def test_batches_are_bounded_ordered_and_whole(
+def test_batches_are_bounded_ordered_and_complete(
     tmp_path: Path, sizes: list[int], large: list[int]
 ) -> None:
     for index in large:
@@ -93,7 +97,7 @@ def test_batches_are_bounded_ordered_and_whole(
     assert [row["rejected"] is None for row in rows] == [size > 0 for size in sizes]
 
 
-def test_many_files_come_in_order_and_a_reader_may_stop_early(tmp_path: Path) -> None:
+def test_many_files_are_read_in_order_and_a_consumer_may_stop_early(tmp_path: Path) -> None:
     names = [f"{number:04}.png" for number in range(300)]
     for name in names:
         (tmp_path / name).write_bytes(name.encode())

@@ -1,3 +1,5 @@
+"""Tables of every format: columns, captions, ids, metadata and faults."""
+
 from __future__ import annotations
 
 import csv
@@ -110,7 +112,7 @@ def test_a_repeated_id_is_rejected_with_both_rows(
 
 
 @pytest.mark.parametrize(("delimiter", "written"), [("#", "#"), ("\t", "\t"), ("\\t", "\t")])
-def test_any_delimiter(tmp_path: Path, delimiter: str, written: str) -> None:
+def test_any_character_can_be_the_delimiter(tmp_path: Path, delimiter: str, written: str) -> None:
     put(tmp_path, "a.png")
     head = written.join(["image", " comment", "n"])
     row = written.join(["a.png", f'"two{written}\nlines"', "5"])
@@ -121,13 +123,13 @@ def test_any_delimiter(tmp_path: Path, delimiter: str, written: str) -> None:
 
 
 @pytest.mark.parametrize("delimiter", ["::", "\n", '"'])
-def test_a_delimiter_that_cannot_be(tmp_path: Path, delimiter: str) -> None:
+def test_a_delimiter_that_is_not_one_character_is_rejected(tmp_path: Path, delimiter: str) -> None:
     (tmp_path / "set.csv").write_text("image\na.png\n")
     with pytest.raises(SourceError, match="one character"):
         open_source(tmp_path / "set.csv", SourceOptions(delimiter=delimiter))
 
 
-def test_a_tsv_has_tabs(tmp_path: Path) -> None:
+def test_the_delimiter_of_a_tsv_is_a_tab(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
     (tmp_path / "set.tsv").write_text("image\ttext\na.png\ta, b\n")
     assert read_items(tmp_path / "set.tsv")["a.png"]["captions"] == ["a, b"]
@@ -166,14 +168,14 @@ def test_malformed_lines_of_jsonl_are_rejected_by_line(tmp_path: Path) -> None:
     assert items.rejects["row-4"] == "row 4: there is no image in image"
 
 
-def test_several_caption_columns_and_lists(tmp_path: Path) -> None:
+def test_several_caption_columns_and_lists_are_joined(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
     write_parquet(tmp_path / "set.parquet", [{"img": "a.png", "en": ["a", " ", "b"], "de": "c"}])
     item = read_items(tmp_path / "set.parquet", caption_columns=("de", "en"))["a.png"]
     assert item["captions"] == ["c", "a", "b"]
 
 
-def test_bytes_and_the_struct_of_hugging_face(tmp_path: Path) -> None:
+def test_images_of_hugging_face_are_bytes_with_or_without_a_path(tmp_path: Path) -> None:
     put(tmp_path, "c.png")
     struct = [
         {"bytes": b"A", "path": "x/a.png"},
@@ -192,14 +194,14 @@ def test_bytes_and_the_struct_of_hugging_face(tmp_path: Path) -> None:
     assert open_source(tmp_path / "set.parquet").size == 4
 
 
-def test_plain_bytes_with_an_id(tmp_path: Path) -> None:
+def test_images_as_bytes_with_a_column_of_ids(tmp_path: Path) -> None:
     rows = [{"image": b"A", "sku": 7, "text": "x"}, {"image": b"", "sku": 8, "text": "y"}]
     write_parquet(tmp_path / "set.parquet", rows)
     items = read_items(tmp_path / "set.parquet", id_column="sku")
     assert (items.ids, items.rejects) == (["7"], {"8": "the image file is empty"})
 
 
-def test_metadata_keeps_types_and_leaves_out_what_json_has_not(tmp_path: Path) -> None:
+def test_metadata_keeps_types_and_omits_what_json_does_not_have(tmp_path: Path) -> None:
     day = datetime.date(2024, 2, 29)
     values = {
         "day": pa.array([day]),
@@ -220,7 +222,7 @@ def test_metadata_keeps_types_and_leaves_out_what_json_has_not(tmp_path: Path) -
     }
 
 
-def test_a_row_that_python_cannot_hold_is_rejected_alone(tmp_path: Path) -> None:
+def test_only_the_row_that_python_cannot_represent_is_rejected(tmp_path: Path) -> None:
     moments = pa.array([0, 2**59, 0], pa.timestamp("us"))
     table = pa.table({"image": pa.array([b"A", b"B", b"C"]), "when": moments})
     pq.write_table(table, tmp_path / "set.parquet")
@@ -228,26 +230,26 @@ def test_a_row_that_python_cannot_hold_is_rejected_alone(tmp_path: Path) -> None
     assert (items.ids, list(items.rejects)) == (["row-1", "row-3"], ["row-2"])
 
 
-def test_a_column_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_column_is_reported_with_the_columns_of_the_table(tmp_path: Path) -> None:
     (tmp_path / "set.csv").write_text("image,text\na.png,x\n")
     for options in ({"image_column": "pic"}, {"caption_columns": ("pic",)}, {"id_column": "pic"}):
         with pytest.raises(SourceError, match=r"no column 'pic': its columns are image, text$"):
             open_source(tmp_path / "set.csv", SourceOptions(**options))  # type: ignore[arg-type]
 
 
-def test_a_table_without_a_usual_image_column(tmp_path: Path) -> None:
+def test_a_table_without_a_usual_image_column_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "set.csv").write_text("foo,text\na.png,x\n")
     with pytest.raises(SourceError, match="they are foo, text"):
         open_source(tmp_path / "set.csv")
 
 
-def test_two_columns_of_one_name(tmp_path: Path) -> None:
+def test_two_columns_of_one_name_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "set.csv").write_text("image,text,text\na.png,x,y\n")
     with pytest.raises(SourceError, match="two columns 'text'"):
         open_source(tmp_path / "set.csv")
 
 
-def test_a_table_that_is_gone_when_it_is_read(tmp_path: Path) -> None:
+def test_a_table_that_was_deleted_after_it_was_opened(tmp_path: Path) -> None:
     path = tmp_path / "set.csv"
     path.write_text("image,text\na.png,x\n")
     source = open_source(path)
@@ -257,13 +259,13 @@ def test_a_table_that_is_gone_when_it_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet", "t.arrow"])
-def test_an_empty_table(tmp_path: Path, name: str) -> None:
+def test_an_empty_table_is_rejected(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     with pytest.raises(SourceError, match=name):
         open_source(tmp_path / name)
 
 
-def test_a_parquet_that_breaks_off_is_rejected_from_there_on(tmp_path: Path) -> None:
+def test_a_damaged_parquet_is_read_up_to_the_damage(tmp_path: Path) -> None:
     path = tmp_path / "set.parquet"
     images = [bytes([n]) * 5000 for n in range(200)]
     table = pa.table({"image": images})
@@ -291,6 +293,6 @@ def test_captions_of_any_text_round_trip(tmp_path: Path, captions: list[str], fi
         put(tmp_path, f"{number}.png")
         rows.append({"image": f"{number}.png", "caption": caption})
     WRITERS[file](tmp_path / file, rows)
-    found = read_items(tmp_path / file).captions
+    captions_read = read_items(tmp_path / file).captions
     expected = [[caption] if caption.strip() else [] for caption in captions]
-    assert list(found.values()) == expected
+    assert list(captions_read.values()) == expected

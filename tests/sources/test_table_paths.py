@@ -1,3 +1,5 @@
+"""The paths and URIs that a table may name."""
+
 from __future__ import annotations
 
 import json
@@ -23,7 +25,7 @@ def put(root: Path, *names: str) -> None:
 @pytest.mark.parametrize(
     "path", ["../out.png", "/etc/passwd", "d/../../out.png", "file:///etc/passwd", "a\0.png"]
 )
-def test_a_path_out_of_the_tables_folder_is_rejected(tmp_path: Path, path: str) -> None:
+def test_a_path_outside_the_tables_folder_is_rejected(tmp_path: Path, path: str) -> None:
     put(tmp_path, "out.png")
     (tmp_path / "set").mkdir()
     write_table(tmp_path / "set/set.jsonl", [{"image": path, "text": "x"}])
@@ -31,7 +33,7 @@ def test_a_path_out_of_the_tables_folder_is_rejected(tmp_path: Path, path: str) 
     assert list(items.rejects) == [path]
 
 
-def test_images_elsewhere_are_read_when_that_is_allowed(tmp_path: Path) -> None:
+def test_images_outside_the_folder_are_read_with_allow_outside(tmp_path: Path) -> None:
     put(tmp_path, "out.png")
     (tmp_path / "set").mkdir()
     images = ["../out.png", str(tmp_path / "out.png"), "zip://a.png::/x.zip", "../none.png"]
@@ -51,7 +53,7 @@ def test_an_absolute_path_within_the_folder_is_read(tmp_path: Path) -> None:
     assert read_items(tmp_path / "set.jsonl").ids == ["a.png"]
 
 
-def test_uris_in_a_local_table(tmp_path: Path, memory: Any) -> None:
+def test_uris_in_a_local_table_are_read(tmp_path: Path, memory: Any) -> None:
     memory.pipe("/pics/a.png", b"A")
     images = ["memory://pics/a.png", "memory://pics/no.png", "s3://b/k.png", "zip://x::a.zip"]
     write_table(tmp_path / "set.jsonl", [{"url": image} for image in images])
@@ -61,7 +63,7 @@ def test_uris_in_a_local_table(tmp_path: Path, memory: Any) -> None:
     assert "pip install s3fs" in items.rejects["s3://b/k.png"]
 
 
-def test_a_table_in_memory(memory: Any) -> None:
+def test_paths_in_a_table_in_memory_stay_in_its_folder(memory: Any) -> None:
     table = b'image,text\na.png,"one, two"\n../../x.png,x\n/etc/passwd,y\nfile:///etc/passwd,z\n'
     memory.pipe({"/set/t.csv": table, "/set/a.png": b"A"})
     items = read_items("memory://set/t.csv")
@@ -70,7 +72,7 @@ def test_a_table_in_memory(memory: Any) -> None:
     assert len(items.rejects) == 3
 
 
-def test_a_parquet_in_memory(memory: Any) -> None:
+def test_a_parquet_in_memory_is_read(memory: Any) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table({"image": [b"A"], "text": ["one"]}), sink)
     memory.pipe("/set.parquet", sink.getvalue().to_pybytes())

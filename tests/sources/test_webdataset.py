@@ -1,3 +1,5 @@
+"""Tar shards: keys, patterns, and damaged shards."""
+
 from __future__ import annotations
 
 import io
@@ -36,7 +38,7 @@ SAMPLES = {
 
 
 @pytest.mark.parametrize(("suffix", "mode"), [(".tar", "w"), (".tar.gz", "w:gz"), (".tgz", "w:gz")])
-def test_files_of_a_key_are_an_item(tmp_path: Path, suffix: str, mode: str) -> None:
+def test_the_files_of_one_key_are_one_item(tmp_path: Path, suffix: str, mode: str) -> None:
     path = tmp_path / f"set{suffix}"
     path.write_bytes(shard(SAMPLES, mode))
     items = read_items(path)
@@ -47,7 +49,7 @@ def test_files_of_a_key_are_an_item(tmp_path: Path, suffix: str, mode: str) -> N
     assert open_source(path).name == "set"
 
 
-def test_a_key_without_image_a_bad_sidecar_and_an_empty_image(tmp_path: Path) -> None:
+def test_keys_without_an_image_or_with_a_bad_sidecar_are_rejected(tmp_path: Path) -> None:
     files = {"a.txt": b"x", "b.jpg": b"B", "b.json": b"{", "c.jpg": b"", "d.jpg": b"D"}
     (tmp_path / "s.tar").write_bytes(shard(files))
     items = read_items(tmp_path / "s.tar")
@@ -56,7 +58,7 @@ def test_a_key_without_image_a_bad_sidecar_and_an_empty_image(tmp_path: Path) ->
     assert "b.json" in items.rejects["b"]
 
 
-def test_ranges_and_globs(tmp_path: Path) -> None:
+def test_a_range_or_a_glob_names_several_shards(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"s-{number:02}.tar").write_bytes(shard({f"{number}.jpg": b"x"}))
     for pattern in ("s-{00..02}.tar", "s-*.tar", "s-0[0-2].tar"):
@@ -64,7 +66,7 @@ def test_ranges_and_globs(tmp_path: Path) -> None:
         assert open_source(tmp_path / pattern).name in ("s", "s-0")
 
 
-def test_a_missing_shard_is_named_before_anything_starts(tmp_path: Path) -> None:
+def test_a_missing_shard_is_reported_when_the_source_is_opened(tmp_path: Path) -> None:
     (tmp_path / "s-0.tar").write_bytes(shard(SAMPLES))
     for pattern, named in [("s-{0..1}.tar", r"s-1\.tar is missing"), ("t-*.tar", r"t-\*\.tar")]:
         with pytest.raises(SourceError, match=named):
@@ -72,14 +74,14 @@ def test_a_missing_shard_is_named_before_anything_starts(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("pattern", ["s-{0..99999999999}.tar", "s-{2..1}.tar"])
-def test_a_range_that_makes_no_sense(tmp_path: Path, pattern: str) -> None:
+def test_an_empty_or_endless_range_is_rejected(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(SourceError, match="shard"):
         open_source(tmp_path / pattern)
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
 @pytest.mark.parametrize("keep", [0, 100, 600, 1024, 1200, 0.3, 0.5])
-def test_a_truncated_shard_is_named_and_the_next_is_read(
+def test_a_truncated_shard_is_reported_and_the_next_is_read(
     tmp_path: Path, mode: str, keep: float
 ) -> None:
     noise = [bytes((n * 37 + i * i) % 256 for i in range(700)) for n in range(8)]
@@ -105,7 +107,7 @@ def test_a_repeated_key_names_both_shards(tmp_path: Path) -> None:
     }
 
 
-def test_shards_in_memory(memory: Any) -> None:
+def test_shards_in_memory_are_read(memory: Any) -> None:
     memory.pipe({"/w/s-0.tar": shard(SAMPLES), "/w/s-1.tar": shard({"z.jpg": b"Z"})})
     for pattern in ("memory://w/s-{0..1}.tar", "memory://w/s-*.tar"):
         items = read_items(pattern)
@@ -113,13 +115,13 @@ def test_shards_in_memory(memory: Any) -> None:
         assert items["z"]["uri"] == "memory:///w/s-1.tar#z.jpg"
 
 
-def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "s.tar").write_bytes(shard({"\udcff.jpg": b"x", "a.jpg": b"A"}))
     items = read_items(tmp_path / "s.tar")
     assert (items.ids, list(items.rejects)) == (["a"], ["\\udcff"])
 
 
-def test_captions_from_folders_need_a_folder(tmp_path: Path) -> None:
+def test_caption_from_folder_needs_a_folder(tmp_path: Path) -> None:
     (tmp_path / "s.tar").write_bytes(shard(SAMPLES))
     with pytest.raises(SourceError, match="not a folder"):
         open_source(tmp_path / "s.tar", SourceOptions(caption_from_folder="a {}"))
