@@ -85,3 +85,12 @@ def test_pages_that_are_part_of_the_site_and_of_the_repository_have_no_relative_
     assert {page: LINK.findall(page.read_text("utf-8")) for page in included} == {
         page: [] for page in included
     }
+
+
+def test_continuous_integration_runs_what_the_readme_and_the_contributing_guide_name():
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", DOCS / "start" / "install.md"]
+    code = "\n".join(block.code for page in pages for block in blocks(page))
+    named = set(re.findall(r"^make (\w+)", code, re.MULTILINE))
+    run = set(re.findall(r"^make (\w+)", (ROOT / ".ci" / "run").read_text("utf-8"), re.MULTILINE))
+    assert {"demo", "docs", "lint", "test"} <= named
+    assert named - {"hooks"} <= run
