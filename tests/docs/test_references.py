@@ -94,3 +94,12 @@ def test_continuous_integration_runs_what_the_readme_and_the_contributing_guide_
     run = set(re.findall(r"^make (\w+)", (ROOT / ".ci" / "run").read_text("utf-8"), re.MULTILINE))
     assert {"demo", "docs", "lint", "test"} <= named
     assert named - {"hooks"} <= run
+
+
+def test_the_architecture_page_lists_every_package_and_module():
+    page = (DOCS / "reference" / "architecture.md").read_text("utf-8")
+    package = ROOT / "src" / "mm_milvus"
+    modules = {path.stem for path in package.glob("*.py")} - {"__init__"}
+    packages = {path.parent.name for path in package.glob("*/__init__.py")}
+    listed = set(re.findall(r"`(\w+)/?`", page.partition("\n## The data model")[0]))
+    assert (modules | packages) - listed == set()
