@@ -425,7 +425,7 @@ def test_the_fast_path_equals_the_exact_one_where_there_is_no_scaled_decoding(pr
 )
 @pytest.mark.parametrize("preprocessing", [CLIP, SQUASH])
 def test_scaled_decoding_is_near_the_exact_path(preprocessing, size, orientation, tolerance):
-    """The difference is smallest for a size that is a multiple of 8, or a picture stored upright."""
+    """It is nearest for sizes that are multiples of 8, and for pictures stored upright."""
     data = saved(smooth(*size), "JPEG", quality=90, exif=oriented(orientation))
     exact, fast = (load_pixels(data, preprocessing, exact=exact) for exact in (True, False))
     assert difference(exact, fast) < tolerance
