@@ -33,10 +33,11 @@ if TYPE_CHECKING:
         StoreError,
         UsageError,
     )
-    from mm_milvus.evaluation.compare import compare
+    from mm_milvus.evaluation.compare import Comparison, Difference, compare
     from mm_milvus.evaluation.evaluate import evaluate
+    from mm_milvus.evaluation.files import write_evaluation
     from mm_milvus.evaluation.options import EvaluateOptions
-    from mm_milvus.evaluation.results import Evaluation
+    from mm_milvus.evaluation.results import Evaluation, EvaluationRun
     from mm_milvus.exporting.export import ExportReport, export
     from mm_milvus.filters.condition import Condition
     from mm_milvus.images.load import load_image
@@ -50,9 +51,10 @@ if TYPE_CHECKING:
     from mm_milvus.rerankers import load_reranker
     from mm_milvus.search.async_client import AsyncSearchClient
     from mm_milvus.search.client import SearchClient
-    from mm_milvus.search.hits import Explanation, Hit, ListScore
+    from mm_milvus.search.hits import ExplainedPlace, Explanation, Hit, ListScore
     from mm_milvus.search.options import SearchOptions
     from mm_milvus.search.query import Query
+    from mm_milvus.search.rerank import RerankContext, parse_rerank
     from mm_milvus.sources.base import Source
     from mm_milvus.sources.open import open_source
     from mm_milvus.sources.options import SourceOptions
@@ -72,7 +74,9 @@ __version__ = "0.2.0"
 __all__ = [
     "AsyncSearchClient",
     "ClassifyReport",
+    "Comparison",
     "Condition",
+    "Difference",
     "Embeddings",
     "EncodeOptions",
     "EncodeReport",
@@ -82,6 +86,8 @@ __all__ = [
     "EncoderSpec",
     "EvaluateOptions",
     "Evaluation",
+    "EvaluationRun",
+    "ExplainedPlace",
     "Explanation",
     "ExportReport",
     "Hit",
@@ -101,6 +107,7 @@ __all__ = [
     "Preprocessing",
     "Query",
     "QueryError",
+    "RerankContext",
     "RunOptions",
     "SearchClient",
     "SearchOptions",
@@ -129,8 +136,10 @@ __all__ = [
     "moderate",
     "open_embeddings",
     "open_source",
+    "parse_rerank",
     "train",
     "verify",
+    "write_evaluation",
     "write_inspection",
 ]
 
@@ -139,7 +148,9 @@ __all__ = [
 _HOMES = {
     "AsyncSearchClient": "search.async_client",
     "ClassifyReport": "zeroshot.classify",
+    "Comparison": "evaluation.compare",
     "Condition": "filters.condition",
+    "Difference": "evaluation.compare",
     "Embeddings": "embeddings.parts",
     "EncodeOptions": "embeddings.options",
     "EncodeReport": "embeddings.encode",
@@ -149,6 +160,8 @@ _HOMES = {
     "EncoderSpec": "encoders.base",
     "EvaluateOptions": "evaluation.options",
     "Evaluation": "evaluation.results",
+    "EvaluationRun": "evaluation.results",
+    "ExplainedPlace": "search.hits",
     "Explanation": "search.hits",
     "ExportReport": "exporting.export",
     "Hit": "search.hits",
@@ -168,6 +181,7 @@ _HOMES = {
     "Preprocessing": "images.preprocessing",
     "Query": "search.query",
     "QueryError": "errors",
+    "RerankContext": "search.rerank",
     "RunOptions": "pipeline.options",
     "SearchClient": "search.client",
     "SearchOptions": "search.options",
@@ -196,8 +210,10 @@ _HOMES = {
     "moderate": "zeroshot.moderate",
     "open_embeddings": "embeddings.parts",
     "open_source": "sources.open",
+    "parse_rerank": "search.rerank",
     "train": "training.train",
     "verify": "verification.verify",
+    "write_evaluation": "evaluation.files",
     "write_inspection": "render.inspection",
 }
 

@@ -39,7 +39,7 @@ def sections(item: griffe.Object) -> dict[griffe.DocstringSectionKind, object]:
 
 
 def names(item: griffe.Object, kind: griffe.DocstringSectionKind) -> set[str]:
-    return {entry.name for entry in sections(item).get(kind, ())}
+    return {entry.name.lstrip("*") for entry in sections(item).get(kind, ())}
 
 
 def undescribed(item: griffe.Object) -> set[str]:

@@ -133,14 +133,14 @@ def test_each_encoder_of_a_dataset_has_its_runs(uri, dataset):
     assert evaluation.encoders == ["hub/good", "hub/bad"]
     first = {run.encoder: run for run in evaluation.runs if run.direction == "image_to_text"}
     assert first["hub/good"].metrics["success@1"] > first["hub/bad"].metrics["success@1"]
-    names = [evaluation.name_of(run) for run in evaluation.runs]
+    names = [evaluation.run_name(run) for run in evaluation.runs]
     assert names[0] == "text_to_image-index-hub_good"
     assert len(set(names)) == len(names) == 12
 
     options = EvaluateOptions(encoders=("bad",))
     single = evaluate(dataset, store=uri, options=options)
     assert [run.metrics for run in single.runs] == [run.metrics for run in evaluation.runs[6:]]
-    assert single.name_of(single.runs[0]) == "text_to_image-index"
+    assert single.run_name(single.runs[0]) == "text_to_image-index"
 
 
 def test_judgements_between_items_are_evaluated(wardrobe, tmp_path):
@@ -215,7 +215,7 @@ def test_judged_queries_are_answered_by_every_fusion_mode(judged):
         "1 of 3 queries have no relevant item: left out",
         "1 relevant items are not in the dataset, such as elsewhere.png: they count as not found",
     ]
-    runs = {evaluation.name_of(run): run.metrics for run in evaluation.runs}
+    runs = {evaluation.run_name(run): run.metrics for run in evaluation.runs}
     # The name is the caption of its item; the other relevant item is not there.
     assert runs["text_to_item-text-exact"]["success@1"] == 1
     assert runs["text_to_item-text-exact"]["recall@5"] == 1 / 2

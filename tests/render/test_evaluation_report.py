@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 
 from mm_milvus.evaluation.metrics import RANK
-from mm_milvus.evaluation.results import Evaluation, Run, summarise
+from mm_milvus.evaluation.results import Evaluation, EvaluationRun, summarise
 from mm_milvus.render.evaluation import write_report
 
 
-def run(ndcg: list[float], ranks: list[float], *, index: str = "exact", encoder: str = "e") -> Run:
+def run(
+    ndcg: list[float], ranks: list[float], *, index: str = "exact", encoder: str = "e"
+) -> EvaluationRun:
     values = {"ndcg@10": np.array(ndcg), RANK: np.array(ranks)}
     ids = [f"query <{number}>" for number in range(len(ndcg))]
     return summarise("text_to_image", encoder, None, index, ids, values, seed=0)
 
 
-def page(tmp_path: Path, *runs: Run, **facts: object) -> str:
+def page(tmp_path: Path, *runs: EvaluationRun, **facts: object) -> str:
     encoders = list(dict.fromkeys(each.encoder for each in runs))
     evaluation = Evaluation("a & <b>", encoders, depth=50, cuts=(10,), seed=0, runs=list(runs))
     for name, value in facts.items():

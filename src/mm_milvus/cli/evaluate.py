@@ -140,7 +140,7 @@ def print_table(evaluation: Evaluation, *, names: Mapping[str, str]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=0)
     for name in ("direction", "fusion", "index") if fused else ("direction", "index"):
         table.add_column(name, no_wrap=True)
-    metrics = evaluation.chief_metrics()
+    metrics = evaluation.main_metrics()
     for name in ("n", *metrics):
         table.add_column(heading(name), justify="right", no_wrap=True)
     for run in evaluation.runs:
@@ -149,7 +149,7 @@ def print_table(evaluation: Evaluation, *, names: Mapping[str, str]) -> None:
             *([run.fusion or "—"] if fused else []),
             run.index,
             f"{len(run.query_ids):,}",
-            *(evaluation.shown(run, name) for name in metrics),
+            *(evaluation.format_metric(run, name) for name in metrics),
         )
     console.print(table)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from mm_milvus.atomic import atomic_file, unwritable
 from mm_milvus.errors import QueryError
 from mm_milvus.evaluation.metrics import RANK
-from mm_milvus.evaluation.results import Evaluation, Run
+from mm_milvus.evaluation.results import Evaluation, EvaluationRun
 
 RESULTS, RUNS = "results.json", "runs"
 SUFFIX = ".jsonl"
@@ -40,7 +40,7 @@ def write_evaluation(folder: str | os.PathLike[str], evaluation: Evaluation) -> 
     folder = Path(folder)
     make_folder(folder)
     for run in evaluation.runs:
-        with atomic_file(folder / RUNS / f"{evaluation.name_of(run)}{SUFFIX}") as file:
+        with atomic_file(folder / RUNS / f"{evaluation.run_name(run)}{SUFFIX}") as file:
             for row in _rows(run):
                 file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
     with atomic_file(folder / RESULTS) as file:
@@ -68,7 +68,7 @@ def read_runs(path: Path) -> dict[str, Mapping[str, Mapping[str, float]]]:
     return {file.name.removesuffix(SUFFIX): _read(file) for file in files}
 
 
-def _rows(run: Run) -> list[dict[str, str | float | int | None]]:
+def _rows(run: EvaluationRun) -> list[dict[str, str | float | int | None]]:
     return [
         {
             QUERY_ID: query_id,

@@ -1,7 +1,7 @@
 """Runs over judged queries: they search the items in each list alone, and by every fusion mode.
 
-In: a stored dataset, its vectors and `JudgedQueries`. Out: one `Run` per direction, per list or
-fusion mode, and per kind of search (through the index, exact).
+In: a stored dataset, its vectors and `JudgedQueries`. Out: one `EvaluationRun` per direction, per
+list or fusion mode, and per kind of search (through the index, exact).
 
 The candidates are those of a search for `depth` hits: the best of each list, completed in the
 other. The exact runs differ in the index only: their lists are searched by comparing the query with
@@ -24,7 +24,7 @@ from mm_milvus.evaluation.judgements import JudgedQueries, JudgedQuery
 from mm_milvus.evaluation.metrics import Grades, index_recall_by_document, measure
 from mm_milvus.evaluation.nearest import first_per_document, nearest, numbers_of, pack, scores_of
 from mm_milvus.evaluation.options import EvaluateOptions
-from mm_milvus.evaluation.results import EXACT, Run, summarise
+from mm_milvus.evaluation.results import EXACT, EvaluationRun, summarise
 from mm_milvus.evaluation.stored import StoredList, StoredVectors
 from mm_milvus.search.candidates import (
     QUERIES_PER_CALL,
@@ -47,7 +47,7 @@ Ranking = NDArray[np.int64]
 
 def judged_runs(
     dataset: Dataset, stored: StoredVectors, judged: JudgedQueries, options: EvaluateOptions
-) -> Iterator[Run]:
+) -> Iterator[EvaluationRun]:
     """Yield, per direction, the runs of each list alone and of each fusion mode."""
     manifest = dataset.manifest
     space = Space(dataset)
@@ -171,9 +171,9 @@ def encode(space: Space, queries: Sequence[Query]) -> Vectors:
 
 def _rank_list(matches: Sequence[Match], numbers: dict[str, int]) -> Ranking:
     """Rank the items of one list by their best rows."""
-    known = [match for match in matches if match.item_id in numbers]
-    documents = np.array([numbers[match.item_id] for match in known], dtype=np.int64)
-    keys = np.sort(pack(np.array([match.score for match in known]), documents))[::-1]
+    numbered = [match for match in matches if match.item_id in numbers]
+    documents = np.array([numbers[match.item_id] for match in numbered], dtype=np.int64)
+    keys = np.sort(pack(np.array([match.score for match in numbered]), documents))[::-1]
     return numbers_of(first_per_document(keys))
 
 

@@ -1,6 +1,7 @@
 """Runs over known pairs: the queries of a task search one list, so that nothing is fused.
 
-In: a stored dataset and its vectors. Out: two `Run`s per task, through the index and exact.
+In: a stored dataset and its vectors. Out: two `EvaluationRun`s per task, through the
+index and exact.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from mm_milvus.evaluation.nearest import (
 )
 from mm_milvus.evaluation.options import EvaluateOptions
 from mm_milvus.evaluation.pairs import Task, judged_images, known_pairs, same_label
-from mm_milvus.evaluation.results import EXACT, Run, summarise
+from mm_milvus.evaluation.results import EXACT, EvaluationRun, summarise
 from mm_milvus.evaluation.stored import StoredList, StoredVectors
 from mm_milvus.schema import Field, Modality
 from mm_milvus.store.collection import Collection
@@ -39,7 +40,9 @@ DEEPER = 4
 many times the limit."""
 
 
-def pair_runs(dataset: Dataset, stored: StoredVectors, options: EvaluateOptions) -> Iterator[Run]:
+def pair_runs(
+    dataset: Dataset, stored: StoredVectors, options: EvaluateOptions
+) -> Iterator[EvaluationRun]:
     """Yield the runs of every direction that has pairs.
 
     Raises:
@@ -74,7 +77,7 @@ def _tasks(stored: StoredVectors, options: EvaluateOptions) -> list[Task]:
 
 def _task_runs(
     task: Task, stored: StoredVectors, dataset: Dataset, options: EvaluateOptions
-) -> Iterator[Run]:
+) -> Iterator[EvaluationRun]:
     is_text = task.modality is Modality.TEXT
     collection, rows = (dataset.texts, stored.texts) if is_text else (dataset.images, stored.images)
     manifest = dataset.manifest
@@ -82,7 +85,7 @@ def _task_runs(
     through_index = _rank_through_index(task, collection, options.depth, params)
     exact = _rank_exactly(task, rows, options.depth)
 
-    def summary(index: str, rankings: list[Keys]) -> Run:
+    def summary(index: str, rankings: list[Keys]) -> EvaluationRun:
         values = measure([numbers_of(keys) for keys in rankings], task.relevant, options.cuts)
         if index != EXACT:
             values |= index_recall(

@@ -22,7 +22,7 @@ Interval = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class EvaluationRun:
     """One way to answer all queries of a direction.
 
     Attributes:
@@ -84,12 +84,12 @@ class Evaluation:
     seed: int
     items: int = 0
     captions: int = 0
-    runs: list[Run] = field(default_factory=list)
+    runs: list[EvaluationRun] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
-    def name_of(self, run: Run) -> str:
+    def run_name(self, run: EvaluationRun) -> str:
         """Return a name of a run that no other has, such as text_to_item-max-index.
 
         It contains the encoder only where there are several, so that runs of two evaluations with
@@ -100,19 +100,19 @@ class Evaluation:
         parts = (run.direction, run.fusion, place, re.sub(r"[^A-Za-z0-9.]+", "_", encoder))
         return "-".join(filter(None, parts))
 
-    def shown(self, run: Run, metric: str) -> str:
+    def format_metric(self, run: EvaluationRun, metric: str) -> str:
         """Format a metric of a run; a dash where the run does not have it."""
         if metric not in run.metrics:
             return "—"
-        return self.figure(metric, run.metrics[metric])
+        return self.format_value(metric, run.metrics[metric])
 
-    def figure(self, metric: str, value: float | None) -> str:
+    def format_value(self, metric: str, value: float | None) -> str:
         """Format a value of a metric, or an end of its interval."""
         if value is None:
             return f">{self.depth}"
         return f"{value:g}" if metric == MEDIAN_RANK else f"{value:.3f}"
 
-    def chief_metrics(self) -> list[str]:
+    def main_metrics(self) -> list[str]:
         """Return the metrics for a small table; not every run has the last."""
         least, most = min(self.cuts), max(self.cuts)
         cut = dict.fromkeys((f"recall@{least}", f"recall@{most}"))
@@ -140,30 +140,30 @@ def summarise(
     query_ids: Sequence[str],
     values: dict[str, Values],
     seed: int,
-) -> Run:
+) -> EvaluationRun:
     """Summarise the values of all queries by their means and confidence intervals.
 
     Args:
-        direction: As in `Run`.
-        encoder: As in `Run`.
-        fusion: As in `Run`.
-        index: As in `Run`.
-        query_ids: As in `Run`.
-        values: As in `Run`.
+        direction: As in `EvaluationRun`.
+        encoder: As in `EvaluationRun`.
+        fusion: As in `EvaluationRun`.
+        index: As in `EvaluationRun`.
+        query_ids: As in `EvaluationRun`.
+        values: As in `EvaluationRun`.
         seed: Seed of the bootstrap.
     """
     names = [name for name in values if name != RANK]
     matrix = np.stack([values[name] for name in names], axis=1)
     bounds = mean_intervals(matrix, seed)
     ranks = values[RANK]
-    return Run(
+    return EvaluationRun(
         direction=direction,
         encoder=encoder,
         fusion=fusion,
         index=index,
         metrics={
-            **dict(zip(names, map(finite, matrix.mean(axis=0)), strict=True)),
-            MEDIAN_RANK: finite(median(ranks)),
+            **dict(zip(names, map(rounded, matrix.mean(axis=0)), strict=True)),
+            MEDIAN_RANK: rounded(median(ranks)),
         },
         intervals={
             **dict(zip(names, map(_interval, bounds), strict=True)),
@@ -174,11 +174,11 @@ def summarise(
     )
 
 
-def finite(value: Any) -> float | None:
+def rounded(value: Any) -> float | None:
     """Round a number to six decimals; None for infinity."""
     return round(float(value), 6) if math.isfinite(value) else None
 
 
 def _interval(bounds: NDArray[np.float64]) -> Interval:
     low, high = bounds
-    return finite(low), finite(high)
+    return rounded(low), rounded(high)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mm_milvus.evaluation.metrics import MEDIAN_RANK, RANK
-from mm_milvus.evaluation.results import EXACT, Evaluation, Run, finite
+from mm_milvus.evaluation.results import EXACT, Evaluation, EvaluationRun, rounded
 from mm_milvus.render.style import CSS
 
 HARDEST = 15
@@ -99,7 +99,7 @@ def _page(evaluation: Evaluation) -> Iterator[str]:
     yield "</main>\n</body>\n</html>\n"
 
 
-def _section(direction: str, runs: Sequence[Run], evaluation: Evaluation) -> str:
+def _section(direction: str, runs: Sequence[EvaluationRun], evaluation: Evaluation) -> str:
     count = len(runs[0].query_ids)
     metric = f"ndcg@{max(evaluation.cuts)}"
     queries = "1 query" if count == 1 else f"{count:,} queries"
@@ -115,7 +115,7 @@ def _drawing(evaluation: Evaluation) -> str:
     """Draw each run's nDCG with its interval: a dot through the index, a ring for exact search."""
     runs, metric = evaluation.runs, f"ndcg@{max(evaluation.cuts)}"
     has_directions = len({run.direction for run in runs}) > 1
-    rows: dict[str, list[Run]] = {}
+    rows: dict[str, list[EvaluationRun]] = {}
     for run in runs:
         direction = _words(run.direction) if has_directions else ""
         name = " · ".join(filter(None, (direction, _method(run, evaluation))))
@@ -144,7 +144,7 @@ def _drawing(evaluation: Evaluation) -> str:
                 f'<g class="{kind}"><line class="span" x1="{x(start)}" x2="{x(end)}" y1="{at}" '
                 f'y2="{at}"/><circle cx="{x(run.metrics[metric])}" cy="{at}" r="4.5"/></g>'
             )
-        value = evaluation.shown(pair[0], metric)
+        value = evaluation.format_metric(pair[0], metric)
         parts.append(f'<text x="{LEFT + WIDTH + 14}" y="{y + 6}">{value}</text>')
     parts.append(
         f'<text class="tick" x="{LEFT - 28}" y="{height - 6}" text-anchor="end">'
@@ -161,8 +161,8 @@ def _step(span: float) -> float:
     return next(factor * unit for factor in (1, 2, 5, 10) if factor * unit * TICKS >= span)
 
 
-def _table(runs: Sequence[Run], evaluation: Evaluation) -> str:
-    metrics = dict.fromkeys(evaluation.chief_metrics())
+def _table(runs: Sequence[EvaluationRun], evaluation: Evaluation) -> str:
+    metrics = dict.fromkeys(evaluation.main_metrics())
     metrics |= dict.fromkeys(name for run in runs for name in run.metrics)
     head = "".join(f"<th>{escape(_heading(name))}</th>" for name in metrics)
     best = {name: _best_value(runs, name) for name in metrics}
@@ -176,17 +176,17 @@ def _table(runs: Sequence[Run], evaluation: Evaluation) -> str:
     )
 
 
-def _cell(run: Run, metric: str, best: float | None, evaluation: Evaluation) -> str:
-    value = escape(evaluation.shown(run, metric))
+def _cell(run: EvaluationRun, metric: str, best: float | None, evaluation: Evaluation) -> str:
+    value = escape(evaluation.format_metric(run, metric))
     if metric not in run.metrics:
         return f"<td>{value}</td>"
     if best is not None and run.metrics[metric] == best:
         value = f"<b>{value}</b>"
-    ends = escape("–".join(evaluation.figure(metric, end) for end in run.intervals[metric]))
+    ends = escape("–".join(evaluation.format_value(metric, end) for end in run.intervals[metric]))
     return f"<td>{value}<small>{ends}</small></td>"
 
 
-def _best_value(runs: Sequence[Run], metric: str) -> float | None:
+def _best_value(runs: Sequence[EvaluationRun], metric: str) -> float | None:
     """Return the best value of a metric; None where the runs do not differ."""
     values = {value for run in runs if (value := run.metrics.get(metric)) is not None}
     if len(values) < 2:
@@ -194,17 +194,17 @@ def _best_value(runs: Sequence[Run], metric: str) -> float | None:
     return min(values) if metric == MEDIAN_RANK else max(values)
 
 
-def _best(runs: Sequence[Run], metric: str) -> Run:
+def _best(runs: Sequence[EvaluationRun], metric: str) -> EvaluationRun:
     return max(runs, key=lambda run: run.metrics[metric] or 0)
 
 
-def _hardest(run: Run, evaluation: Evaluation) -> str:
+def _hardest(run: EvaluationRun, evaluation: Evaluation) -> str:
     """List the queries whose first right answer ranks lowest."""
     ranks = run.values[RANK]
     order = np.lexsort((np.arange(len(ranks)), -ranks))[:HARDEST]
     rows = "".join(
         f'<tr><td dir="auto">{escape(evaluation.texts.get(run.query_ids[n], run.query_ids[n]))}'
-        f"</td><td>{escape(evaluation.figure(MEDIAN_RANK, finite(ranks[n])))}</td></tr>"
+        f"</td><td>{escape(evaluation.format_value(MEDIAN_RANK, rounded(ranks[n])))}</td></tr>"
         for n in order.tolist()
         if ranks[n] > 1
     )
@@ -218,12 +218,12 @@ def _hardest(run: Run, evaluation: Evaluation) -> str:
     )
 
 
-def _name(run: Run, evaluation: Evaluation) -> str:
+def _name(run: EvaluationRun, evaluation: Evaluation) -> str:
     """Return a name that is unique among the runs of a direction."""
     return " · ".join(filter(None, (_method(run, evaluation), run.index)))
 
 
-def _method(run: Run, evaluation: Evaluation) -> str:
+def _method(run: EvaluationRun, evaluation: Evaluation) -> str:
     """Return a run's name without its index."""
     encoder = run.encoder if len(evaluation.encoders) > 1 else None
     return " · ".join(filter(None, (encoder, run.fusion)))

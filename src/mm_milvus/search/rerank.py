@@ -224,13 +224,18 @@ class Model:
 
 
 def parse_rerank(text: str) -> Rerank:
-    """Return the stage that a text names.
+    """Return the rerank stage that a text names.
 
-    - `exact`: `Exact`
-    - `mmr`, `mmr:LAMBDA`: `Diversity`
-    - `boost:CONDITION:FACTOR`: `Boost`, for example `boost:color=red:1.5`
-    - `recency:KEY:DAYS`: `Recency`, for example `recency:added:30`
-    - `model:ID`: `Model`
+    - `exact`: score by the stored vectors, for an index that only approximates them
+    - `mmr`, `mmr:LAMBDA`: maximal marginal relevance; LAMBDA 0 to 1 (default: 0.7), 1 keeps the
+      order and 0 ranks by diversity alone
+    - `boost:CONDITION:FACTOR`: raise hits that meet a condition, such as `boost:color=red:1.5`
+    - `recency:KEY:DAYS`: raise recent hits, such as `recency:added:30`; the gain is halved every
+      DAYS days
+    - `model:ID`: score by a cross-encoder or an image-text matching model
+
+    Args:
+        text: The text form of a stage.
 
     Raises:
         OptionError: For any other text.
