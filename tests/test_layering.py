@@ -12,7 +12,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "mm_milvus"
 
 VOCABULARY = frozenset(
-    {"arrays", "choices", "concurrent", "errors", "files", "keys", "schema", "text"}
+    {"arrays", "choices", "concurrent", "errors", "files", "keys", "remote", "schema", "text"}
 )
 """Small modules that import nothing but each other; every package may import them."""
 

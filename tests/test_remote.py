@@ -14,7 +14,7 @@ from mm_milvus.remote import FetchError, FetchOptions, fetch, without_secrets
 from webserver import web_server
 
 LIMIT = 8 * 2**20
-QUICK = FetchOptions(connect_timeout=1, read_timeout=0.4, retries=2)
+QUICK = FetchOptions(connect_timeout=1, timeout=0.4, retries=2)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_the_time_that_a_server_names_is_waited(web):
 def test_a_silent_server_costs_no_more_than_the_timeout(web):
     started = time.monotonic()
     with pytest.raises(FetchError):
-        get(f"{web.url}/silent/small", FetchOptions(read_timeout=0.5))
+        get(f"{web.url}/silent/small", FetchOptions(timeout=0.5))
     assert time.monotonic() - started < 3
 
 
@@ -116,7 +116,7 @@ def test_no_secret_of_a_url_is_shown(user, query):
     assert shown.endswith(": it is gone")
 
 
-@pytest.mark.parametrize("options", [{"connect_timeout": 0}, {"read_timeout": -1}, {"retries": -1}])
+@pytest.mark.parametrize("options", [{"connect_timeout": 0}, {"timeout": -1}, {"retries": -1}])
 def test_bad_options_are_refused(options):
     with pytest.raises(OptionError):
         FetchOptions(**options)

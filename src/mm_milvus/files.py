@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import posixpath
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
 from mm_milvus.errors import SourceError
+from mm_milvus.remote import (
+    DEFAULT_FETCH,
+    FetchError,
+    FetchOptions,
+    exists,
+    fetch,
+    http_failure,
+    is_http,
+    without_secrets,
+)
 from mm_milvus.text import one_line
 
 MAX_FILE_BYTES = 64 * 2**20
 """Largest image file that is read. Text next to images has the same limit."""
+
+BUFFER_BYTES = 2**20
+"""Bytes that are read at a time from a stream of a remote file."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*(?:://|::)")
 _INSIDE = re.compile(r"#row=\d+$|\.(?:tar|tar\.gz|tgz)#.+$", re.IGNORECASE | re.DOTALL)
@@ -39,10 +53,12 @@ class Place:
     Attributes:
         path: Absolute, with "/" between its parts, without the protocol.
         fs: The fsspec filesystem; None: the local one, which is used without fsspec.
+        fetch: Timeouts and retries of files over HTTP.
     """
 
     path: str
     fs: Any = None
+    fetch: FetchOptions = DEFAULT_FETCH
 
     @property
     def uri(self) -> str:
@@ -57,22 +73,24 @@ class Place:
     @property
     def parent(self) -> Place:
         """The folder that contains the path."""
-        return Place(posixpath.dirname(self.path.rstrip("/")), self.fs)
+        return replace(self, path=posixpath.dirname(self.path.rstrip("/")))
 
     def child(self, relative: str) -> Place:
         """Return the place of a path relative to this folder."""
-        return Place(posixpath.join(self.path, relative), self.fs)
+        return replace(self, path=posixpath.join(self.path, relative))
 
     def is_under(self, folder: Place) -> bool:
         """Return whether the path is in the folder, at any depth."""
-        return self.fs is folder.fs and self.path.startswith(folder.path.rstrip("/") + "/")
+        return self.fs is folder.fs and self.path.startswith(_prefix(folder))
 
     def relative_to(self, folder: Place) -> str:
         """Return the path relative to a folder that contains it."""
-        return self.path[len(folder.path.rstrip("/")) + 1 :]
+        return self.path[len(_prefix(folder)) :]
 
     def is_file(self) -> bool:
         """Return whether the path is an existing regular file."""
+        if is_http(self.fs):
+            return exists(self.fs, self.path, self.fetch)
         if self.fs is not None:
             return bool(self.fs.isfile(self.path))
         try:
@@ -90,7 +108,8 @@ class Place:
         """Open the file for reading; the caller closes it. Raises OSError."""
         if self.fs is None:
             return Path(self.path).open("rb")
-        return cast("IO[bytes]", self.fs.open(self.path, "rb"))
+        stream = self.fs.open(self.path, "rb")
+        return cast("IO[bytes]", io.BufferedReader(_WholeReads(stream), BUFFER_BYTES))
 
     def read(self, *, special: bool = False) -> bytes:
         """Read the whole file.
@@ -105,8 +124,11 @@ class Place:
         """
         if self.fs is None and not special and not stat.S_ISREG(Path(self.path).stat().st_mode):
             raise ValueError("it is not a regular file")
-        with self.open() as stream:
-            data = stream.read(MAX_FILE_BYTES + 1)
+        if is_http(self.fs):
+            data = fetch(self.fs, self.path, MAX_FILE_BYTES, self.fetch)
+        else:
+            with self.open() as stream:
+                data = stream.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:
             raise ValueError(f"the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
         return bytes(data)
@@ -136,6 +158,40 @@ class Place:
                 yield FolderEntry(name, info["type"] == "directory")
 
 
+class _WholeReads(io.RawIOBase):
+    """The raw stream below a buffer, which reads on where a remote file gives less than asked."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return bool(self._stream.seekable())
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return int(self._stream.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._stream.tell())
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+            super().close()
+
+
+def _prefix(folder: Place) -> str:
+    """Return what the paths of all files in a folder begin with; the root of an archive is ""."""
+    return folder.path.rstrip("/") + "/" if folder.path else ""
+
+
 @dataclass(frozen=True, slots=True)
 class FolderEntry:
     """A file or folder in a folder.
@@ -161,15 +217,21 @@ def is_uri(text: str) -> bool:
     return _SCHEME.match(text) is not None
 
 
-def locate(path: str | os.PathLike[str]) -> Place:
+def locate(path: str | os.PathLike[str], fetch: FetchOptions | None = None) -> Place:
     """Return the place that a local path or an fsspec URI names; it need not exist.
+
+    Args:
+        path: The path or URI.
+        fetch: Timeouts and retries of files over HTTP (default: those of `FetchOptions`).
 
     Raises:
         SourceError: When the filesystem is unknown, or its package is not installed.
     """
     text = os.fspath(path)
+    fetch = fetch or DEFAULT_FETCH
     if not is_uri(text):
-        return Place(Path(os.path.abspath(Path(text).expanduser())).as_posix())  # noqa: PTH100
+        local = Path(os.path.abspath(Path(text).expanduser())).as_posix()  # noqa: PTH100
+        return Place(local, fetch=fetch)
     import fsspec
     from fsspec.implementations.local import LocalFileSystem
 
@@ -183,8 +245,10 @@ def locate(path: str | os.PathLike[str]) -> Place:
             f"{text}: {scheme}:// needs a package that is not installed: {remedy}"
         ) from error
     except Exception as error:  # each filesystem has errors of its own
-        raise SourceError(f"{text} cannot be opened: {one_line(error)}; check the URI") from error
-    return Place(inner) if isinstance(fs, LocalFileSystem) else Place(inner, fs)
+        raise SourceError(
+            f"{without_secrets(text)} cannot be opened: {one_line(error)}; check the URI"
+        ) from error
+    return Place(inner, None if isinstance(fs, LocalFileSystem) else fs, fetch)
 
 
 def read_image(uri: str | os.PathLike[str], *, special: bool = False) -> bytes:
@@ -201,23 +265,28 @@ def read_image(uri: str | os.PathLike[str], *, special: bool = False) -> bytes:
         SourceError: When the file cannot be read, or is inside a table or a tar shard.
     """
     text = os.fspath(uri)
+    shown = without_secrets(text)
     place = locate(text)
     try:
         return place.read(special=special)
     except Exception as error:  # each filesystem has errors of its own
         if _INSIDE.search(text):
             raise SourceError(
-                f"{text} is inside a table or shard and cannot be read: keep its image as a file"
+                f"{shown} is inside a table or shard and cannot be read: keep its image as a file"
             ) from error
         raise SourceError(
-            f"{text} cannot be read: {read_failure(error)}; check the path"
+            f"{shown} cannot be read: {read_failure(error)}; check the path"
         ) from error
 
 
 def read_failure(error: BaseException) -> str:
     """Return why a file could not be read, as one line without the file's name."""
+    if isinstance(error, FetchError):
+        return str(error)
+    if reason := http_failure(error):
+        return reason
     if isinstance(error, FileNotFoundError):
         return "no such file"
     if isinstance(error, OSError) and error.strerror:
         return one_line(error.strerror)
-    return one_line(error)
+    return without_secrets(one_line(error))

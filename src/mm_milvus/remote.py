@@ -8,12 +8,9 @@ configured for it) does better.
 
 from __future__ import annotations
 
-import asyncio
-import email.utils
 import random
 import re
-import socket
-import ssl
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -28,8 +25,9 @@ MAX_WAIT_S = 60.0
 
 FIRST_WAIT_S = 0.5
 SLOWEST = 10
-"""A file may take this many times `read_timeout` in all: a trickling server ends as well."""
+"""A file may take this many times `timeout` in all: a trickling server ends as well."""
 
+MISSING_STATUS = frozenset({404, 410})
 RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s'\"<>]*[^\s'\"<>.,:;!?)]")
@@ -41,22 +39,29 @@ class FetchOptions:
 
     Attributes:
         connect_timeout: Seconds until a connection must be established.
-        read_timeout: Seconds that a server may send nothing.
+        timeout: Seconds that a server may send nothing.
         retries: How often a request is repeated after a reset connection, or an answer of 429 or
             5xx, with growing waits or after the time that the server names.
+        concurrency: Files that are read in parallel.
     """
 
     connect_timeout: float = 10.0
-    read_timeout: float = 30.0
+    timeout: float = 30.0
     retries: int = 3
+    concurrency: int = 16
 
     def __post_init__(self) -> None:
         """Check the values; raise OptionError."""
-        for name in ("connect_timeout", "read_timeout"):
+        for name in ("connect_timeout", "timeout"):
             if not getattr(self, name) > 0:
                 raise OptionError(f"`{name}` is {getattr(self, name)}, and must be above 0")
         if self.retries < 0:
             raise OptionError(f"`retries` is {self.retries}, and must be at least 0")
+        if self.concurrency < 1:
+            raise OptionError(f"`fetch_concurrency` is {self.concurrency}, and must be at least 1")
+
+
+DEFAULT_FETCH = FetchOptions()
 
 
 class FetchError(OSError):
@@ -84,15 +89,48 @@ def fetch(fs: Any, url: str, limit: int, options: FetchOptions) -> bytes:
     return content
 
 
+def exists(fs: Any, url: str, options: FetchOptions) -> bool:
+    """Return whether a server has a file, without reading it.
+
+    Args:
+        fs: The fsspec HTTP filesystem, whose session is used.
+        url: The address.
+        options: Timeouts and retries.
+
+    Raises:
+        FetchError: When the server gives another answer than the file, or that it has none.
+    """
+    from fsspec.asyn import sync
+
+    try:
+        sync(fs.loop, _fetch, fs, url, 0, options)
+    except FetchError as error:
+        if getattr(error.__cause__, "status", None) in MISSING_STATUS:
+            return False
+        raise
+    return True
+
+
+def is_http(fs: Any) -> bool:
+    """Return whether an fsspec filesystem is that of HTTP."""
+    if fs is None:
+        return False
+    from fsspec.implementations.http import HTTPFileSystem
+
+    return isinstance(fs, HTTPFileSystem)
+
+
 async def _fetch(fs: Any, url: str, limit: int, options: FetchOptions) -> bytes:
+    import asyncio
+
     import aiohttp
 
     session = await fs.set_session()
     keywords = dict(fs.kwargs)
     keywords["timeout"] = aiohttp.ClientTimeout(
-        total=options.read_timeout * SLOWEST,
+        total=options.timeout * SLOWEST,
         sock_connect=options.connect_timeout,
-        sock_read=options.read_timeout,
+        sock_read=options.timeout,
     )
     tries = options.retries + 1
     for attempt in range(tries):
@@ -142,17 +180,22 @@ def _wait(error: Exception, attempt: int) -> float | None:
 
 def _retry_after(error: Any) -> float | None:
     """Return the seconds of a Retry-After header, which has a number or a date (RFC 9110)."""
+    from email.utils import parsedate_to_datetime
+
     value = (error.headers or {}).get("Retry-After", "")
     if value.strip().isdigit():
         return float(value)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except (TypeError, ValueError):
         return None
 
 
 def failure(error: BaseException, options: FetchOptions, *, tries: int) -> str:
     """Return why a request failed, as one line without the URL."""
+    import socket
+    import ssl
+
     import aiohttp
 
     often = f" ({tries} tries)" if tries > 1 else ""
@@ -170,7 +213,7 @@ def failure(error: BaseException, options: FetchOptions, *, tries: int) -> str:
         case aiohttp.ConnectionTimeoutError():
             return f"no connection within {options.connect_timeout:g} s"
         case TimeoutError():
-            return f"the server sent nothing for {options.read_timeout:g} s, or took too long"
+            return f"the server sent nothing for {options.timeout:g} s, or took too long"
         case aiohttp.ClientConnectorError():
             return f"no connection: {one_line(error.os_error.strerror or error.os_error)}"
         case (
@@ -183,6 +226,18 @@ def failure(error: BaseException, options: FetchOptions, *, tries: int) -> str:
         case aiohttp.InvalidURL() | ValueError():
             return "it is not a valid URL"
     return without_secrets(one_line(error))
+
+
+def http_failure(error: BaseException) -> str | None:
+    """Return why a request failed that fsspec made itself; None for an error of another kind."""
+    aiohttp = sys.modules.get("aiohttp")
+    if aiohttp is None:
+        return None
+    # fsspec reports every failure as a missing file, and keeps the reason as its cause.
+    for candidate in (error, error.__cause__):
+        if isinstance(candidate, aiohttp.ClientError):
+            return failure(candidate, DEFAULT_FETCH, tries=1)
+    return None
 
 
 def _certificate(error: Any) -> str:

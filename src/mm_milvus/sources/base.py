@@ -30,6 +30,10 @@ MAX_BATCH_BYTES = 32 * 2**20
 
 READ_THREADS = 8
 
+FETCH_WINDOW = 4
+"""Remote images that are read or wait for their turn, per image that is read in parallel: while
+one is slow, this many of the others go on."""
+
 
 class Source(Protocol):
     """A dataset that can be read, any number of times."""
@@ -80,18 +84,19 @@ def rejected_draft(item_id: str, uri: str, reason: str) -> Draft:
     return Draft(item_id or "(no name)", uri, rejected=reason)
 
 
-def to_batches(drafts: Iterable[Draft]) -> Iterator[pa.RecordBatch]:
+def to_batches(drafts: Iterable[Draft], fetch_concurrency: int = 16) -> Iterator[pa.RecordBatch]:
     """Read the images that are still files, and collect the items into batches, in order.
 
     Args:
         drafts: Consumed a few items ahead of the batches.
+        fetch_concurrency: Remote images that are read in parallel.
 
     Yields:
         Record batches of the schema `ITEMS`, bounded by `MAX_ROWS` and `MAX_BATCH_BYTES`.
     """
     rows: list[dict[str, Any]] = []
     size = 0
-    for draft in _read_images(drafts):
+    for draft in _read_images(drafts, fetch_concurrency):
         row = _to_row(draft)
         row_size = _size_of(row)
         if rows and (len(rows) == MAX_ROWS or size + row_size > MAX_BATCH_BYTES):
@@ -103,14 +108,26 @@ def to_batches(drafts: Iterable[Draft]) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pylist(rows, schema=ITEMS)
 
 
-def _read_images(drafts: Iterable[Draft]) -> Iterator[Draft]:
-    """Read files in parallel; drafts that have their image's bytes do not pass through the pool."""
-    with ThreadPoolExecutor(READ_THREADS, thread_name_prefix="mm-milvus-read") as pool:
-        for has_bytes, run in groupby(drafts, lambda draft: isinstance(draft.image, bytes)):
-            if has_bytes:
+def _read_images(drafts: Iterable[Draft], fetch_concurrency: int) -> Iterator[Draft]:
+    """Read files in parallel; drafts that have their image's bytes do not pass through a pool."""
+    with (
+        ThreadPoolExecutor(READ_THREADS, thread_name_prefix="mm-milvus-read") as readers,
+        ThreadPoolExecutor(fetch_concurrency, thread_name_prefix="mm-milvus-fetch") as fetchers,
+    ):
+        for kind, run in groupby(drafts, _kind_of_image):
+            if kind == "bytes":
                 yield from run
+            elif kind == "local":
+                yield from map_ahead(readers, _read_image, run, READ_THREADS + 1)
             else:
-                yield from map_ahead(pool, _read_image, run, READ_THREADS + 1)
+                window = FETCH_WINDOW * fetch_concurrency
+                yield from map_ahead(fetchers, _read_image, run, window)
+
+
+def _kind_of_image(draft: Draft) -> str:
+    if isinstance(draft.image, Place):
+        return "local" if draft.image.fs is None else "remote"
+    return "bytes"
 
 
 def _read_image(draft: Draft) -> Draft:

@@ -6,13 +6,15 @@ import difflib
 import math
 import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
+from urllib.parse import unquote, urljoin
 from uuid import UUID
 
 from mm_milvus.errors import SourceError
 from mm_milvus.files import MAX_FILE_BYTES, Place, is_uri, locate
+from mm_milvus.remote import is_http
 from mm_milvus.sources.base import Draft, rejected_draft
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.records import Row, Table
@@ -167,7 +169,7 @@ def resolve(written: str, folder: Place, *, allow_outside: bool = False) -> Plac
         if scheme not in TABLE_SCHEMES and not _has_protocol(folder, scheme):
             raise ValueError(f"{scheme}:// is not read from a table")
         try:
-            place = locate(written)
+            place = locate(written, folder.fetch)
         except SourceError as error:
             raise ValueError(str(error)) from error
         if place.fs is not None:
@@ -175,15 +177,33 @@ def resolve(written: str, folder: Place, *, allow_outside: bool = False) -> Plac
         written = place.path
     if "\0" in written:
         raise ValueError("the image path contains a NUL character")
-    base = folder.path.rstrip("/") + "/"
-    path = posixpath.normpath(posixpath.join(folder.path, written))
-    is_outside = not path.startswith(base) or (folder.fs is not None and written.startswith("/"))
-    if is_outside and not allow_outside:
+    path = _inside(written, folder)
+    if path is None and not allow_outside:
         raise ValueError(
             f"the image path {written} leads out of the table's folder: give the table itself, "
             "with `allow_outside`, to read it"
         )
-    return Place(path, folder.fs)
+    return replace(folder, path=_join(folder.path, written) if path is None else path)
+
+
+def _inside(written: str, folder: Place) -> str | None:
+    """Return the path of a file in the folder; None where the written path leads out of it."""
+    if folder.fs is None:
+        path = posixpath.normpath(posixpath.join(folder.path, written))
+        return path if path.startswith(folder.path.rstrip("/") + "/") else None
+    # What leads out is decided after decoding %2e%2e, which a web server decodes as well.
+    name = written.partition("?")[0] if is_http(folder.fs) else written
+    relative = posixpath.normpath(unquote(name) if is_http(folder.fs) else name)
+    if written.startswith("/") or relative in (".", "..") or relative.startswith("../"):
+        return None
+    return folder.child(written if is_http(folder.fs) else relative).path
+
+
+def _join(folder: str, written: str) -> str:
+    """Return a path that may lead out of the folder, of a filesystem or of a web server."""
+    if "://" in folder:
+        return urljoin(folder.rstrip("/") + "/", written)
+    return posixpath.normpath(posixpath.join(folder or "/", written))
 
 
 def _has_protocol(place: Place, scheme: str) -> bool:

@@ -102,7 +102,7 @@ class FolderSource:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the items in a stable order."""
-        return to_batches(self._drafts())
+        return to_batches(self._drafts(), self.root.fetch.concurrency)
 
     def _drafts(self) -> Iterator[Draft]:
         kept, rejected = SeenIds(), SeenIds()

@@ -7,7 +7,8 @@ from pathlib import PurePosixPath
 from typing import TypeVar
 
 from mm_milvus.errors import SourceError
-from mm_milvus.files import Place, locate
+from mm_milvus.files import Place, locate, read_failure
+from mm_milvus.remote import without_secrets
 from mm_milvus.sources.base import Source
 from mm_milvus.sources.folder import ImageSource, open_folder
 from mm_milvus.sources.options import SourceOptions
@@ -50,22 +51,22 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions = _DEFAULTS
     try:
         source = _open(text, options)
     except SourceError as error:
-        raise SourceError(printable(one_line(error))) from error.__cause__
+        raise SourceError(without_secrets(printable(one_line(error)))) from error.__cause__
     except Exception as error:  # each filesystem has errors of its own
-        message = f"{text} cannot be opened: {one_line(error)}; check the path"
-        raise SourceError(printable(one_line(message))) from error
+        message = f"{text} cannot be opened: {read_failure(error)}; check the path"
+        raise SourceError(without_secrets(printable(one_line(message)))) from error
     return source
 
 
 def _open(text: str, options: SourceOptions) -> Source:
-    place = locate(text)
+    place = locate(text, options.fetch)
     if place.is_dir():
         return _open_folder(place, options)
     if options.caption_from_folder is not None:
         raise SourceError(f"{place.uri} is not a folder: leave out `caption_from_folder`")
     if not place.is_file():
         if is_pattern(text):
-            return open_shards(text)
+            return open_shards(text, options.fetch)
         raise SourceError(f"{place.uri} does not exist: check the path")
     if place.name.lower().endswith(SHARD_SUFFIXES):
         return WebDatasetSource(shard_name(place.name), (place,))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mm_milvus.remote import FetchOptions
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
@@ -20,6 +22,11 @@ class SourceOptions:
         caption_from_folder: A caption for each image of a folder, "a photo of a {}", filled with
             the name of the folder that the image is in.
         allow_outside: Also read the images of a table that are outside its folder.
+        connect_timeout: Seconds until a web server must accept a connection.
+        timeout: Seconds that a web server may send nothing.
+        retries: How often a request is repeated after a reset connection, or an answer of 429 or
+            5xx; with growing waits, or after the time that the server names.
+        fetch_concurrency: Remote images that are read in parallel.
     """
 
     image_column: str | None = None
@@ -28,3 +35,21 @@ class SourceOptions:
     delimiter: str | None = None
     caption_from_folder: str | None = None
     allow_outside: bool = False
+    connect_timeout: float = 10.0
+    timeout: float = 30.0
+    retries: int = 3
+    fetch_concurrency: int = 16
+
+    def __post_init__(self) -> None:
+        """Check the values; raise OptionError."""
+        _ = self.fetch
+
+    @property
+    def fetch(self) -> FetchOptions:
+        """How files are read over HTTP."""
+        return FetchOptions(
+            connect_timeout=self.connect_timeout,
+            timeout=self.timeout,
+            retries=self.retries,
+            concurrency=self.fetch_concurrency,
+        )

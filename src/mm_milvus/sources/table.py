@@ -53,7 +53,7 @@ class TableSource:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the items in the order of the rows."""
-        return to_batches(self._drafts())
+        return to_batches(self._drafts(), self.place.fetch.concurrency)
 
     def _drafts(self) -> Iterator[Draft]:
         ids = SeenIds()

@@ -7,7 +7,7 @@ import posixpath
 import re
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice, product
 from typing import Self
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from mm_milvus.errors import SourceError
 from mm_milvus.files import MAX_FILE_BYTES, Place, locate, read_failure
+from mm_milvus.remote import FetchOptions
 from mm_milvus.sources.base import Draft, SeenIds, rejected_draft, to_batches
 from mm_milvus.sources.sidecar import parse_sidecar
 from mm_milvus.sources.suffixes import SHARD_IMAGE_SUFFIXES, SHARD_SUFFIXES, SIDECAR_SUFFIXES
@@ -110,7 +111,7 @@ class WebDatasetSource:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the items in the order of the shards."""
-        return to_batches(self._drafts())
+        return to_batches(self._drafts(), self.shards[0].fetch.concurrency)
 
     def _drafts(self) -> Iterator[Draft]:
         ids = SeenIds()
@@ -171,18 +172,19 @@ def _key(name: str) -> str:
     return posixpath.join(folder, base.split(".", 1)[0])
 
 
-def open_shards(text: str) -> WebDatasetSource:
+def open_shards(text: str, fetch: FetchOptions) -> WebDatasetSource:
     """Open shards as a source.
 
     Args:
         text: A path, a URI or a pattern, such as `data-{0000..0009}.tar` or `data-*.tar`.
+        fetch: How files are read over HTTP.
 
     Raises:
         SourceError: When a shard is missing, or the pattern matches none.
     """
     shards: list[Place] = []
     for path in _expand(text):
-        shards += _match(path) if glob.has_magic(path) else [locate(path)]
+        shards += _match(path, fetch) if glob.has_magic(path) else [locate(path, fetch)]
     for shard in shards:
         if not shard.is_file():
             raise SourceError(f"the shard {shard.uri} is missing: correct the path or the range")
@@ -210,13 +212,11 @@ def _expand(text: str) -> list[str]:
     ]
 
 
-def _match(pattern: str) -> list[Place]:
-    base = locate(pattern)
-    if base.fs is None:
-        paths = sorted(glob.glob(base.path))  # noqa: PTH207 (the pattern is absolute)
-        places = [Place(path) for path in paths]
-    else:
-        places = [Place(path, base.fs) for path in sorted(base.fs.glob(base.path))]
+def _match(pattern: str, fetch: FetchOptions) -> list[Place]:
+    base = locate(pattern, fetch)
+    # The pattern is absolute.
+    paths = glob.glob(base.path) if base.fs is None else base.fs.glob(base.path)  # noqa: PTH207
+    places = [replace(base, path=path) for path in sorted(paths)]
     if not places:
         raise SourceError(f"no file matches {pattern}: correct the pattern")
     return places
