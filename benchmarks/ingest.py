@@ -127,7 +127,7 @@ def measure(
         times["ingest"].append((time.perf_counter() - started) / items)
         if uri:
             with Store(uri) as connection:
-                drop_dataset(connection, DATASET)
+                drop_dataset(DATASET, connection)
     tutorial.close()
     return summarise(times, peaks, cosine)
 

@@ -152,7 +152,7 @@ def drop(uri: str) -> None:
     with Store(uri) as connection:
         for name in (DATASET, WARM):
             if find_dataset(connection, name):
-                drop_dataset(connection, name)
+                drop_dataset(name, connection)
 
 
 def main() -> None:

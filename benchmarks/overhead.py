@@ -54,7 +54,7 @@ def measure(folder: Path, items: int, rounds: int, uri: str) -> dict[str, float]
         rate = max(rate, items / (time.perf_counter() - started))
         with Store(uri) as connection:
             minimum.append(processor_s(bare(photos, open_dataset(connection, DATASET))))
-            drop_dataset(connection, DATASET)
+            drop_dataset(DATASET, connection)
     return {
         "microseconds_per_item": round(1e6 * min(whole) / items, 1),
         "least_microseconds_per_item": round(1e6 * min(minimum) / items, 1),

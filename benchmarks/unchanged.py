@@ -46,7 +46,7 @@ def measure(uri: str, items: int, rounds: int) -> dict[str, float]:
             dataset.images.hashes([image_key(name) for name in names])
             dataset.texts.hashes([caption_key(name, 0) for name in names])
             alone.append(time.perf_counter() - started)
-        drop_dataset(connection, DATASET)
+        drop_dataset(DATASET, connection)
     return {
         "items": items,
         "rows_per_second": round(2 * items / min(whole)),

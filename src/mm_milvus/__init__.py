@@ -59,6 +59,10 @@ if TYPE_CHECKING:
     from mm_milvus.sources.open import open_source
     from mm_milvus.sources.options import SourceOptions
     from mm_milvus.store.connection import Store
+    from mm_milvus.store.dataset import describe_dataset, drop_dataset, list_datasets
+    from mm_milvus.store.manifest import Manifest
+    from mm_milvus.store.tune import TuneReport, tune
+    from mm_milvus.store.tuner import Tuning
     from mm_milvus.training.options import TrainOptions
     from mm_milvus.training.report import TrainReport
     from mm_milvus.training.train import train
@@ -98,6 +102,7 @@ __all__ = [
     "InspectionReport",
     "ItemError",
     "ListScore",
+    "Manifest",
     "MissingExtraError",
     "MmMilvusError",
     "ModerateReport",
@@ -118,17 +123,22 @@ __all__ = [
     "StoreError",
     "TrainOptions",
     "TrainReport",
+    "TuneReport",
+    "Tuning",
     "UsageError",
     "VerifyOptions",
     "VerifyReport",
     "classify",
     "compare",
+    "describe_dataset",
+    "drop_dataset",
     "embed_images",
     "encode",
     "evaluate",
     "export",
     "ingest",
     "inspect_dataset",
+    "list_datasets",
     "load_encoder",
     "load_image",
     "load_policy",
@@ -138,6 +148,7 @@ __all__ = [
     "open_source",
     "parse_rerank",
     "train",
+    "tune",
     "verify",
     "write_evaluation",
     "write_inspection",
@@ -172,6 +183,7 @@ _HOMES = {
     "InspectionReport": "inspection.report",
     "ItemError": "errors",
     "ListScore": "search.hits",
+    "Manifest": "store.manifest",
     "MissingExtraError": "errors",
     "MmMilvusError": "errors",
     "ModerateReport": "zeroshot.moderate",
@@ -192,17 +204,22 @@ _HOMES = {
     "StoreError": "errors",
     "TrainOptions": "training.options",
     "TrainReport": "training.report",
+    "TuneReport": "store.tune",
+    "Tuning": "store.tuner",
     "UsageError": "errors",
     "VerifyOptions": "verification.options",
     "VerifyReport": "verification.report",
     "classify": "zeroshot.classify",
     "compare": "evaluation.compare",
+    "describe_dataset": "store.dataset",
+    "drop_dataset": "store.dataset",
     "embed_images": "encoders.embed",
     "encode": "embeddings.encode",
     "evaluate": "evaluation.evaluate",
     "export": "exporting.export",
     "ingest": "ingestion.ingest",
     "inspect_dataset": "inspection.inspect",
+    "list_datasets": "store.dataset",
     "load_encoder": "encoders.load",
     "load_image": "images.load",
     "load_policy": "zeroshot.policy",
@@ -212,6 +229,7 @@ _HOMES = {
     "open_source": "sources.open",
     "parse_rerank": "search.rerank",
     "train": "training.train",
+    "tune": "store.tune",
     "verify": "verification.verify",
     "write_evaluation": "evaluation.files",
     "write_inspection": "render.inspection",

@@ -80,7 +80,7 @@ def test_what_was_chosen_at_the_first_ingest_can_be_changed(folder, uri, dataset
     ingest(folder, store=uri, dataset=dataset, options=REBUILD)
     with Store(uri) as store:
         assert open_dataset(store, dataset).manifest.columns == promoted
-        drop_dataset(store, dataset)
+        drop_dataset(dataset, store)
     assert collections(uri, dataset) == []
 
 

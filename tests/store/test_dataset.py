@@ -203,7 +203,7 @@ def test_names_that_milvus_refuses_can_be_used_and_do_not_collide(connection, da
 
 
 def test_an_unknown_data_set_is_refused_with_the_names_there_are(connection, opened):
-    with pytest.raises(QueryError, match=f"no data set 'nobody'.*{opened.name}"):
+    with pytest.raises(QueryError, match=f"no dataset 'nobody'.*{opened.name}"):
         open_dataset(connection, "nobody")
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mm_milvus.errors import QueryError
+from mm_milvus.errors import OptionError
 from mm_milvus.keys import caption_key, content_hash, image_key
-from mm_milvus.store import tune
+from mm_milvus.store import tuner as tuners
 from mm_milvus.store.connection import Store
 from mm_milvus.store.dataset import create_dataset
 from mm_milvus.store.manifest import Manifest
@@ -41,8 +41,8 @@ def text(number: int, vector: np.ndarray) -> Row:
 
 @pytest.fixture(autouse=True)
 def few_queries(monkeypatch):
-    monkeypatch.setattr(tune, "QUERIES", 64)
-    monkeypatch.setattr(tune, "TIMED_QUERIES", 3)
+    monkeypatch.setattr(tuners, "QUERIES", 64)
+    monkeypatch.setattr(tuners, "TIMED_QUERIES", 3)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def build(connection, dataset):
 
 
 def test_the_choice_holds_for_the_built_index_and_queries_of_both_modalities(build, monkeypatch):
-    monkeypatch.setattr(tune, "EXACT_ROWS", 0)
+    monkeypatch.setattr(tuners, "EXACT_ROWS", 0)
     images, texts = clustered(1500, 0), clustered(300, 1, shift=2.0)
     finished = build(images, texts).finish()
     params = finished.manifest.search_params["image"]
@@ -89,7 +89,7 @@ def test_equal_rows_stand_in_for_each_other(build, index_type):
     opened = build(groups, np.empty((0, DIM), np.float32), index_type)
     opened.finish()
     tuner = opened.tuner(opened.images)
-    assert tuner.recall(tuner.settings[-1])["image"] == tune.Recall(1.0, 1.0)
+    assert tuner.recall(tuner.settings[-1])["image"] == tuners.Recall(1.0, 1.0)
 
 
 @pytest.mark.engines("lite")
@@ -114,7 +114,7 @@ def test_the_curve_rises_to_an_exact_search(build):
 
 @pytest.mark.engines("lite")
 def test_a_higher_target_takes_a_larger_setting(build, monkeypatch):
-    monkeypatch.setattr(tune, "EXACT_ROWS", 0)
+    monkeypatch.setattr(tuners, "EXACT_ROWS", 0)
     opened = build(clustered(800, 0), clustered(64, 1, shift=2.0))
     opened.finish()
     low, high = (
@@ -134,14 +134,14 @@ def test_a_rounding_index_is_held_to_the_stored_vectors(build):
 @pytest.mark.engines("lite")
 def test_a_target_is_a_share(build):
     opened = build(clustered(1, 0), clustered(1, 0))
-    with pytest.raises(QueryError, match="target recall"):
+    with pytest.raises(OptionError, match="target_recall"):
         opened.with_target(0)
 
 
 @pytest.mark.engines("lite")
 def test_an_index_without_settings_and_a_collection_without_rows_have_nothing_to_tune(build):
     opened = build(clustered(50, 0), np.empty((0, DIM), np.float32), "FLAT").finish()
-    assert opened.tuner(opened.images).tune() == tune.Tuning(50, None, [], {}, exact=False)
+    assert opened.tuner(opened.images).tune() == tuners.Tuning(50, None, [], {}, exact=False)
     assert opened.manifest.search_params == {"image": {}, "text": {}}
     assert opened.tuner(opened.texts).tune().curve == []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -39,16 +39,16 @@ def list_(*, as_json: bool, store: OpenStore) -> None:
 
         mm-milvus datasets list --uri http://localhost:19530
     """
-    from mm_milvus.store.connection import opened
+    from mm_milvus.store.connection import store_uri
     from mm_milvus.store.dataset import list_datasets
 
-    with opened(store(), must_exist=True) as connection:
-        manifests = list_datasets(connection)
+    target = store()
+    uri, manifests = store_uri(target), list_datasets(target)
     if as_json:
-        print(json.dumps({"uri": connection.uri, "datasets": [asdict(m) for m in manifests]}))
+        print(json.dumps({"uri": uri, "datasets": [asdict(m) for m in manifests]}))
         return
     if not manifests:
-        print(f"{connection.uri} holds no dataset; add one with: mm-milvus ingest PATH")
+        print(f"{uri} holds no dataset; add one with: mm-milvus ingest PATH")
     for manifest in manifests:
         print(f"{manifest.dataset}\t{_rows(manifest)}\t{manifest.encoder}")
 
@@ -63,12 +63,9 @@ def info(*, name: Name, as_json: bool, store: OpenStore) -> None:
 
         mm-milvus datasets info photos
     """
-    from mm_milvus.store.connection import opened
-    from mm_milvus.store.dataset import open_dataset
+    from mm_milvus.store.dataset import describe_dataset
 
-    with opened(store(), must_exist=True) as connection:
-        dataset = open_dataset(connection, name)
-        facts: dict[str, Any] = {**asdict(dataset.manifest), "rows": dataset.counts()}
+    facts = asdict(describe_dataset(name, store()))
     if as_json:
         print(json.dumps(facts))
         return
@@ -101,7 +98,7 @@ def drop(
         if not yes:
             rows = _rows(dataset.manifest)
             typer.confirm(f"Delete {name} ({rows}) from {connection.uri}?", abort=True)
-        drop_dataset(connection, name)
+        drop_dataset(name, connection)
     print(f"dropped {name}")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +11,7 @@ import typer
 from mm_milvus.cli.groups import OpenStore, json_option, store_options
 
 if TYPE_CHECKING:
-    from mm_milvus.store.tune import Recall, Tuning
+    from mm_milvus.store.tuner import Recall, Tuning
 
 
 @store_options
@@ -37,24 +36,19 @@ def tune(
         mm-milvus tune photos
         mm-milvus tune photos --target-recall 0.95 --uri http://localhost:19530
     """
-    from mm_milvus.store.connection import opened
-    from mm_milvus.store.dataset import open_dataset
+    from mm_milvus.store.tune import tune as run
 
-    with opened(store(), must_exist=True) as connection:
-        stored = open_dataset(connection, dataset).with_target(target_recall)
-        tunings = {}
-        for collection in stored.collections:
-            print(f"measuring {collection.name}", file=sys.stderr)
-            tunings[collection.modality.value] = stored.tuner(collection).tune()
-        params = {name: tuning.params for name, tuning in tunings.items()}
-        stored = stored.with_manifest(replace(stored.manifest, search_params=params))
+    report = run(
+        dataset,
+        store(),
+        target_recall=target_recall,
+        on_start=lambda collection: print(f"measuring {collection}", file=sys.stderr),
+    )
     if as_json:
-        collections = {name: asdict(tuning) for name, tuning in tunings.items()}
-        facts = {"dataset": stored.name, "index": stored.manifest.index_type}
-        print(json.dumps({**facts, "target_recall": target_recall, "collections": collections}))
+        print(json.dumps(report.to_dict()))
         return
-    for name, tuning in tunings.items():
-        print_tuning(f"{stored.name}, {name}s", tuning, stored.manifest.index_type)
+    for modality, tuning in report.tunings.items():
+        print_tuning(f"{report.dataset}, {modality}s", tuning, report.index_type)
 
 
 def print_tuning(title: str, tuning: Tuning, index_type: str) -> None:
@@ -65,13 +59,13 @@ def print_tuning(title: str, tuning: Tuning, index_type: str) -> None:
 
     console = Console(highlight=False)
     console.print(f"{title}: {tuning.rows:,} rows, {index_type}", markup=False)
-    if tuning.knob is None:
+    if tuning.parameter is None:
         console.print("nothing to tune: this index has no setting that trades recall for time\n")
         return
-    chosen = tuning.params[tuning.knob]
+    chosen = tuning.params[tuning.parameter]
     if tuning.curve:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column(tuning.knob, justify="right")
+        table.add_column(tuning.parameter, justify="right")
         kinds = list(tuning.curve[0].recall)
         for kind in kinds:
             table.add_column(f"recall@10, {kind} queries", justify="right")
@@ -83,8 +77,8 @@ def print_tuning(title: str, tuning: Tuning, index_type: str) -> None:
         console.print(table)
         console.print("in brackets: the lower bound of recall, with 95 % confidence")
     why = ", an exact search: the collection is small" if tuning.exact else ""
-    console.print(f"{tuning.knob} = {chosen}{why}\n")
+    console.print(f"{tuning.parameter} = {chosen}{why}\n")
 
 
 def _recall(recall: Recall) -> str:
-    return f"{recall.mean:.3f} (≥ {recall.surely:.3f})"
+    return f"{recall.mean:.3f} (≥ {recall.lower_bound:.3f})"

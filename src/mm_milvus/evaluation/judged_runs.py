@@ -39,7 +39,7 @@ from mm_milvus.search.query import Query
 from mm_milvus.search.space import Space
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.dataset import Dataset
-from mm_milvus.store.match import Match
+from mm_milvus.store.collection import Match
 
 Ranking = NDArray[np.int64]
 """Numbers of items, best first."""

@@ -16,7 +16,7 @@ from mm_milvus.choices import MAX_LIMIT
 from mm_milvus.search.fusion import SCORE_DECIMALS, Background, Scores
 from mm_milvus.search.hits import Timings
 from mm_milvus.search.lists import ItemScore, ScoredList, score_order
-from mm_milvus.store.match import Match
+from mm_milvus.store.collection import Match
 
 T = TypeVar("T")
 

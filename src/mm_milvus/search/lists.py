@@ -12,9 +12,8 @@ from mm_milvus.arrays import Vector, Vectors
 from mm_milvus.keys import image_key
 from mm_milvus.schema import Modality
 from mm_milvus.search.fusion import SCORE_DECIMALS
-from mm_milvus.store.collection import Collection
+from mm_milvus.store.collection import Collection, Match
 from mm_milvus.store.dataset import Dataset
-from mm_milvus.store.match import Match
 from mm_milvus.store.read import captions_in_order, sample_embeddings
 
 ItemScore = tuple[float, str | None]

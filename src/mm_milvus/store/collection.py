@@ -1,44 +1,69 @@
-"""One Milvus collection: upsert, lookup, delete, search."""
+"""One Milvus collection: upsert, look up, delete, scan, search."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pymilvus import DataType
 from pymilvus.exceptions import MilvusException
 
+from mm_milvus.arrays import Vector, Vectors
 from mm_milvus.errors import QueryError
 from mm_milvus.limits import MAX_BYTES, MAX_COLUMN_BYTES
 from mm_milvus.schema import Field, Modality
-from mm_milvus.store import rows as row_rules
-from mm_milvus.store.connection import CALL_TIMEOUT_S, Store, first
+from mm_milvus.store.connection import CALL_TIMEOUT_S, Store
 from mm_milvus.store.index import index_params, load
 from mm_milvus.store.manifest import Manifest, read_manifest
-from mm_milvus.store.match import Match, match_of
 from mm_milvus.store.retry import retry_while_loading
-from mm_milvus.store.rows import Row
+from mm_milvus.store.rows import Row, batches
 
 LOOKUP_ROWS = 1000
 SCAN_ROWS = 5000
-"""How many rows are read at once: with vectors, a message of theirs stays far below 64 MB."""
+"""Rows per read of a scan: with their vectors, a message stays far below 64 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A row that a search found.
+
+    Attributes:
+        item_id: The item.
+        uri: Where its image was read from.
+        score: The inner product of the query and the row: both are unit vectors, so -1 to 1.
+        metadata: The item's JSON object.
+        caption: None in the image collection.
+    """
+
+    item_id: str
+    uri: str
+    score: float
+    metadata: dict[str, Any]
+    caption: str | None
 
 
 class Collection:
-    """The image or the text collection of a data set."""
+    """The image or the text collection of a dataset.
 
-    def __init__(self, connection: Store, name: str, modality: Modality) -> None:
-        """Name a collection; nothing is asked of the engine yet."""
+    Attributes:
+        name: The name in the engine; after a rebuild it is an alias.
+        modality: What the rows are.
+        store: The store that holds it.
+        client: The pymilvus client of the store.
+    """
+
+    def __init__(self, store: Store, name: str, modality: Modality) -> None:
+        """Name a collection, without a call of the engine."""
         self.name = name
         self.modality = modality
-        self.connection = connection
-        self.client = connection.client
+        self.store = store
+        self.client = store.client
 
     def exists(self) -> bool:
-        """Whether the engine has this collection."""
-        with self.connection.explained(f"cannot look for collection {self.name}"):
+        """Return whether the engine has this collection."""
+        with self.store.explained(f"cannot look for collection {self.name}"):
             return bool(self.client.has_collection(self.name, timeout=CALL_TIMEOUT_S))
 
     def create(self, manifest: Manifest, expected_rows: int) -> None:
@@ -58,56 +83,56 @@ class Collection:
             schema.add_field(name, DataType[kind.upper()], **limit)
         options = {"schema": schema, "properties": manifest.to_properties()}
         params = index_params(self.client, manifest, expected_rows)
-        with self.connection.explained(f"cannot create collection {self.name}"):
+        with self.store.explained(f"cannot create collection {self.name}"):
             try:
                 self.client.create_collection(self.name, **options)
             except MilvusException:
-                if not self.connection.remove_half_made(self.name):
+                if not self.store.remove_half_made(self.name):
                     raise
                 self.client.create_collection(self.name, **options)
-            # There is nothing to index yet, and so nothing to wait for.
+            # The collection is empty: there is no index to wait for.
             self.client.create_index(self.name, params, sync=False)
             self.client.load_collection(self.name)
 
     def ensure(self, manifest: Manifest, expected_rows: int) -> None:
-        """Create the collection if need be, and make it searchable; returns when it is."""
+        """Create the collection if it does not exist; return when it can be searched."""
         if not self.exists():
             self.create(manifest, expected_rows)
             return
-        with self.connection.explained(f"cannot load collection {self.name}"):
+        with self.store.explained(f"cannot load collection {self.name}"):
             rows = manifest.rows.get(self.modality, expected_rows)
-            load(self.client, self.name, manifest, rows, embedded=self.connection.embedded)
+            load(self.client, self.name, manifest, rows, embedded=self.store.embedded)
 
     def drop(self) -> None:
-        """Delete the collection and all that is in it."""
+        """Delete the collection and all of its rows."""
         physical = self.physical_name()
-        with self.connection.explained(f"cannot drop collection {self.name}"):
+        with self.store.explained(f"cannot drop collection {self.name}"):
             if physical != self.name:
                 self.client.drop_alias(self.name, timeout=CALL_TIMEOUT_S)
             self.client.drop_collection(physical, timeout=CALL_TIMEOUT_S)
 
     def physical_name(self) -> str:
-        """What the engine calls it, where its name is an alias (see `generations`)."""
+        """Return the engine's name of the collection, where `name` is an alias (see `rebuild`)."""
         return str(self._description()["collection_name"])
 
     def manifest(self) -> Manifest:
-        """The manifest in the collection's properties."""
+        """Return the manifest in the collection's properties."""
         return read_manifest(self._description().get("properties", {}), self.name)
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Replace the manifest in the collection's properties."""
-        with self.connection.explained(f"cannot describe collection {self.name}"):
+        with self.store.explained(f"cannot describe collection {self.name}"):
             self.client.alter_collection_properties(
                 self.name, properties=manifest.to_properties(), timeout=CALL_TIMEOUT_S
             )
 
     def _description(self) -> dict[str, Any]:
-        with self.connection.explained(f"cannot describe collection {self.name}"):
+        with self.store.explained(f"cannot describe collection {self.name}"):
             return dict(self.client.describe_collection(self.name, timeout=CALL_TIMEOUT_S))
 
     def built_with(self) -> dict[str, int]:
-        """The parameter of the index that depends on the row count: nlist, where there is one."""
-        with self.connection.explained(f"cannot describe the index of collection {self.name}"):
+        """Return the index parameter that depends on the row count: nlist, where there is one."""
+        with self.store.explained(f"cannot describe the index of collection {self.name}"):
             description = self.client.describe_index(
                 self.name, Field.EMBEDDING.value, timeout=CALL_TIMEOUT_S
             )
@@ -116,13 +141,13 @@ class Collection:
         return {key: int(value) for key, value in params.items() if key == "nlist"}
 
     def count(self) -> int:
-        """The number of rows, every acknowledged write included.
+        """Return the number of rows, every acknowledged write included.
 
         After it returns, reads of lower consistency see those writes too: the query nodes have
         caught up with the present.
         """
-        with self.connection.explained(f"cannot count collection {self.name}"):
-            answer = retry_while_loading(
+        with self.store.explained(f"cannot count collection {self.name}"):
+            [row] = retry_while_loading(
                 self.client.query,
                 self.name,
                 filter="",
@@ -130,7 +155,7 @@ class Collection:
                 consistency_level="Strong",
                 timeout=CALL_TIMEOUT_S,
             )
-        return int(first(answer)["count(*)"])
+        return int(row["count(*)"])
 
     @property
     def text_fields(self) -> list[Field]:
@@ -139,10 +164,18 @@ class Collection:
         return [*fields, Field.CAPTION] if self.modality is Modality.TEXT else fields
 
     def upsert(self, rows: Iterable[Row], columns: dict[str, str]) -> int:
-        """Write rows, replacing those with the same id; returns how many."""
+        """Write rows, replacing those with the same id.
+
+        Args:
+            rows: Rows of this collection.
+            columns: Promoted metadata keys and their types, as in the manifest.
+
+        Returns:
+            How many rows were written.
+        """
         written = 0
-        for batch in row_rules.batches(rows):
-            with self.connection.explained(f"cannot write to collection {self.name}"):
+        for batch in batches(rows):
+            with self.store.explained(f"cannot write to collection {self.name}"):
                 self.client.upsert(
                     self.name, [row.to_milvus(columns) for row in batch], timeout=CALL_TIMEOUT_S
                 )
@@ -150,45 +183,48 @@ class Collection:
         return written
 
     def hashes(self, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """The content hash and the detail hash of those ids that are stored."""
+        """Return the content hash and the detail hash of each id that is stored."""
         fields = [Field.CONTENT_HASH, Field.DETAIL_HASH]
         return {
             row[Field.ID]: (row[Field.CONTENT_HASH], row[Field.DETAIL_HASH])
             for row in self.get(ids, fields)
         }
 
-    def embeddings(self, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """The vectors of those ids that are stored, each float32 of (dim,)."""
-        return {
-            row[Field.ID]: np.asarray(row[Field.EMBEDDING], dtype=np.float32)
-            for row in self.get(ids, [Field.EMBEDDING])
-        }
+    def embeddings(self, ids: Sequence[str]) -> dict[str, Vector]:
+        """Return the vector of each id that is stored."""
+        return {row[Field.ID]: _vector(row) for row in self.get(ids, [Field.EMBEDDING])}
 
-    def captions(self, ids: Sequence[str]) -> dict[str, tuple[str, NDArray[np.float32]]]:
-        """The captions of those ids that are stored, each with its vector, float32 of (dim,)."""
+    def captions(self, ids: Sequence[str]) -> dict[str, tuple[str, Vector]]:
+        """Return the caption and its vector of each id that is stored."""
         return {
-            row[Field.ID]: (row[Field.CAPTION], np.asarray(row[Field.EMBEDDING], dtype=np.float32))
+            row[Field.ID]: (row[Field.CAPTION], _vector(row))
             for row in self.get(ids, [Field.CAPTION, Field.EMBEDDING])
         }
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete rows; an id that is not stored is no error."""
         for chunk in _chunks(ids, LOOKUP_ROWS):
-            with self.connection.explained(f"cannot delete from collection {self.name}"):
+            with self.store.explained(f"cannot delete from collection {self.name}"):
                 self.client.delete(self.name, ids=chunk, timeout=CALL_TIMEOUT_S)
 
     def scan(self) -> Iterator[list[tuple[str, str]]]:
-        """All (id, item_id), in lists of some thousands, every acknowledged write included."""
+        """Yield (id, item_id) of all rows in lists, every acknowledged write included."""
         for batch in self.scan_rows([Field.ITEM_ID], SCAN_ROWS):
             yield [(row[Field.ID], row[Field.ITEM_ID]) for row in batch]
 
     def scan_rows(
         self, fields: Sequence[Field], batch_rows: int, expression: str = ""
     ) -> Iterator[list[dict[str, Any]]]:
-        """The id and the named fields of all rows, or of those that the expression is true of."""
+        """Yield the id and the named fields of all rows, in lists.
+
+        Args:
+            fields: What to read in addition to the id.
+            batch_rows: Rows per list.
+            expression: A Milvus boolean expression that the rows must meet (default: all rows).
+        """
         # A server before 2.5 gives the iterator no timestamp to read at: catch up first.
         self.count()
-        with self.connection.explained(f"cannot read collection {self.name}"):
+        with self.store.explained(f"cannot read collection {self.name}"):
             iterator = self.client.query_iterator(
                 self.name,
                 batch_size=batch_rows,
@@ -204,37 +240,44 @@ class Collection:
 
     def search(
         self,
-        embeddings: NDArray[np.float32],
+        embeddings: Vectors,
         limit: int,
         *,
         expression: str = "",
         params: dict[str, int] | None = None,
     ) -> list[list[Match]]:
-        """For each row of (n, dim), its `limit` best matches, best first.
+        """Return for each query its `limit` best matches, best first.
 
-        expression  a Milvus boolean expression; `QueryError` when the engine refuses it
-        params      the index's search parameters, such as nprobe
+        Args:
+            embeddings: The queries, float32 (n, dim), of unit length.
+            limit: Maximum number of matches per query, at most `choices.MAX_LIMIT`.
+            expression: A Milvus boolean expression that the rows must meet (default: all rows).
+            params: Search parameters of the index, such as nprobe.
+
+        Raises:
+            QueryError: When the engine refuses the expression.
+            StoreError: When the search fails for another reason.
         """
         fields = [Field.ITEM_ID.value, Field.URI.value, Field.METADATA.value]
         if self.modality is Modality.TEXT:
             fields.append(Field.CAPTION.value)
         answer = self.raw_search(embeddings, limit, fields, expression, params)
-        return [[match_of(hit) for hit in hits] for hits in answer]
+        return [[_match(hit) for hit in hits] for hits in answer]
 
     def raw_search(
         self,
-        embeddings: NDArray[np.float32],
+        embeddings: Vectors,
         limit: int,
         fields: list[str],
         expression: str,
         params: dict[str, int] | None,
     ) -> Any:
-        """The search as pymilvus answers it, with only the named fields."""
+        """Search as `search` does, and return the answer of pymilvus with only the named fields."""
         params = dict(params or {})
         if "ef" in params:
-            # A graph's list of candidates must be as long as the answer: the server insists.
+            # The server insists that a graph's list of candidates is as long as the answer.
             params["ef"] = max(params["ef"], limit)
-        with self.connection.explained(f"cannot search collection {self.name}"):
+        with self.store.explained(f"cannot search collection {self.name}"):
             try:
                 return retry_while_loading(
                     self.client.search,
@@ -252,14 +295,14 @@ class Collection:
                     reason = " ".join(error.message.split())
                     raise QueryError(
                         f"Milvus refused the filter {expression!r}: {reason}; "
-                        "see the Milvus boolean expression rules, or use --where KEY=VALUE"
+                        "see the Milvus boolean expression rules, or use KEY=VALUE (`where`)"
                     ) from error
                 raise
 
     def get(self, ids: Sequence[str], fields: Sequence[Field]) -> Iterator[dict[str, Any]]:
-        """The id and the named fields of those ids that are stored, in no order."""
+        """Yield the id and the named fields of each id that is stored, in no order."""
         for chunk in _chunks(ids, LOOKUP_ROWS):
-            with self.connection.explained(f"cannot read collection {self.name}"):
+            with self.store.explained(f"cannot read collection {self.name}"):
                 yield from retry_while_loading(
                     self.client.query,
                     self.name,
@@ -267,6 +310,22 @@ class Collection:
                     output_fields=[Field.ID.value, *(field.value for field in fields)],
                     timeout=CALL_TIMEOUT_S,
                 )
+
+
+def _match(hit: Any) -> Match:
+    """Return a hit of pymilvus as a match."""
+    entity = hit["entity"]
+    return Match(
+        item_id=entity[Field.ITEM_ID],
+        uri=entity[Field.URI],
+        score=float(hit["distance"]),
+        metadata=entity[Field.METADATA],
+        caption=entity.get(Field.CAPTION),
+    )
+
+
+def _vector(row: dict[str, Any]) -> Vector:
+    return np.asarray(row[Field.EMBEDDING], dtype=np.float32)
 
 
 def _blames_expression(message: str) -> bool:

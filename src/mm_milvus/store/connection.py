@@ -1,4 +1,4 @@
-"""One Milvus engine, told apart by its URI alone; its errors in our words."""
+"""A connection to one Milvus engine, chosen by its URI; its errors become `StoreError`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
 import grpc
@@ -29,28 +29,31 @@ CONNECT_TIMEOUT_S = 10.0
 CALL_TIMEOUT_S = 60.0
 """pymilvus retries a transient failure, with backoff, until a call is this old."""
 
-# The embedded engine logs a traceback for each refused call. A library must not print it to
-# the last-resort handler; a host that configures logging still gets it.
+# The embedded engine logs a traceback for each call that it refuses. A library must not print it
+# through the last-resort handler; an application that configures logging still gets it.
 for _name in ("milvus_lite", "grpc._server"):
     logging.getLogger(_name).addHandler(logging.NullHandler())
 
 
 _users: Counter[Path] = Counter()
 _users_lock = threading.Lock()
-"""How many connections of this process use each local file: they share one embedded engine, which
-is not started by one thread while another ends it."""
+"""Number of open stores of this process per local file: they share one embedded engine, which one
+thread must not start while another stops it."""
 
 
 class Store:
-    """A connection to Milvus Lite (a local `.db` file), a server or a cluster.
+    """An open connection to Milvus Lite (a local `.db` file), to a server or to a cluster.
 
-    uri      a path that ends in `.db`, or `http(s)://host:port`; `tls_options` tells where the
-             certificates come from
-    token    `user:password` or an API key; never shown in a message
-    db_name  the database inside a server
+    Every verb takes one in place of a URI, and leaves it open. A store is safe to share between
+    threads. Close it at the end, or use it in a `with` block:
 
-    Raises `StoreError` when the engine cannot be reached. Safe to share between threads; close
-    it, or use it in a `with` block.
+        with Store("http://localhost:19530", token="root:Milvus") as store:
+            ingest("./photos", store=store)
+            tune("photos", store)
+
+    Attributes:
+        uri: The URI, without the user and password that it may carry.
+        client: The pymilvus client of the connection.
     """
 
     def __init__(
@@ -60,53 +63,64 @@ class Store:
         token: str | None = None,
         db_name: str | None = None,
     ) -> None:
-        """Connect."""
+        """Connect.
+
+        Args:
+            uri: A path that ends in `.db`, which is created if it does not exist; or
+                `http(s)://host:port`. The certificates of https are named in the environment:
+                `MM_MILVUS_CA_CERT`, `MM_MILVUS_CLIENT_CERT`, `MM_MILVUS_CLIENT_KEY`.
+            token: `user:password` or an API key; never shown in a message.
+            db_name: The database inside a server (default: the server's default).
+
+        Raises:
+            StoreError: When the engine cannot be reached.
+        """
         uri = os.fspath(uri)
         self.uri = public_uri(uri)
         self._secrets = [secret for secret in (token, urlsplit(uri).password) if secret]
-        self._local = _local_path(uri)
+        self._path = _local_path(uri)
         with self.explained(f"cannot open {self.uri}", remedy=self._open_remedy()), self._alone():
             self.client = MilvusClient(
-                uri=str(self._local) if self._local else uri,
+                uri=str(self._path) if self._path else uri,
                 token=token or "",
                 db_name=db_name or "",
                 timeout=CONNECT_TIMEOUT_S,
                 **tls_options(uri, os.environ),
             )
-            if self._local:
-                _users[self._local] += 1
+            if self._path:
+                _users[self._path] += 1
 
     @property
     def embedded(self) -> bool:
         """Whether the engine is Milvus Lite, inside this process."""
-        return self._local is not None
+        return self._path is not None
 
     def remove_half_made(self, collection: str) -> bool:
-        """Remove what Milvus Lite left of a collection; whether there was something.
+        """Remove the unusable rest of a collection; return whether there was one.
 
-        It makes a collection's folder first and its schema last, and drops them in any order: a
-        process that was killed in between leaves a folder which is no collection, and in the way
-        of one. A server leaves nothing.
+        Milvus Lite makes the folder of a collection first and its schema last, and drops them in
+        any order: a process that was killed in between leaves a folder which is no collection,
+        but prevents one of this name from being created. A server leaves nothing.
         """
-        if self._local is None:
+        if self._path is None:
             return False
-        left = [
+        broken = [
             folder
-            for folder in self._local.glob(f"**/collections/{collection}")
+            for folder in self._path.glob(f"**/collections/{collection}")
             if not (folder / "schema.json").exists()
         ]
-        for folder in left:
+        for folder in broken:
             shutil.rmtree(folder)
-        return bool(left)
+        return bool(broken)
 
     def close(self) -> None:
-        """Let go of the engine; a local file can be opened by another process from now on."""
+        """Close the connection; another process can open a local file from now on."""
         with self._alone():
             self.client.close()
-            if self._local:
-                _users[self._local] -= 1
-                if _users[self._local] == 0:
-                    server_manager_instance.release_server(str(self._local))
+            if self._path:
+                _users[self._path] -= 1
+                if _users[self._path] == 0:
+                    server_manager_instance.release_server(str(self._path))
 
     def __enter__(self) -> Self:
         """Enter a block that ends with `close`."""
@@ -123,7 +137,12 @@ class Store:
 
     @contextmanager
     def explained(self, failure: str, *, remedy: str = "") -> Iterator[None]:
-        """Turn what pymilvus raises inside the block into a `StoreError` of one line."""
+        """Turn an error of pymilvus inside the block into a `StoreError` of one line.
+
+        Args:
+            failure: What failed; the message begins with it.
+            remedy: What to do about it; the message ends with it.
+        """
         try:
             yield
         except (MilvusException, grpc.RpcError, grpc.FutureTimeoutError) as error:
@@ -133,28 +152,28 @@ class Store:
 
     def _reason(self, error: Exception) -> str:
         text = str(getattr(error, "message", "") or error)
-        if self._local and "Open local milvus failed" in text:
-            text = _why_local_fails(self._local)
+        if self._path and "Open local milvus failed" in text:
+            text = _local_failure(self._path)
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return re.sub(r"\s+", " ", text).strip() or type(error).__name__
 
     def _alone(self) -> AbstractContextManager[object]:
-        """No other thread opens or closes a local file inside the block."""
-        return _users_lock if self._local else nullcontext()
+        """Keep other threads from opening or closing a local file inside the block."""
+        return _users_lock if self._path else nullcontext()
 
     def _open_remedy(self) -> str:
-        if self._local:
-            return "close the other process, or name another file with --uri"
-        return "check that the server runs, and --uri, --token and --db-name"
+        if self._path:
+            return "close the other process, or name another file (`store`)"
+        return "check that the server runs, and `store`, `token` and `db_name`"
 
 
 StoreLike = str | os.PathLike[str] | Store
-"""What verbs take: the URI of a store, or an open `Store`."""
+"""What verbs take as `store`: the URI of a store, or an open `Store`."""
 
 
 def public_uri(uri: str) -> str:
-    """The URI without the user and password that it may carry."""
+    """Return the URI without the user and password that it may carry."""
     parts = urlsplit(uri)
     if not parts.scheme or "@" not in parts.netloc:
         return uri
@@ -177,12 +196,15 @@ def is_missing_file(store: StoreLike) -> bool:
 def require_file(store: StoreLike) -> None:
     """Raise StoreError when the URI names a local Milvus file that does not exist."""
     if is_missing_file(store):
-        raise StoreError(f"{store} does not exist; ingest a dataset into it first, or correct it")
+        raise StoreError(
+            f"{store_uri(store)} does not exist; ingest a dataset into it first, "
+            "or name another file (`store`)"
+        )
 
 
 @contextmanager
 def opened(store: StoreLike, *, must_exist: bool = False) -> Iterator[Store]:
-    """Open a store by its URI, and close it at the end; one that is open is left open.
+    """Open a store by its URI, and close it at the end; leave an open one open.
 
     Args:
         store: A URI, or an open `Store`.
@@ -192,7 +214,7 @@ def opened(store: StoreLike, *, must_exist: bool = False) -> Iterator[Store]:
         The open store.
 
     Raises:
-        StoreError: When the engine cannot be reached.
+        StoreError: When the engine cannot be reached, or the file must exist and does not.
     """
     if isinstance(store, Store):
         yield store
@@ -204,6 +226,7 @@ def opened(store: StoreLike, *, must_exist: bool = False) -> Iterator[Store]:
 
 
 def _local_path(uri: str) -> Path | None:
+    """Return the absolute path of a local Milvus file; None for the address of a server."""
     if re.match(r"(https?|tcp|unix):", uri):
         return None
     if re.match(r"[a-z][a-z0-9+.-]+://", uri):
@@ -220,13 +243,13 @@ def _local_path(uri: str) -> Path | None:
     if not path.parent.is_dir():
         raise StoreError(
             f"cannot open {uri}: the folder {path.parent} does not exist; create it, "
-            "or name another file with --uri"
+            "or name another file (`store`)"
         )
     return path.absolute()
 
 
-def _why_local_fails(path: Path) -> str:
-    """Ask the embedded engine itself: pymilvus swallows its reason."""
+def _local_failure(path: Path) -> str:
+    """Return why the embedded engine cannot open a file; pymilvus does not pass the reason on."""
     if path.is_file():
         return "it is a file, and Milvus Lite 3 keeps a folder under that name"
     try:
@@ -236,8 +259,3 @@ def _why_local_fails(path: Path) -> str:
     except Exception as error:  # the engine raises whatever its storage raises
         return f"{type(error).__name__}: {error}"
     return "the embedded engine did not start"
-
-
-def first(rows: Any) -> Any:
-    """The first of the rows that pymilvus answered with."""
-    return next(iter(rows))

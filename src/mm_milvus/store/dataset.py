@@ -1,4 +1,4 @@
-"""The two collections of a data set: create, open, finish, list, drop."""
+"""Datasets of a store, two collections each: create, open, finish, list, describe, drop."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from mm_milvus.errors import QueryError, StoreError
+from mm_milvus.choices import DEFAULT_STORE
+from mm_milvus.errors import OptionError, QueryError, StoreError
 from mm_milvus.keys import content_hash
 from mm_milvus.schema import Modality
 from mm_milvus.store.collection import Collection
-from mm_milvus.store.connection import Store
-from mm_milvus.store.finish import flush_and_reindex
+from mm_milvus.store.connection import Store, StoreLike, opened
 from mm_milvus.store.manifest import Manifest
 from mm_milvus.store.rebuild import (
     drop_unfinished,
@@ -23,19 +23,26 @@ from mm_milvus.store.rebuild import (
     recover,
     switch,
 )
-from mm_milvus.store.tune import Tuner
+from mm_milvus.store.reindex import flush_and_reindex
+from mm_milvus.store.tuner import Tuner
 
 T = TypeVar("T")
 
 SUFFIXES = {Modality.IMAGE: "_images", Modality.TEXT: "_texts"}
 MAX_NAME_BYTES = 200
 MAX_ENCODER_BYTES = 32
-"""Milvus takes names of 255 bytes in all."""
+"""Milvus takes collection names of at most 255 bytes, suffixes included."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """An open data set: its manifest and its two collections."""
+    """An open dataset, as one encoder indexed it.
+
+    Attributes:
+        manifest: What it was built with.
+        images: The collection of images.
+        texts: The collection of captions.
+    """
 
     manifest: Manifest
     images: Collection
@@ -52,166 +59,224 @@ class Dataset:
         return self.images, self.texts
 
     def counts(self) -> dict[str, int]:
-        """For each modality the row count, every acknowledged write included."""
+        """Return the row count by modality, every acknowledged write included."""
         return self.on_both(Collection.count)
 
     def finish(self) -> Dataset:
-        """Flush, index and tune both collections, and write what came out to the manifest."""
+        """Flush, index and tune both collections, and write the results to the manifest."""
         rows = self.on_both(lambda collection: flush_and_reindex(collection, self.manifest))
         params = self.on_both(lambda collection: self.tuner(collection).choose())
         return self.with_manifest(replace(self.manifest, rows=rows, search_params=params))
 
     def tuner(self, collection: Collection) -> Tuner:
-        """Measures the search of one of the two collections, asked by rows of both."""
+        """Return a tuner of one of the two collections, with queries from both."""
         return Tuner(collection, self.collections, self.manifest)
 
     def with_target(self, recall: float) -> Dataset:
-        """The data set, to be tuned for another recall; nothing is written."""
+        """Return the dataset with another target recall to be tuned for; nothing is written."""
         if not 0 < recall <= 1:
-            raise QueryError(f"the target recall is {recall}, and must be above 0, up to 1")
+            raise OptionError(f"`target_recall` is {recall}, and must be above 0, up to 1")
         return replace(self, manifest=replace(self.manifest, target_recall=recall))
 
     def with_manifest(self, manifest: Manifest) -> Dataset:
         """Write another manifest to both collections."""
-        # That of the images is read: where it is old, the next ingest finishes again.
+        # The images' manifest is the one that is read: if a kill leaves it old, the next ingest
+        # finishes again.
         for collection in (self.texts, self.images):
             collection.write_manifest(manifest)
         return replace(self, manifest=manifest)
 
     def drop(self) -> None:
-        """Delete both collections and all that is in them."""
-        for collection in self.collections:  # at once, two drops can spoil Lite's file of aliases
+        """Delete both collections and all of their rows."""
+        # One after the other: two drops in parallel can damage Milvus Lite's file of aliases.
+        for collection in self.collections:
             collection.drop()
 
     def on_both(self, call: Callable[[Collection], T]) -> dict[str, T]:
-        """Call on both collections at the same time; the results by modality."""
+        """Call with both collections in parallel; return the results by modality."""
         with ThreadPoolExecutor(2) as pool:
             results = pool.map(call, self.collections)
             return {c.modality.value: r for c, r in zip(self.collections, results, strict=True)}
 
 
-def create_dataset(connection: Store, manifest: Manifest, expected_rows: int) -> Dataset:
-    """Create what is missing of a data set's two collections, and open it."""
-    dataset = _named(connection, manifest)
+def list_datasets(store: StoreLike = DEFAULT_STORE) -> list[Manifest]:
+    """List the datasets of a store.
+
+    Args:
+        store: A Milvus Lite file (`*.db`), the URI of a server, or an open `Store`.
+
+    Returns:
+        Their manifests, ordered by name. A dataset that is indexed with several encoders has one
+        per encoder, that of the first encoder first.
+
+    Raises:
+        StoreError: When the store cannot be reached, or the file does not exist.
+    """
+    with opened(store, must_exist=True) as connected:
+        with connected.explained(f"cannot list the collections of {connected.uri}"):
+            names = connected.client.list_collections()
+        suffix = SUFFIXES[Modality.IMAGE]
+        manifests = []
+        for name in sorted({public_name(name) for name in names}):
+            if not name.endswith(suffix):
+                continue
+            try:
+                manifests.append(Collection(connected, name, Modality.IMAGE).manifest())
+            except StoreError:
+                continue  # another application's collection with a name of this form
+    return sorted(manifests, key=lambda manifest: (manifest.dataset, manifest.beside))
+
+
+def describe_dataset(dataset: str | None = None, store: StoreLike = DEFAULT_STORE) -> Manifest:
+    """Describe a dataset: its encoder, index, promoted columns and row counts.
+
+    Args:
+        dataset: Name of the dataset (default: the only one in the store).
+        store: A Milvus Lite file (`*.db`), the URI of a server, or an open `Store`.
+
+    Returns:
+        Its manifest; `rows` are counted now, every acknowledged write included. For a dataset that
+        is indexed with several encoders, the manifest of the first.
+
+    Raises:
+        QueryError: When there is no such dataset, or no name is given and there are several.
+        StoreError: When the store cannot be reached, or the file does not exist.
+    """
+    with opened(store, must_exist=True) as connected:
+        target = open_dataset(connected, dataset)
+        return replace(target.manifest, rows=target.counts())
+
+
+def drop_dataset(dataset: str, store: StoreLike = DEFAULT_STORE) -> None:
+    """Delete a dataset and all of its rows, of every encoder that it is indexed with.
+
+    Args:
+        dataset: Name of the dataset.
+        store: A Milvus Lite file (`*.db`), the URI of a server, or an open `Store`.
+
+    Raises:
+        QueryError: When there is no such dataset.
+        StoreError: When the store cannot be reached, or the file does not exist.
+    """
+    with opened(store, must_exist=True) as connected:
+        open_dataset(connected, dataset)  # also completes a switch that was killed
+        # The first encoder's collections last: by them a dataset is found.
+        for manifest in reversed(find_indexes(connected, dataset)):
+            index = _dataset_of(connected, manifest)
+            index.drop()
+            for collection in index.collections:
+                drop_unfinished(connected, collection.name, live=None)
+
+
+def create_dataset(store: Store, manifest: Manifest, expected_rows: int) -> Dataset:
+    """Open a dataset, and create those of its two collections that do not exist."""
+    dataset = _dataset_of(store, manifest)
     dataset.on_both(lambda collection: collection.ensure(manifest, expected_rows))
     return dataset
 
 
-def find_dataset(connection: Store, name: str) -> Dataset | None:
-    """The data set of that name, ready to be searched; None when there is none.
+def find_dataset(store: Store, name: str) -> Dataset | None:
+    """Open the dataset of that name, as its first encoder indexed it; None if there is none.
 
-    Of one with several encoders it is the collections of the first.
+    Raises:
+        StoreError: When its collections belong to another dataset or application.
     """
-    images = Collection(connection, collection_name(name, Modality.IMAGE), Modality.IMAGE)
+    images = Collection(store, collection_name(name, Modality.IMAGE), Modality.IMAGE)
     if not (images.exists() or recover(images)):
         return None
     manifest = images.manifest()
     if manifest.dataset != name:
-        raise StoreError(f"collection {images.name} belongs to the data set {manifest.dataset!r}")
-    return create_dataset(connection, manifest, expected_rows=0)
+        raise StoreError(f"collection {images.name} belongs to the dataset {manifest.dataset!r}")
+    return create_dataset(store, manifest, expected_rows=0)
 
 
-def find_indexes(connection: Store, name: str) -> list[Manifest]:
-    """The manifests of a data set, one for each encoder, the first one first."""
-    return [manifest for manifest in list_datasets(connection) if manifest.dataset == name]
+def find_indexes(store: Store, name: str) -> list[Manifest]:
+    """Return the manifests of a dataset, one per encoder, that of the first encoder first."""
+    return [manifest for manifest in list_datasets(store) if manifest.dataset == name]
 
 
-def encoder_suffix(encoder: str, fingerprint: str) -> str:
-    """What the collections of a further encoder are called, after the data set's name."""
-    short = encoder.rstrip("/").rpartition("/")[2]
-    return f"_{re.sub(r'[^A-Za-z0-9]', '_', short)[:MAX_ENCODER_BYTES]}_{fingerprint[:8]}"
+def open_dataset(store: Store, name: str | None) -> Dataset:
+    """Open the named dataset; without a name, the only one in the store.
 
-
-def open_dataset(connection: Store, name: str | None) -> Dataset:
-    """The named data set; without a name, the only one that there is.
-
-    Raises `QueryError` that names the data sets there are.
+    Raises:
+        QueryError: When there is no such dataset, or no name is given and there are several; the
+            message names those that exist.
+        StoreError: When its collections belong to another dataset or application.
     """
-    if name is not None and (found := find_dataset(connection, name)):
-        return found
-    names = sorted({manifest.dataset for manifest in list_datasets(connection)})
+    if name is not None and (dataset := find_dataset(store, name)):
+        return dataset
+    names = sorted({manifest.dataset for manifest in list_datasets(store)})
     if not names:
-        raise QueryError(
-            f"{connection.uri} holds no data set; fill one with: mm-milvus ingest PATH"
-        )
-    there = ", ".join(names)
+        raise QueryError(f"{store.uri} holds no dataset; ingest one first")
+    existing = ", ".join(names)
     if name is not None:
-        raise QueryError(f"no data set {name!r} in {connection.uri}; there are: {there}")
+        raise QueryError(f"no dataset {name!r} in {store.uri}; it holds: {existing}")
     if len(names) > 1:
-        raise QueryError(f"{connection.uri} holds {len(names)} data sets; name one of: {there}")
-    return open_dataset(connection, names[0])
+        raise QueryError(f"{store.uri} holds {len(names)} datasets; name one of: {existing}")
+    return open_dataset(store, names[0])
 
 
-def open_indexes(connection: Store, name: str | None, encoders: Sequence[str]) -> list[Dataset]:
-    """The data set as each of the named encoders filled it; none: as the first one did.
+def open_indexes(store: Store, name: str | None, encoders: Sequence[str]) -> list[Dataset]:
+    """Open a dataset as each of the named encoders indexed it.
 
-    encoders  their ids, or the last part of these
+    Args:
+        store: An open store.
+        name: Name of the dataset; None: the only one in the store.
+        encoders: Ids of encoders, or the last part of these; empty: the first encoder.
 
-    Raises `QueryError` that names the data sets, or the encoders, there are.
+    Raises:
+        QueryError: When there is no such dataset or encoder; the message names those that exist.
     """
-    dataset = open_dataset(connection, name)
+    dataset = open_dataset(store, name)
     if not encoders:
         return [dataset]
-    manifests = find_indexes(connection, dataset.name)
-    found = []
+    manifests = find_indexes(store, dataset.name)
+    indexes = []
     for encoder in encoders:
-        same = [manifest for manifest in manifests if _is_called(manifest, encoder)]
-        if len(same) != 1:
-            there = ", ".join(manifest.encoder for manifest in manifests)
-            why = f"not with {encoder}" if not same else f"with more than one called {encoder}"
-            raise QueryError(f"data set {dataset.name!r} is indexed with {there}, {why}")
-        found.append(create_dataset(connection, same[0], expected_rows=0))
-    return found
+        matching = [manifest for manifest in manifests if _is_called(manifest, encoder)]
+        if len(matching) != 1:
+            existing = ", ".join(manifest.encoder for manifest in manifests)
+            problem = f"with more than one called {encoder}" if matching else f"not with {encoder}"
+            raise QueryError(f"dataset {dataset.name!r} is indexed with {existing}, {problem}")
+        indexes.append(create_dataset(store, matching[0], expected_rows=0))
+    return indexes
 
 
 def rebuild_dataset(live: Dataset, manifest: Manifest, expected_rows: int) -> Dataset:
-    """The collections of a rebuild, to be filled while the live ones are searched.
+    """Open the collections of a rebuild, to be filled while the live ones are searched.
 
-    They may hold rows of an earlier one that was killed, if it was to be built alike.
+    They may hold rows of an earlier rebuild that was killed, if it had the same settings.
     """
     rebuilt = Dataset(manifest, *next_generation(live.collections))
-    if not all(each.exists() and fits(each, manifest) for each in rebuilt.collections):
-        for each in live.collections:
-            drop_unfinished(each.connection, each.name, live=each.physical_name())
+    if not all(
+        collection.exists() and fits(collection, manifest) for collection in rebuilt.collections
+    ):
+        for collection in live.collections:
+            drop_unfinished(collection.store, collection.name, live=collection.physical_name())
     rebuilt.on_both(lambda collection: collection.ensure(manifest, expected_rows))
     return rebuilt
 
 
 def publish(live: Dataset, rebuilt: Dataset) -> None:
-    """Let the data set's name lead to what a rebuild filled and finished, and drop the former."""
-    for former, new in zip(live.collections, rebuilt.collections, strict=True):
-        switch(former, new)
+    """Make the dataset's name lead to a finished rebuild, and drop the previous collections."""
+    for old, new in zip(live.collections, rebuilt.collections, strict=True):
+        switch(old, new)
 
 
-def drop_dataset(connection: Store, name: str) -> None:
-    """Delete the collections of all of a data set's encoders, the first one's last."""
-    for manifest in reversed(find_indexes(connection, name)):
-        dataset = _named(connection, manifest)
-        dataset.drop()
-        for collection in dataset.collections:
-            drop_unfinished(connection, collection.name, live=None)
-
-
-def list_datasets(connection: Store) -> list[Manifest]:
-    """The manifests of all data sets by name, one for each encoder, the first one first."""
-    with connection.explained(f"cannot list the collections of {connection.uri}"):
-        names = connection.client.list_collections()
-    suffix = SUFFIXES[Modality.IMAGE]
-    manifests = []
-    for name in sorted({public_name(name) for name in names}):
-        if not name.endswith(suffix):
-            continue
-        try:
-            manifests.append(Collection(connection, name, Modality.IMAGE).manifest())
-        except StoreError:
-            continue  # somebody else's collection that happens to end alike
-    return sorted(manifests, key=lambda manifest: (manifest.dataset, manifest.beside))
+def encoder_suffix(encoder: str, fingerprint: str) -> str:
+    """Return what follows the dataset's name in the collections of a second or later encoder."""
+    short = encoder.rstrip("/").rpartition("/")[2]
+    return f"_{re.sub(r'[^A-Za-z0-9]', '_', short)[:MAX_ENCODER_BYTES]}_{fingerprint[:8]}"
 
 
 def collection_name(dataset: str, modality: Modality, encoder_suffix: str = "") -> str:
-    """A name that Milvus takes: the data set's own where it can be, else one with its hash."""
+    """Return a name that Milvus accepts, with a hash where it is not the dataset's own.
+
+    Raises:
+        QueryError: When the dataset's name is empty.
+    """
     if not dataset.strip():
-        raise QueryError("the data set has no name; give one with --dataset NAME")
+        raise QueryError("the dataset has no name: give it one (`dataset`)")
     safe = re.sub(r"[^A-Za-z0-9_]", "_", dataset)[:MAX_NAME_BYTES]
     if not re.match(r"[A-Za-z_]", safe):
         safe = f"_{safe}"
@@ -220,11 +285,10 @@ def collection_name(dataset: str, modality: Modality, encoder_suffix: str = "") 
     return safe + encoder_suffix + SUFFIXES[modality]
 
 
-def _named(connection: Store, manifest: Manifest) -> Dataset:
+def _dataset_of(store: Store, manifest: Manifest) -> Dataset:
+    """Name the two collections of a manifest, without a call of the engine."""
     images, texts = (
-        Collection(
-            connection, collection_name(manifest.dataset, modality, manifest.beside), modality
-        )
+        Collection(store, collection_name(manifest.dataset, modality, manifest.beside), modality)
         for modality in (Modality.IMAGE, Modality.TEXT)
     )
     return Dataset(manifest, images, texts)

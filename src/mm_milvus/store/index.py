@@ -35,7 +35,7 @@ class IndexType:
     """
 
     build: Callable[[int], dict[str, int]]
-    knob: str | None = None
+    parameter: str | None = None
     settings: Callable[[dict[str, int]], list[int]] = lambda _built: []
     exhaustive: bool = False
 

@@ -44,7 +44,7 @@ def sample_embeddings(collection: Collection, size: int, of: int) -> NDArray[np.
 
     Written moments ago may be missing: it does not ask for what other clients wrote.
     """
-    with collection.connection.explained(f"cannot read collection {collection.name}"):
+    with collection.store.explained(f"cannot read collection {collection.name}"):
         rows = retry_while_loading(
             collection.client.query,
             collection.name,

@@ -43,7 +43,7 @@ def next_generation(live: Iterable[Collection]) -> list[Collection]:
 def switch(live: Collection, rebuilt: Collection) -> None:
     """Let the name of the live collection lead to the rebuilt one, and drop the former."""
     client, name, former = live.client, live.name, live.physical_name()
-    with live.connection.explained(f"cannot switch {name} to {rebuilt.name}"):
+    with live.store.explained(f"cannot switch {name} to {rebuilt.name}"):
         if former == name:
             former = f"{name}__g0"
             client.rename_collection(name, former)
@@ -56,9 +56,9 @@ def switch(live: Collection, rebuilt: Collection) -> None:
 def recover(collection: Collection) -> bool:
     """Whether a collection without its name was found: a switch was killed before the last step."""
     for name in reversed(generations(collection.client, collection.name)):
-        rebuilt = Collection(collection.connection, name, collection.modality)
+        rebuilt = Collection(collection.store, name, collection.modality)
         if rebuilt.manifest().rows:
-            with collection.connection.explained(f"cannot name {name}"):
+            with collection.store.explained(f"cannot name {name}"):
                 collection.client.create_alias(name, collection.name)
             return True
     return False
@@ -89,7 +89,7 @@ def drop_unfinished(connection: Store, name: str, *, live: str | None) -> None:
 
 def _of_generation(collection: Collection, number: int) -> Collection:
     name = f"{collection.name}__g{number}"
-    return Collection(collection.connection, name, collection.modality)
+    return Collection(collection.store, name, collection.modality)
 
 
 def _number(physical_name: str) -> int:
