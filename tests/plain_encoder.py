@@ -1,4 +1,4 @@
-"""An encoder that costs next to nothing, for tests of what happens around one."""
+"""A cheap encoder, for tests of the code around an encoder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hashlib import blake2b
 import numpy as np
 
 from mm_milvus.arrays import Pixels, Vectors
-from mm_milvus.encoders.base import EncoderSpec
+from mm_milvus.encoders.base import EncoderSpec, check_pixels
 from mm_milvus.images.preprocessing import Preprocessing
 
 DIM = 32
@@ -16,7 +16,7 @@ SIDE = 8
 
 
 class PlainEncoder:
-    """Fixed random projections of small pixels, and of the counts of letters."""
+    """Fixed random projections of small pixels, and of the byte counts of texts."""
 
     batch_size = 16
     spec = EncoderSpec(
@@ -29,19 +29,20 @@ class PlainEncoder:
 
     def __init__(self) -> None:
         random = np.random.default_rng(0)
-        self._of_pixels = random.standard_normal((SIDE * SIDE * 3 + 1, DIM))
-        self._of_letters = random.standard_normal((257, DIM))
+        self._image_weights = random.standard_normal((SIDE * SIDE * 3 + 1, DIM))
+        self._text_weights = random.standard_normal((257, DIM))
 
     def encode_images(self, pixels: Pixels) -> Vectors:
-        flat = pixels.reshape(len(pixels), -1) / 255 - 0.5
-        return _unit(_with_one(flat) @ self._of_pixels)
+        check_pixels(self.spec, pixels)
+        flat = pixels.reshape(len(pixels), SIDE * SIDE * 3) / 255 - 0.5
+        return _unit(_with_bias(flat) @ self._image_weights)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         counts = [np.bincount(np.frombuffer(t.encode(), np.uint8), minlength=256) for t in texts]
-        return _unit(_with_one(np.reshape(counts, (-1, 256))) @ self._of_letters)
+        return _unit(_with_bias(np.reshape(counts, (-1, 256))) @ self._text_weights)
 
 
-def _with_one(rows: np.ndarray) -> np.ndarray:
+def _with_bias(rows: np.ndarray) -> np.ndarray:
     return np.hstack([rows, np.ones((len(rows), 1))])
 
 
