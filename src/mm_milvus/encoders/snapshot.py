@@ -145,8 +145,8 @@ def _download(name: str, repo_id: str, revision: str | None) -> Path:
     except Exception as error:
         reason = f"the download failed ({type(error).__name__}: {first_line(error)})"
     raise EncoderError(
-        f"{name}: {reason}; download the model on a machine with network access "
-        "(`hf download`) and pass its folder as `model`, or use the bundled model compact"
+        f"{name}: {reason}; download the model where there is network access (`hf download`) "
+        "and name its folder, or use the bundled model compact"
     )
 
 

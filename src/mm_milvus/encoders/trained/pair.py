@@ -146,6 +146,7 @@ def separate_pair(
         text_input=text_input,
         preprocessing=preprocessing,
         settings={"pooling": text.pooling, "features": features},
+        # The class's name is part of the fingerprint: renaming it would change saved models.
         facts=[type(image).__name__, *(config_facts(model.config) for model in models)],
         folders={part: folder for part, folder in parts.items() if folder is not None},
         cpu_piece=CPU_PIECE if isinstance(image, Lite0Features) else CPU_BATCH,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from mm_milvus.encoders.snapshot import quiet
-from mm_milvus.errors import EncoderError
+from mm_milvus.errors import EncoderError, MmMilvusError
 from mm_milvus.text import first_line
 
 LOCAL: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
@@ -84,7 +84,7 @@ def loading(name: str) -> Iterator[None]:
     try:
         with quiet("transformers"):
             yield
-    except EncoderError:
+    except MmMilvusError:
         raise
     except ImportError as error:
         raise EncoderError(
