@@ -20,7 +20,7 @@ def pictures(emoji, tmp_path_factory):
 
 def test_evaluate_prints_writes_and_compares(run, pictures, tmp_path):
     assert run("ingest", pictures, "--json").returncode == 0
-    evaluated = run("evaluate", "--json", "--output", "first", "-k", 1, "-k", 2)
+    evaluated = run("evaluate", "--json", "--output", "first", "--k", 1, "--k", 2)
     assert evaluated.returncode == 0, evaluated.stderr
     assert evaluated.stderr == ""
     answer = json.loads(evaluated.stdout)
@@ -67,7 +67,7 @@ def test_evaluate_prints_writes_and_compares(run, pictures, tmp_path):
         (["--compare", "nowhere", "elsewhere"], "nowhere holds no evaluation"),
         (["--queries", "queries.jsonl"], "--qrels"),
         (["--fusion", "best"], "unknown fusion 'best'"),
-        (["-k", "0"], "must be 1 or more"),
+        (["--k", "0"], "must be 1 or more"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_2(run, arguments, told):
