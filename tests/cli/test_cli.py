@@ -1,4 +1,4 @@
-"""The command line as a user meets it: real processes, what they print, and their exit codes."""
+"""The command line as a user runs it: real processes, what they print, and their exit codes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 
-def test_ingest_and_query_print_the_objects_of_their_contract(run, pictures):
+def test_ingest_and_query_print_one_json_object(run, pictures):
     ingested = run("ingest", pictures, "--json")
     assert ingested.returncode == 0, ingested.stderr
     report = json.loads(ingested.stdout)
@@ -38,7 +38,7 @@ def test_ingest_and_query_print_the_objects_of_their_contract(run, pictures):
     assert list(best["image"]) == ["score", "rank"]
 
 
-def test_the_tables_are_for_people(run, pictures):
+def test_without_json_the_output_is_text_and_tables(run, pictures):
     ingested = run("ingest", pictures, "--no-progress")
     assert "4 items read" in ingested.stdout
     assert "--model" in ingested.stdout
@@ -53,7 +53,7 @@ def test_the_tables_are_for_people(run, pictures):
     assert run("query", "pizza").returncode == 2
 
 
-def test_the_store_the_token_and_the_model_come_from_the_environment(run, pictures):
+def test_store_token_and_model_can_come_from_the_environment(run, pictures):
     environment = {"MM_MILVUS_URI": "other.db", "MM_MILVUS_MODEL": "compact"}
     report = json.loads(run("ingest", pictures, "--json", **environment).stdout)
     assert report["uri"] == "other.db"
@@ -63,7 +63,7 @@ def test_the_store_the_token_and_the_model_come_from_the_environment(run, pictur
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (["ingest", "nowhere"], 2, "nowhere"),
         (["ingest", "empty"], 2, "empty"),
@@ -80,18 +80,18 @@ def test_the_store_the_token_and_the_model_come_from_the_environment(run, pictur
         (["nonsense"], 2, "nonsense"),
     ],
 )
-def test_a_mistake_is_one_line_and_a_code(run, tmp_path, pictures, arguments, code, told):
+def test_an_error_is_one_line_and_an_exit_code(run, tmp_path, pictures, arguments, code, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes.csv").write_text("image,caption\na.png,b\n")
-    done = run(*[pictures if each == "PICTURES" else each for each in arguments])
+    done = run(*[pictures if argument == "PICTURES" else argument for argument in arguments])
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.startswith("mm-milvus: ")
     assert done.stderr.count("\n") == 1
-    assert told in done.stderr
+    assert message in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ([""], "the query is empty"),
         ([], "the query is empty"),
@@ -109,11 +109,11 @@ def test_a_mistake_is_one_line_and_a_code(run, tmp_path, pictures, arguments, co
         (["--image", "nowhere.png"], "nowhere.png"),
     ],
 )
-def test_a_bad_question_is_one_line_and_code_2(run, stored, arguments, told):
+def test_a_bad_query_is_one_line_and_exit_code_2(run, stored, arguments, message):
     done = run("query", "--uri", stored, *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
-    assert told in done.stderr
+    assert message in done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_debug_shows_the_traceback(run):
     assert "Traceback" in run("query", "a", "--debug").stderr
 
 
-def test_rejects_end_with_code_3_and_are_written_down(run, tmp_path, pictures):
+def test_rejects_exit_with_3_and_are_written_to_a_file(run, tmp_path, pictures):
     folder = tmp_path / "mixed"
     shutil.copytree(pictures, folder)
     (folder / "broken.jpg").write_bytes(b"no image")
@@ -138,7 +138,7 @@ def test_rejects_end_with_code_3_and_are_written_down(run, tmp_path, pictures):
     assert (reject["item_id"], reject["stage"]) == ("broken.jpg", "decode")
 
 
-def test_ctrl_c_keeps_what_is_encoded_and_the_next_run_goes_on(run, program, tmp_path, emoji):
+def test_ctrl_c_keeps_what_is_encoded_and_the_next_run_continues(run, program, tmp_path, emoji):
     with subprocess.Popen(
         [program, "ingest", emoji, "--batch-size", "4"],
         cwd=tmp_path,
@@ -150,16 +150,16 @@ def test_ctrl_c_keeps_what_is_encoded_and_the_next_run_goes_on(run, program, tmp
             time.sleep(0.05)
         time.sleep(2)
         process.send_signal(signal.SIGINT)
-        told, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "run the same command again" in told
+    assert "run the same command again" in output
     report = json.loads(run("ingest", emoji, "--json").stdout)
     assert report["items"] == 700
     assert 0 < report["skipped"] < 700
     assert report["skipped"] + report["images"] == 700
 
 
-def test_help_has_examples_and_comes_at_once(run):
+def test_help_has_usage_and_imports_no_engine(run):
     for command in (
         [],
         ["ingest"],
@@ -207,37 +207,37 @@ def test_an_exported_encoder_is_a_model_like_any_other(run, pictures, tmp_path):
     )
 
 
-def test_verify_tells_what_is_wrong_and_mends_it(run, pictures, tmp_path):
+def test_verify_reports_problems_and_repairs_them(run, pictures, tmp_path):
     """A copy elsewhere has other URIs: all eight rows are stale."""
     run("ingest", pictures, "--no-progress")
     other = tmp_path / "more" / "pictures"
     shutil.copytree(pictures, other)
     shutil.copy(other / "dog.png", other / "cat.png")
-    found = run("verify", other, "--json", "--sample", 0)
-    assert found.returncode == 1
-    report = json.loads(found.stdout)
+    checked = run("verify", other, "--json", "--sample", 0)
+    assert checked.returncode == 1
+    report = json.loads(checked.stdout)
     assert (report["healthy"], report["items"]) == (False, 5)
     assert report["problems"] == {"missing": 1, "stale": 8}
     assert report["examples"][0]["where"] == "cat.png"
-    mended = run("verify", other, "--repair", "--no-progress")
-    assert mended.returncode == 0, mended.stderr
-    assert "mend: 1 missing, 8 stale\nhealthy\n" in mended.stdout
+    repaired = run("verify", other, "--repair", "--no-progress")
+    assert repaired.returncode == 0, repaired.stderr
+    assert "repair: 1 missing, 8 stale\nhealthy\n" in repaired.stdout
 
 
-def test_a_file_of_queries_is_answered_line_by_line(run, stored, tmp_path):
-    (tmp_path / "asked.jsonl").write_text(
+def test_a_file_of_queries_is_answered_with_one_line_each(run, stored, tmp_path):
+    (tmp_path / "queries.jsonl").write_text(
         '"sneakers"\n\n{"text": ["a cat"], "minus": "a dog", "weights": [2]}\n'
     )
-    done = run("query", "--uri", stored, "--queries", "asked.jsonl", "--top-k", 1)
+    done = run("query", "--uri", stored, "--queries", "queries.jsonl", "--top-k", 1)
     assert done.returncode == 0, done.stderr
     first, second = map(json.loads, done.stdout.splitlines())
     assert first["query"] == {"text": ["sneakers"]}
     assert second["query"] == {"text": ["a cat"], "minus": ["a dog"], "weights": [2]}
     assert len(first["hits"]) == len(second["hits"]) == 1
-    (tmp_path / "asked.jsonl").write_text('"fine"\n{"video": "a.mp4"}\n')
-    done = run("query", "--uri", stored, "--queries", "asked.jsonl")
+    (tmp_path / "queries.jsonl").write_text('"fine"\n{"video": "a.mp4"}\n')
+    done = run("query", "--uri", stored, "--queries", "queries.jsonl")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "asked.jsonl, line 2" in done.stderr
+    assert "queries.jsonl, line 2" in done.stderr
 
 
 def test_an_explanation_is_printed_and_is_json(run, stored):

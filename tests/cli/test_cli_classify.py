@@ -17,7 +17,7 @@ def pictures(emoji, tmp_path):
     return folder
 
 
-def test_classify_prints_the_object_of_its_contract(run, pictures, tmp_path):
+def test_classify_prints_one_json_object(run, pictures, tmp_path):
     (tmp_path / "labels.txt").write_text("shoes, boots\n\npizza\n")
     (pictures / "broken.jpg").write_bytes(b"no image")
     done = run("classify", pictures, "--labels", "@labels.txt", "--labels", "dress,cat", "--json")
@@ -32,7 +32,7 @@ def test_classify_prints_the_object_of_its_contract(run, pictures, tmp_path):
     assert list(answer["predictions"][0]) == ["item_id", "label", "probability"]
 
 
-def test_the_table_of_one_image_has_its_best_labels(run, pictures):
+def test_the_table_of_one_image_shows_its_best_labels(run, pictures):
     done = run("classify", pictures / "dress.png", "--labels", "dress,cat,pizza", "-k", 2)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("dress.png") == 1
@@ -50,7 +50,7 @@ def test_classify_writes_a_file_and_says_so(run, pictures, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["classify", "pictures"], "labels"),
         (["classify", "pictures", "--labels", "dress"], "only label"),
@@ -63,14 +63,14 @@ def test_classify_writes_a_file_and_says_so(run, pictures, tmp_path):
     ],
 )
 @pytest.mark.usefixtures("pictures")
-def test_a_wrong_command_line_is_one_line_and_exit_code_2(run, arguments, told):
+def test_wrong_usage_is_one_line_and_exit_code_2(run, arguments, message):
     done = run(*arguments)
     assert done.returncode == 2, done.stderr
-    assert told in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_moderate_shows_what_is_flagged(run, pictures, tmp_path):
+def test_moderate_shows_flagged_images(run, pictures, tmp_path):
     (tmp_path / "policy.toml").write_text(
         'safe = ["clothes", "an animal"]\n[categories.food]\nunsafe = ["a pizza"]'
     )

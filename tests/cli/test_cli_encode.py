@@ -31,15 +31,15 @@ def test_encode_then_ingest_then_query(run, pictures):
 
     stored = run("ingest", "encoded", "--embeddings", "--json")
     assert stored.returncode == 0, stored.stderr
-    told = json.loads(stored.stdout)
-    assert (told["dataset"], told["images"], told["model"]) == ("pictures", 4, "compact")
+    report = json.loads(stored.stdout)
+    assert (report["dataset"], report["images"], report["model"]) == ("pictures", 4, "compact")
     queried = run("query", "sneakers", "--json", "--top-k", 1)
     [best] = json.loads(queried.stdout)["hits"]
     assert best["item_id"] == "running-shoe.png"
     assert json.loads(run("ingest", pictures, "--json").stdout)["skipped"] == 4
 
 
-def test_what_is_told_to_people_leads_to_the_next_step(run, pictures):
+def test_the_text_output_names_the_next_command(run, pictures):
     encoded = run("encode", pictures, "--output", "encoded")
     assert "4 items read" in encoded.stdout
     assert "mm-milvus ingest encoded --embeddings" in encoded.stdout
@@ -50,7 +50,7 @@ def test_what_is_told_to_people_leads_to_the_next_step(run, pictures):
     assert "--model" not in stored.stdout
 
 
-def test_rejects_end_with_code_3_and_are_written_down(run, tmp_path, pictures):
+def test_rejects_exit_with_3_and_are_written_to_a_file(run, tmp_path, pictures):
     (pictures / "broken.jpg").write_bytes(b"no image")
     done = run("encode", pictures, "--output", "encoded")
     assert done.returncode == 3
@@ -61,7 +61,7 @@ def test_rejects_end_with_code_3_and_are_written_down(run, tmp_path, pictures):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (["encode", "nowhere", "--output", "encoded"], 2, "nowhere"),
         (["encode", "pictures"], 2, "--output"),
@@ -74,16 +74,16 @@ def test_rejects_end_with_code_3_and_are_written_down(run, tmp_path, pictures):
         (["ingest", "pictures", "--embeddings", "--id-column", "id"], 2, "--id-column"),
     ],
 )
-def test_a_mistake_is_one_line_and_a_code(run, pictures, arguments, code, told):
+def test_an_error_is_one_line_and_an_exit_code(run, pictures, arguments, code, message):
     assert pictures.is_dir()
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.startswith("mm-milvus: ")
     assert done.stderr.count("\n") == 1
-    assert told in done.stderr
+    assert message in done.stderr
 
 
-def test_ctrl_c_keeps_what_is_encoded_and_the_next_run_goes_on(run, program, tmp_path, emoji):
+def test_ctrl_c_keeps_what_is_encoded_and_the_next_run_continues(run, program, tmp_path, emoji):
     with subprocess.Popen(
         [program, "encode", emoji, "--output", "encoded", "--batch-size", "4"],
         cwd=tmp_path,
@@ -94,9 +94,9 @@ def test_ctrl_c_keeps_what_is_encoded_and_the_next_run_goes_on(run, program, tmp
             time.sleep(0.05)
         time.sleep(3)
         process.send_signal(signal.SIGINT)
-        told, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "run the same command again" in told
+    assert "run the same command again" in output
     report = json.loads(run("encode", emoji, "--output", "encoded", "--json").stdout)
     assert report["items"] == 700
     assert 0 < report["skipped"] < 700

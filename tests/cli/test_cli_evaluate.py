@@ -1,4 +1,4 @@
-"""mm-milvus evaluate as a user meets it."""
+"""mm-milvus evaluate, as a user runs it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_evaluate_prints_writes_and_compares(run, pictures, tmp_path):
     answer = json.loads(evaluated.stdout)
     assert (answer["dataset"], answer["items"], answer["captions"]) == ("pictures", 4, 8)
     kinds = [
-        tuple(each[key] for key in ("direction", "fusion", "index")) for each in answer["runs"]
+        tuple(run_[key] for key in ("direction", "fusion", "index")) for run_ in answer["runs"]
     ]
     assert kinds == [
         (direction, None, index)
@@ -62,7 +62,7 @@ def test_evaluate_prints_writes_and_compares(run, pictures, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--compare", "nowhere", "elsewhere"], "nowhere holds no evaluation"),
         (["--queries", "queries.jsonl"], "--qrels"),
@@ -70,8 +70,8 @@ def test_evaluate_prints_writes_and_compares(run, pictures, tmp_path):
         (["--k", "0"], "must be 1 or more"),
     ],
 )
-def test_bad_usage_is_one_line_and_exit_2(run, arguments, told):
+def test_bad_usage_is_one_line_and_exit_2(run, arguments, message):
     refused = run("evaluate", *arguments)
     assert refused.returncode == 2
-    assert told in refused.stderr
+    assert message in refused.stderr
     assert refused.stderr.count("\n") == 1

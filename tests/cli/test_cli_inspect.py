@@ -6,7 +6,7 @@ import json
 import shutil
 
 
-def test_a_data_set_is_tuned_and_inspected(run, emoji, tmp_path):
+def test_tune_and_inspect_a_dataset(run, emoji, tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
     for name in ("dress", "pizza", "dog", "running-shoe"):

@@ -1,4 +1,4 @@
-"""Training from the command line, and its model in use."""
+"""mm-milvus train, and ingest and query with its model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COLOURS = {"red": (220, 30, 30), "blue": (30, 40, 220), "white": (240, 240, 240)
 
 @pytest.fixture(scope="module")
 def squares(tmp_path_factory) -> Path:
-    """Eight noisy squares of each colour, in a folder a colour."""
+    """Eight noisy squares of each colour, in one folder per colour."""
     root = tmp_path_factory.mktemp("data") / "squares"
     noise = np.random.default_rng(0)
     for name, colour in COLOURS.items():
@@ -38,7 +38,7 @@ def train(run, squares, model_folder):
     return train
 
 
-def test_what_is_trained_is_a_model_for_ingest_and_query(run, train, squares, tmp_path):
+def test_a_trained_model_works_with_ingest_and_query(run, train, squares, tmp_path):
     done = train("--validation", squares, "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -52,7 +52,7 @@ def test_what_is_trained_is_a_model_for_ingest_and_query(run, train, squares, tm
     assert hits[0]["item_id"].startswith("red/")
 
 
-def test_a_training_that_is_there_is_not_lost(train):
+def test_an_existing_training_is_not_overwritten(train):
     first = train("--no-progress")
     assert first.returncode == 0, first.stderr
     assert first.stderr == ""
@@ -66,7 +66,7 @@ def test_a_training_that_is_there_is_not_lost(train):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--document", "image"], "write NAME=WEIGHT"),
         (["--epochs", "0"], "epochs is 0"),
@@ -75,8 +75,8 @@ def test_a_training_that_is_there_is_not_lost(train):
         (["--relevance", "clicks"], "0 items with captions are left"),
     ],
 )
-def test_a_mistake_is_one_line(train, arguments, told):
+def test_an_error_is_one_line(train, arguments, message):
     done = train(*arguments)
     assert done.returncode in (1, 2)
-    assert told in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr

@@ -1,4 +1,15 @@
-"""The command line: a file a command; each parses, calls the library, and prints."""
+"""The command line: one file per command; each parses, calls the library, and prints.
+
+app         the application: its commands, errors and exit codes
+options     options of commands, made from dataclasses of options
+groups      options that several commands share
+help        help pages as plain text
+messages    names of options in messages
+runs        what commands that go through a dataset share
+findings    what classify and moderate print
+hits        what query and demo print
+hide_token  keeps a token out of the list of processes
+"""
 
 from mm_milvus.cli.app import main
 

@@ -33,8 +33,9 @@ def demo(
     folder.mkdir(parents=True, exist_ok=True)
     store = folder / "demo.db"
     shutil.rmtree(store, ignore_errors=True)
-    print(f"$ mm-milvus ingest examples/emoji --uri {store}")
-    report = ingest(example_pictures(), store=store, options=IngestOptions(progress=True))
+    pictures = example_pictures()
+    print(f"$ mm-milvus ingest {pictures} --uri {store}")
+    report = ingest(pictures, store=store, options=IngestOptions(progress=True))
     print(f"stored {report.images} images and {report.captions} captions in {report.seconds:.1f} s")
     with SearchClient(str(store)) as client:
         for text in QUERIES:

@@ -1,4 +1,4 @@
-"""Secrets on the command line, where every user of the machine can read them."""
+"""Keeps a token that was given as an option out of the list of processes."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ TOKEN, TOKEN_VARIABLE = "--token", "MM_MILVUS_TOKEN"
 
 
 def hide_token() -> None:
-    """Where the token is given as an option, start again with it in the environment.
+    """Start the program again with the token in the environment, if it was given as an option.
 
-    A process's title is its arguments, and shown to everybody; its environment is not. Windows
-    has no way to replace a process.
+    The arguments of a process are visible to every user of the machine; its environment is not.
+    On Windows, which cannot replace a process, nothing happens.
     """
     rest, token = split_token(sys.argv[1:])
     if token is None or os.name != "posix":
         return
     program = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]
     environment = {**os.environ, TOKEN_VARIABLE: token}
-    os.execve(sys.executable, [*program, *rest], environment)  # noqa: S606 - it is ourselves
+    os.execve(sys.executable, [*program, *rest], environment)  # noqa: S606 - this same program
 
 
 def split_token(arguments: list[str]) -> tuple[list[str], str | None]:
-    """The arguments without `--token X` and `--token=X`, and the last of their tokens."""
+    """Return the arguments without `--token X` and `--token=X`, and the last token."""
     rest: list[str] = []
     token = None
-    left = iter(arguments)
-    for argument in left:
+    remaining = iter(arguments)
+    for argument in remaining:
         name, equals, value = argument.partition("=")
         if argument == "--":
-            return [*rest, argument, *left], token
+            return [*rest, argument, *remaining], token
         if name != TOKEN:
             rest.append(argument)
         elif equals:
             token = value
-        elif (following := next(left, None)) is None:
+        elif (following := next(remaining, None)) is None:
             return arguments, None
         else:
             token = following

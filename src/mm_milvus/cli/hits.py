@@ -1,4 +1,4 @@
-"""Hits on a terminal: a table, their pictures, how they came to be, and a page of them."""
+"""Hits on a terminal: a table, their images, an explanation of the scores, and a gallery page."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from mm_milvus.search.hits import Explanation, Hit, ListScore
 
-COLUMNS_A_PICTURE = 16
-"""How wide a picture is shown in a terminal."""
+COLUMNS_PER_PICTURE = 16
+"""Width of a picture in a terminal, in characters."""
 
 
 def print_hits(hits: Sequence[Hit]) -> None:
-    """A table of hits; above it their pictures, in a terminal that can show them."""
+    """Print a table of hits; above it their images, in a terminal that can show them."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -51,7 +51,7 @@ def print_hits(hits: Sequence[Hit]) -> None:
 
 
 def print_explanation(explanation: Explanation) -> None:
-    """For each hit its score and rank in each list, and what the fusion made of it; the times."""
+    """Print score, rank and fusion term of each hit in each list, and the time of each stage."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -78,12 +78,14 @@ def print_explanation(explanation: Explanation) -> None:
             )
         table.add_row(str(number), Text(hit.item_id), *cells)
     console.print(table)
-    stages = "  ".join(f"{name} {took:.1f} ms" for name, took in explanation.stages.items())
+    stages = "  ".join(
+        f"{name} {milliseconds:.1f} ms" for name, milliseconds in explanation.stages.items()
+    )
     console.print(f"{explanation.candidates} candidates; {stages}", highlight=False)
 
 
 def show_pictures(hits: Sequence[Hit]) -> None:
-    """The pictures of the hits in one row, in a terminal that can show them; else nothing."""
+    """Print the images of the hits in one row, in a terminal that can show them."""
     from mm_milvus.errors import MmMilvusError
     from mm_milvus.render.contact_sheet import contact_sheet
     from mm_milvus.render.terminal import detect, encode
@@ -93,7 +95,7 @@ def show_pictures(hits: Sequence[Hit]) -> None:
         return
     columns = shutil.get_terminal_size().columns
     pictures = []
-    for number, hit in enumerate(hits[: max(1, columns // COLUMNS_A_PICTURE)], start=1):
+    for number, hit in enumerate(hits[: max(1, columns // COLUMNS_PER_PICTURE)], start=1):
         with suppress(MmMilvusError, OSError):
             pictures.append((_open_image(hit.uri), f"{number}  {hit.score:.3f}"))
     if pictures:
@@ -105,7 +107,7 @@ def _place(place: ListScore | None) -> str:
 
 
 def save_gallery(path: Path, hits: Sequence[Hit], *, text: str, image: str | None) -> None:
-    """Write one HTML page with the hits and their pictures."""
+    """Write one HTML page with the hits and their images."""
     from mm_milvus.render.gallery import write_gallery
 
     picture = _open_image(image) if image else None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mm_milvus.inspection.report import InspectionReport
 
 LISTED = 5
-"""How many of a list are printed; the report has all."""
+"""Entries of a list that are printed; the report has all of them."""
 
 
 @store_options
@@ -72,7 +72,7 @@ def inspect(
 
 
 def print_report(report: InspectionReport) -> None:
-    """The numbers as a table, and the heads of the two lists."""
+    """Print the numbers as a table, and the first entries of the two lists."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -88,11 +88,11 @@ def print_report(report: InspectionReport) -> None:
         markup=False,
     )
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("what")
+    table.add_column("measure")
     table.add_column("value", justify="right")
-    table.add_column("what it tells")
-    for what, value, meaning in _lines(report):
-        table.add_row(Text(what), _number(value), Text(meaning, style="dim"))
+    table.add_column("meaning")
+    for measure, value, meaning in _lines(report):
+        table.add_row(Text(measure), _number(value), Text(meaning, style="dim"))
     console.print(table)
     _list(
         console,
@@ -106,19 +106,19 @@ def print_report(report: InspectionReport) -> None:
     _list(
         console,
         "outliers (mean cosine to the five nearest)",
-        [f"{each.nearness:.3f}  {each.item_id}" for each in report.outliers],
+        [f"{outlier.nearness:.3f}  {outlier.item_id}" for outlier in report.outliers],
         "image",
     )
 
 
 def _lines(report: InspectionReport) -> Iterator[tuple[str, float | None, str]]:
     yield "modality gap", report.modality_gap, "distance of the two centroids; 0 to 2"
-    yield "similarity of true pairs", report.true_pairs, "an image and a caption of its own"
-    yield "similarity of other pairs", report.other_pairs, "an image and another's caption"
+    yield "similarity of true pairs", report.true_pairs, "an image and one of its captions"
+    yield "similarity of other pairs", report.other_pairs, "an image and a caption of another image"
     yield (
         "anisotropy, images",
         report.images.mean_similarity,
-        "mean cosine of two; 0 even, 1 one direction",
+        "mean cosine of two; 0: evenly spread, 1: one direction",
     )
     yield "anisotropy, captions", report.captions.mean_similarity, ""
     yield (
@@ -130,7 +130,7 @@ def _lines(report: InspectionReport) -> Iterator[tuple[str, float | None, str]]:
     yield (
         f"silhouette, {report.groups} groups by {report.by}",
         report.silhouette,
-        "1 apart, 0 mixed, -1 in the wrong group",
+        "1: apart, 0: mixed, -1: in the wrong group",
     )
 
 

@@ -92,13 +92,13 @@ def _print_report(report: VerifyReport) -> None:
     if report.least_cosine is not None:
         print(f"encoded again: {report.sampled:,}, the least cosine {report.least_cosine:.6f}")
     if report.repaired is not None:
-        print(f"found and set out to mend: {_counts(report.repaired)}")
+        print(f"found, and set out to repair: {_counts(report.repaired)}")
     for problem in report.examples:
         print(f"  {problem.kind:<9} {problem.where}: {problem.reason}")
     if report.healthy:
         print("healthy")
     elif report.repaired is None:
-        print(f"problems: {_counts(report.problems)}; --repair mends them")
+        print(f"problems: {_counts(report.problems)}; --repair fixes them")
     else:
         print(f"problems left: {_counts(report.problems)}")
 

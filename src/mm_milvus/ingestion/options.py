@@ -17,6 +17,7 @@ class IngestOptions(EncodeOptions):
 
     Attributes:
         promote: Metadata keys that become typed columns, for fast filters: `{"price": "double"}`.
+            The types are varchar, double, int64 and bool.
         index_type: Type of the vector index (default: that of the stored dataset, IVF_FLAT for a
             new one).
         add_encoder: Index a dataset that was built with another encoder with this one as well.

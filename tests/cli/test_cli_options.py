@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import pytest
 import typer
+from commands import LEAVES
 from typer.testing import CliRunner
 
-from commands import LEAVES
 from mm_milvus.cli.options import Flag, Pairs, field_docs, field_type, options_of
 from mm_milvus.embeddings.options import EncodeOptions
 from mm_milvus.errors import OptionError

@@ -9,8 +9,8 @@ import sys
 import unicodedata
 
 import pytest
-
 from commands import COMMANDS, LEAVES
+
 from mm_milvus.cli.help import plain
 
 WIDTH = 80
@@ -135,7 +135,7 @@ def test_a_group_without_a_command_prints_its_help(run):
     ("line", "completions"),
     [
         ("mm-milvus ing", ["ingest"]),
-        ("mm-milvus query --ded", ["--dedup"]),
+        ("mm-milvus query --dedu", ["--dedup"]),
         ("mm-milvus query --dedup ", ["item", "content", "near"]),
         ("mm-milvus evaluate --fusion r", ["rrf"]),
         ("mm-milvus ingest --index F", ["FLAT"]),

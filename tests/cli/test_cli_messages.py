@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from commands import LEAVES
+
 from mm_milvus.cli.messages import name_options, option_names
 
 RENAMED = {
