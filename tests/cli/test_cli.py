@@ -224,6 +224,17 @@ def test_verify_reports_problems_and_repairs_them(run, pictures, tmp_path):
     assert "repair: 1 missing, 8 stale\nhealthy\n" in repaired.stdout
 
 
+def test_a_repair_writes_its_rejects_to_a_file(run, pictures, tmp_path):
+    folder = shutil.copytree(pictures, tmp_path / "some")
+    run("ingest", folder, "--no-progress")
+    shutil.copy(folder / "dog.png", folder / "cat.png")
+    (folder / "broken.jpg").write_bytes(b"no image")
+    repaired = run("verify", folder, "--repair", "--sample", 0, "--no-progress")
+    assert "some: 5 images" in repaired.stdout, repaired.stderr
+    [reject] = map(json.loads, (tmp_path / "some.rejects.jsonl").open())
+    assert reject["item_id"] == "broken.jpg"
+
+
 def test_a_file_of_queries_is_answered_with_one_line_each(run, stored, tmp_path):
     (tmp_path / "queries.jsonl").write_text(
         '"sneakers"\n\n{"text": ["a cat"], "minus": "a dog", "weights": [2]}\n'

@@ -278,7 +278,7 @@ def _completion(choices: tuple[str, ...]) -> Callable[[str], list[str]]:
 
 
 def _help(text: str, names: Mapping[str, tuple[str, ...]], flag: Flag) -> str:
-    """The help of an option: fields in backticks named as options, mappings in the syntax of the option."""
+    """The help of an option, with the names of options for fields, and its syntax for mappings."""
 
     def written(code: Any) -> str:
         if code[1] in names:

@@ -16,6 +16,7 @@ from mm_milvus.cli.groups import (
     store_options,
 )
 from mm_milvus.cli.options import options_of
+from mm_milvus.cli.runs import interrupted_by_signals, rejects_path
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.verification.options import VerifyOptions
 
@@ -67,16 +68,24 @@ def verify(
         mm-milvus verify ./photos --repair --prune
     """
     from mm_milvus.embeddings.parts import open_embeddings
+    from mm_milvus.sources.open import as_source
     from mm_milvus.verification.verify import verify
 
     if embeddings and source is None:
         raise typer.BadParameter("--embeddings needs the PATH that mm-milvus encode wrote")
+    items = (
+        open_embeddings(source)
+        if embeddings and source is not None
+        else as_source(source, source_options)
+    )
+    name = dataset or (items.name if items is not None else None)
     report = verify(
-        open_embeddings(source) if embeddings and source is not None else source,
+        items,
         dataset=dataset,
         store=store(),
-        source_options=source_options,
         options=options,
+        rejects=None if name is None else rejects_path(name),
+        interrupt=interrupted_by_signals(),
     )
     if as_json:
         print(json.dumps(report.to_dict(), ensure_ascii=False))

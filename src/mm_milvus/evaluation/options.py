@@ -18,9 +18,10 @@ class EvaluateOptions:
     Attributes:
         encoders: For a dataset indexed with several encoders, the names of those to evaluate
             (default: all).
-        queries: A file of JSON lines with a query each; needs `qrels`.
-        qrels: A file of relevance judgements in TREC's format. Without `queries`, its query_ids are
-            item_ids, whose images search the images.
+        queries: A file of JSON lines, `{"query_id": 1, "text": "a dog"}` or with an `"image"`
+            instead; needs `qrels`.
+        qrels: A file of relevance judgements in TREC's format, `query_id 0 item_id grade` per line.
+            Without `queries`, its query_ids are item_ids, whose images search the images.
         by: Metadata key; images with equal values are relevant to each other.
         fusions: Fusion modes that answer `queries` (default: all).
         cuts: Cut-offs k of recall@k and similar metrics.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
+import threading
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 
 from tqdm import tqdm
@@ -38,12 +39,16 @@ def verify(
     encoder: Encoder | None = None,
     source_options: SourceOptions | None = None,
     options: VerifyOptions | None = None,
+    rejects: str | os.PathLike[str] | None = None,
+    interrupt: AbstractContextManager[threading.Event] | None = None,
 ) -> VerifyReport:
     """Check what the store holds of a data set; while nobody writes to it.
 
     source   what was ingested; None: only what the store alone can tell is checked
     dataset  its name in the store; None: the source's, or the only one that there is
     encoder  None: the one that the data set was built with is loaded, if need be
+    rejects  where a repair writes the items that it rejects, as JSON lines; None: nowhere
+    interrupt  entered for the time of a repair, gives an event that ends it in order once it is set
 
     Memory grows by 64 bytes a row. Raises `QueryError` for an unknown data set, `SourceError`,
     `EncoderError` and `StoreError` when the check cannot run at all.
@@ -69,17 +74,20 @@ def verify(
         for collection in target.collections:
             collection.delete(spoiled[collection.modality])
         if source is not None:
-            ingest(
-                source,
-                dataset=target.name,
-                store=connection,
-                model=encoder or target.manifest.encoder,
-                options=IngestOptions(
-                    document=target.manifest.document or None,
-                    prune=options.prune,
-                    progress=options.progress,
-                ),
-            )
+            with interrupt or nullcontext() as halt:
+                ingest(
+                    source,
+                    dataset=target.name,
+                    store=connection,
+                    model=encoder or target.manifest.encoder,
+                    options=IngestOptions(
+                        document=target.manifest.document or None,
+                        prune=options.prune,
+                        progress=options.progress,
+                    ),
+                    rejects=rejects,
+                    interrupt=halt,
+                )
         target = open_dataset(connection, target.name)
         if not check_manifests(target, VerifyReport(dataset=target.name, uri=connection.uri)):
             target = target.finish()
