@@ -32,7 +32,7 @@ ITEMS = pa.schema(
 
 
 def embeddings_schema(dim: int) -> pa.Schema:
-    """What `mm-milvus encode` writes, a row an item, with vectors of `dim` numbers.
+    """What `encode` writes, a row an item, with vectors of `dim` numbers.
 
     item_id, uri, captions, metadata   as in `ITEMS`
     content_hash        of the image's file, as `keys.content_hash` makes it

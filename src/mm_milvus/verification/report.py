@@ -85,7 +85,7 @@ class VerifyReport:
             self.examples.append(Problem(kind, where, reason))
 
     def to_dict(self) -> dict[str, Any]:
-        """What `--json` prints."""
+        """Return the report, ready for JSON."""
         return {
             "dataset": self.dataset,
             "uri": self.uri,

@@ -66,7 +66,7 @@ def verify(
             target.manifest.require_encoder(
                 encoder.spec.id,
                 encoder.spec.fingerprint,
-                "check it where that encoder is, or leave out the re-encoding (--sample 0)",
+                "check it where that encoder is, or leave out the re-encoding (`sample=0`)",
             )
         report, spoiled = _check(source, target, connection.uri, encoder, options)
         if report.healthy or not options.repair:

@@ -26,7 +26,7 @@ PREDICTIONS = pa.schema(
 class LabelJudge:
     """Labels in an encoder's space; images are judged against them.
 
-    With a model that was trained with a softmax (CLIP, and all that `mm-milvus train` learns) the
+    With a model that was trained with a softmax (CLIP, and all that `train` learns) the
     probabilities of an image's labels sum to 1; with one that was trained with a sigmoid (SigLIP)
     each label's stands for itself, and all may be small.
     """
