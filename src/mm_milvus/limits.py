@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mm_milvus.errors import ItemError
 from mm_milvus.schema import Field
+from mm_milvus.text import is_utf8
 
 MAX_BYTES = {
     Field.ID: 32,
@@ -29,13 +30,14 @@ MAX_BYTES = {
 
 
 MAX_METADATA_BYTES = 65_536
-
-
 MAX_COLUMN_BYTES = 4096
-
-
 UNIT_LENGTH_TOLERANCE = 1e-3
 
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
+"""What both engines store and return unchanged."""
+
+MAX_DIGITS = 21
+SHOWN_DIGITS = 30
 
 COLUMN_TYPES = ("varchar", "double", "int64", "bool")
 """What a metadata key can be promoted to."""
@@ -49,22 +51,67 @@ def check_text(field: Field, value: str) -> None:
 
 
 def parse_metadata(text: str, columns: Mapping[str, str]) -> dict[str, Any]:
-    """The JSON object in the text, known to fit every engine and the promoted columns.
+    """Parse a JSON object that every engine can store.
 
-    Raises `ItemError` with the reason when it does not.
+    Args:
+        text: The JSON object.
+        columns: Metadata keys that are typed columns, with their types.
+
+    Returns:
+        The object. It has no integer of more than 64 bits, no number that is not finite, and no
+        text that is not valid Unicode: the engines refuse these, or store something else.
+
+    Raises:
+        ItemError: With the reason, when an engine or a column would not store it.
     """
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > MAX_METADATA_BYTES:
+        raise ItemError(f"metadata is {size:,} bytes long, over the limit of 65,536")
     try:
-        metadata = json.loads(text, parse_constant=_no_constant)
-    except ValueError as error:
+        metadata = json.loads(
+            text, parse_constant=_no_constant, parse_int=_integer, parse_float=_number
+        )
+    except ItemError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise ItemError(f"metadata is not JSON: {error}") from error
     if not isinstance(metadata, dict):
         raise ItemError(f"metadata is a JSON {type(metadata).__name__}, not an object")
-    size = len(text.encode())
-    if size > MAX_METADATA_BYTES:
-        raise ItemError(f"metadata is {size:,} bytes long, over the limit of 65,536")
+    # A lone surrogate stands in the text itself, or as an escape.
+    if not is_utf8(text) or ("\\ud" in text.lower() and not is_utf8(_dumped(metadata))):
+        raise ItemError("metadata has text that is not valid Unicode (a lone surrogate)")
     for name, kind in columns.items():
         column_value(name, kind, metadata.get(name))
     return metadata
+
+
+def _integer(digits: str) -> int:
+    # Python refuses to convert thousands of digits; twenty are out of range already.
+    number = int(digits[:MAX_DIGITS])
+    if len(digits) > MAX_DIGITS or not MIN_INTEGER <= number <= MAX_INTEGER:
+        raise ItemError(
+            f"metadata has the integer {_cut(digits)}, and integers have 64 bits at most; "
+            "write it as text, in quotes"
+        )
+    return number
+
+
+def _number(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ItemError(
+            f"metadata has the number {_cut(digits)}, which is too large; write it as text, "
+            "in quotes"
+        )
+    return number
+
+
+def _cut(digits: str) -> str:
+    return digits if len(digits) <= SHOWN_DIGITS else f"{digits[:SHOWN_DIGITS]}…"
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def column_value(name: str, kind: str, value: Any) -> Any:
