@@ -53,7 +53,16 @@ ALLOWED: dict[str, set[str]] = {
     "search": {"encoders", "filters", "images", "rerankers", "store"},
     "sources": set(),
     "store": {"limits"},
-    "training": {"encoders", "images", "rejects", "sources"},
+    "training": {
+        "atomic",
+        "encoders",
+        "extras",
+        "images",
+        "pipeline",
+        "rejects",
+        "render",
+        "sources",
+    },
     "verification": {
         "embeddings",
         "encoders",

@@ -19,6 +19,9 @@ Pooling = Literal["mean", "cls"]
 Features = Literal["pooled", "logits"]
 """What an image classifier gives as features: the input of its last layer, or its logits."""
 
+CaptionChoice = Literal["one", "all"]
+"""Which captions of an item a training epoch sees: a random one, or all."""
+
 MINILM = "all-minilm-l6-v2"
 """The text model that the extra `train` brings as a Python package."""
 

@@ -60,7 +60,7 @@ def test_an_existing_training_is_not_overwritten(train):
     again = train()
     assert again.returncode == 1
     assert again.stderr == (
-        "mm-milvus: model holds a training: go on with it (--resume), or name another folder\n"
+        "mm-milvus: model holds a training: continue it (--resume), or name another folder\n"
     )
     assert train("--resume", "--no-progress").returncode == 0
 
@@ -69,8 +69,8 @@ def test_an_existing_training_is_not_overwritten(train):
     ("arguments", "message"),
     [
         (["--document", "image"], "write NAME=WEIGHT"),
-        (["--epochs", "0"], "epochs is 0"),
-        (["--unfreeze"], "name it with clip"),
+        (["--epochs", "0"], "--epochs is 0"),
+        (["--unfreeze"], "name it (--clip)"),
         (["--clip", "no/such-model"], "no/such-model"),
         (["--relevance", "clicks"], "0 items with captions are left"),
     ],

@@ -14,7 +14,7 @@ from mm_milvus.encoders.trained.dual import Projection, ProjectionShape
 from mm_milvus.keys import content_hash
 from mm_milvus.training.model import ProjectionModel
 from mm_milvus.training.pairs import Pairs, split
-from mm_milvus.training.rows import RowCache
+from mm_milvus.training.row_cache import RowCache
 from mm_milvus.training.steps import Gradient, also_true, epoch
 from mm_milvus.training.views import view_key
 

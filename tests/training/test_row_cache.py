@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mm_milvus.training.rows import RowCache
+from mm_milvus.training.row_cache import RowCache
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.uint8])
@@ -36,6 +36,7 @@ def test_a_file_that_was_not_finished_counts_for_nothing(tmp_path):
 
 
 @given(sizes=st.lists(st.integers(1, 4), min_size=1, max_size=5), seed=st.integers(0, 999))
+@settings(deadline=None)
 def test_any_keys_are_taken_from_any_files(tmp_path_factory, sizes, seed):
     cache = RowCache(tmp_path_factory.mktemp("rows"))
     total = sum(sizes)

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 import mm_milvus.training.loop
 from mm_milvus.encoders.load import load_encoder
-from mm_milvus.errors import EncoderError, MmMilvusError, QueryError, SourceError
+from mm_milvus.errors import EncoderError, OptionError, OutputError, SourceError
 from mm_milvus.images.decode import load_pixels
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.training.options import TrainOptions
@@ -127,7 +127,7 @@ def test_ctrl_c_keeps_the_last_epoch_and_the_best_model(squares, options, monkey
     assert stopped.epochs == 3
     assert load_encoder("model").spec.dim == 16
     other = replace(options, seed=9)
-    with pytest.raises(QueryError, match="another seed"):
+    with pytest.raises(OptionError, match="another seed"):
         train(squares, "model", source_options=IN_FOLDERS, options=other, resume=True)
 
 
@@ -143,7 +143,7 @@ def test_resuming_equals_never_having_stopped(squares, options, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(mm_milvus.training.loop.Loop, "_epoch", epoch)
         assert train(squares, "parts", source_options=IN_FOLDERS, options=options).epochs == 3
-    with pytest.raises(MmMilvusError, match="--resume"):
+    with pytest.raises(OutputError, match=r"\(`resume`\)"):
         train(squares, "parts", source_options=IN_FOLDERS, options=options)
     report = train(squares, "parts", source_options=IN_FOLDERS, options=options, resume=True)
     assert report.epochs == 6
@@ -223,24 +223,24 @@ def test_a_clip_model_is_trained_whole(squares, options, model_folder, micro_bat
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"epochs": 0}, "epochs is 0"),
+        ({"epochs": 0}, "`epochs` is 0"),
         ({"temperature": 0.0}, "temperature"),
         ({"held_out": (0.6, 0.5)}, "held_out"),
         ({"document": {"image": -1.0}}, "document"),
         ({"captions": "two"}, "one or all"),
         ({"pooling": "max"}, "mean or cls"),
-        ({"unfreeze": True}, "--clip"),
+        ({"unfreeze": True}, r"\(`clip`\)"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options, change, reason):
-    with pytest.raises(QueryError, match=reason):
+    with pytest.raises(OptionError, match=reason):
         replace(options, **change)
 
 
 def test_a_folder_with_something_else_in_it_is_refused(squares, options):
     Path("model").mkdir()
     Path("model/thesis.txt").write_text("mine")
-    with pytest.raises(MmMilvusError, match=r"not empty \(thesis.txt\)"):
+    with pytest.raises(OutputError, match=r"not empty \(thesis.txt\)"):
         train(squares, "model", source_options=IN_FOLDERS, options=options)
 
 

@@ -1,195 +1,183 @@
-"""Runs the towers over a source, once: their rows are kept, and a second run only reads them."""
+"""The rows of a source's images and texts, computed once: a second run only reads them."""
 
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TypeVar
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
 
 import numpy as np
-import torch
-from tqdm import tqdm
 
-from mm_milvus.encoders.base import encode_distinct
-from mm_milvus.encoders.torch.cpu import inference
-from mm_milvus.encoders.torch.device import CPU_BATCH, GPU_BATCH, FittingBatches
-from mm_milvus.encoders.torch.encoder import ImageTower
-from mm_milvus.encoders.torch.text_input import token_count
-from mm_milvus.encoders.trained.pair import Pair
+from mm_milvus.arrays import Pixels
+from mm_milvus.encoders.torch.device import GPU_BATCH
 from mm_milvus.errors import ImageError
 from mm_milvus.images.preprocessing import Preprocessing
 from mm_milvus.keys import content_hash
-from mm_milvus.rejects import Reject
+from mm_milvus.pipeline.batch import Batch, gather, regroup
+from mm_milvus.pipeline.report import Report
+from mm_milvus.pipeline.run import run
+from mm_milvus.rejects import Reject, RejectsFile
 from mm_milvus.sources.base import Source
+from mm_milvus.training.documents import Document, accept_documents
 from mm_milvus.training.options import TrainOptions
-from mm_milvus.training.pairs import Document, Pairs, PairsBuilder, read_documents
-from mm_milvus.training.rows import RowCache, Rows
+from mm_milvus.training.pairs import Pairs, PairsBuilder
+from mm_milvus.training.row_cache import RowCache, Rows
 from mm_milvus.training.views import view_key, view_pixels
 
-ROWS_A_FILE = 2048
-AHEAD = 2
-"""Batches of a source that are decoded ahead of the tower."""
+ROWS_PER_FILE = 2048
 
-ToRows = Callable[[Rows], Rows]
-"""What is kept of pixels, uint8 (n, height, width, 3): rows (n, width)."""
+DOCUMENTS_PER_CALL = 1024
+"""Documents after which the tower runs, and progress is shown, however few of their views are new:
+most images of a dataset may be cached, or be shared by many documents."""
 
-Item = TypeVar("Item")
-Decoded = dict[str, Rows]
-Started = tuple[Document, Future[Decoded]] | Reject
+ImageRows = Callable[[Pixels], Rows]
+"""Turns pixels, uint8 (n, height, width, 3), into the rows that are kept of them, (n, width)."""
 
 
-@dataclass(slots=True)
-class TrainingData:
-    """The documents of a source whose rows are in the cache, and those turned away."""
-
-    pairs: Pairs
-    rejected: list[Reject] = field(default_factory=list)
-
-
-class FrozenTowers:
-    """The features of both towers of a pair, as float16: half the disk, and no worse to learn."""
-
-    def __init__(self, pair: Pair, device: torch.device) -> None:
-        """Device and type are the pair's."""
-        self._pair = pair
-        self._device = device
-        self._images = ImageTower(pair.image, pair.preprocessing).to(device)
-        cpu = device.type == "cpu"
-        self._image_batches = FittingBatches(pair.cpu_piece if cpu else GPU_BATCH)
-        self._text_batches = FittingBatches(CPU_BATCH if cpu else GPU_BATCH)
-
-    @inference()
-    def images(self, pixels: Rows) -> Rows:
-        """Features (n, image dim) of uint8 pixels (n, height, width, 3)."""
-        batches = self._image_batches.run(
-            lambda rows: self._images.unnormalised(torch.from_numpy(pixels[rows]).to(self._device)),
-            len(pixels),
-        )
-        return np.concatenate([result.half().cpu().numpy() for _, result in batches])
-
-    @inference()
-    def texts(self, texts: Sequence[str]) -> Rows:
-        """Features (n, text dim) of texts."""
-        return encode_distinct(texts, self._pair.text_input.tokenize, token_count, self._all_texts)
-
-    def _all_texts(self, tokens: Sequence[dict[str, list[int]]]) -> Rows:
-        batches = self._text_batches.run(lambda rows: self._texts(tokens[rows]), len(tokens))
-        return np.concatenate([result for _, result in batches])
-
-    def _texts(self, tokens: Sequence[dict[str, list[int]]]) -> Rows:
-        batch = self._pair.text_input.pad(tokens)
-        fields = {name: values.to(self._device) for name, values in batch.items()}
-        rows: Rows = self._pair.text(**fields).half().cpu().numpy()
-        return rows
-
-
-def keep_texts(texts: Iterable[str], cache: RowCache, to_rows: Callable[[list[str]], Rows]) -> None:
-    """Put the rows of texts that are not there yet into the cache, by the texts' hashes."""
-    missing = [text for text in dict.fromkeys(texts) if content_hash(text) not in cache]
-    for chunk in _chunks(missing, ROWS_A_FILE):
-        cache.add([content_hash(text) for text in chunk], to_rows(list(chunk)))
-
-
-def gather(
+def read_pairs(
     source: Source,
     options: TrainOptions,
     views: int,
     preprocessing: Preprocessing,
     cache: RowCache,
-    to_rows: ToRows,
+    image_rows: ImageRows,
     *,
+    report: Report,
+    rejects: RejectsFile,
     progress: bool,
-) -> TrainingData:
-    """Read a source, and put the rows of its images' views into the cache.
+) -> Pairs:
+    """Read a source, and write the rows of its images' views to the cache.
 
-    Decoding runs ahead in threads while the tower works. Images that cannot be decoded are
-    rejected with their documents; an image that many documents share is run once.
+    Only views that are not in the cache are decoded, each once, however many documents share the
+    image. Documents whose image cannot be decoded are rejected.
+
+    Args:
+        source: Items with captions.
+        options: Name the fields and the relevance of documents.
+        views: Views per image.
+        preprocessing: Size of the decoded views.
+        cache: Receives the rows, by `view_key`.
+        image_rows: Makes rows of pixels.
+        report: Counts, filled in.
+        rejects: Receives the rejected items.
+        progress: Draw a progress bar on stderr, where that is a terminal.
+
+    Returns:
+        The documents, in the order of the source.
     """
     builder = PairsBuilder(options)
-    gathered = TrainingData(builder.pairs)
-    pending = _Pending(cache, to_rows)
-    with (
-        ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="mm-milvus-decode") as pool,
-        tqdm(total=source.size, unit="img", disable=None if progress else True) as bar,
-    ):
+    with closing(RowWriter(cache)) as writer:
 
-        def start(entry: Document | Reject) -> Started:
-            if isinstance(entry, Reject):
-                return entry
-            keys = [view_key(entry.image_hash, view) for view in range(views)]
-            missing = [key for key in keys if key not in cache]
-            return entry, pool.submit(_decode, entry.image, missing, preprocessing)
-
-        started = ([start(entry) for entry in batch] for batch in read_documents(source, options))
-        for batch in _ahead(started, AHEAD):
-            for entry in batch:
-                if isinstance(entry, Reject):
-                    gathered.rejected.append(entry)
-                    continue
-                document, decoding = entry
-                try:
-                    pending.add(decoding.result())
-                except ImageError as error:
-                    gathered.rejected.append(Reject(document.item_id, "decode", str(error)))
-                    continue
+        def sink(batch: Batch[Document]) -> None:
+            for document in batch.items:
+                writer.write(document.rows)
                 builder.add(document)
-            bar.update(len(batch))
-        pending.flush()
-    return gathered
+
+        run(
+            source,
+            [
+                partial(accept_documents, options=options),
+                partial(decode_views, views=views, preprocessing=preprocessing, cache=cache),
+                partial(compute_rows, image_rows=image_rows),
+            ],
+            sink,
+            report=report,
+            rejects=rejects,
+            interrupt=threading.Event(),
+            progress=progress,
+        )
+    return builder.pairs
 
 
-class _Pending:
-    """Pixels on their way through the tower, and rows on their way to the cache."""
+def decode_views(
+    batches: Iterator[Batch[Document]], views: int, preprocessing: Preprocessing, cache: RowCache
+) -> Iterator[Batch[Document]]:
+    """Decode the views that are not in the cache; reject documents whose image is broken.
 
-    def __init__(self, cache: RowCache, to_rows: ToRows) -> None:
+    Pixels are larger than files: the batches are regrouped to about `GPU_BATCH` views, so that
+    only a few of these are in memory.
+    """
+    reasons: dict[str, str | None] = {}  # of every image so far: why it is broken, or None
+    with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="mm-milvus-decode") as pool:
+        for batch in regroup(batches, max(1, GPU_BATCH // views)):
+            new: dict[str, Document] = {}
+            for document in batch.items:
+                if document.image_hash not in reasons:
+                    new.setdefault(document.image_hash, document)
+            decode = partial(_decode, views=views, preprocessing=preprocessing, cache=cache)
+            reasons |= zip(new, pool.map(decode, new.values()), strict=True)
+            decoded = []
+            for document in batch.items:
+                document.image = b""
+                if (reason := reasons[document.image_hash]) is None:
+                    decoded.append(document)
+                else:
+                    batch.rejects.append(Reject(document.item_id, "decode", reason))
+            batch.items = decoded
+            yield batch
+
+
+def _decode(
+    document: Document, views: int, preprocessing: Preprocessing, cache: RowCache
+) -> str | None:
+    """Set the pixels of a document's views; return the reason where that fails."""
+    keys = [view_key(document.image_hash, view) for view in range(views)]
+    try:
+        document.rows = {
+            key: view_pixels(document.image, key, preprocessing) for key in keys if key not in cache
+        }
+    except ImageError as error:
+        return str(error)
+    return None
+
+
+def compute_rows(
+    batches: Iterator[Batch[Document]], image_rows: ImageRows
+) -> Iterator[Batch[Document]]:
+    """Replace the pixels of views by their rows, with about `GPU_BATCH` views per call."""
+    for batch in gather(
+        batches, DOCUMENTS_PER_CALL, GPU_BATCH, lambda document: len(document.rows)
+    ):
+        pixels = [view for document in batch.items for view in document.rows.values()]
+        if pixels:
+            rows = iter(image_rows(np.stack(pixels)))
+            for document in batch.items:
+                document.rows = dict(zip(document.rows, rows, strict=False))
+        yield batch
+
+
+class RowWriter:
+    """Collects rows, and writes them to a cache in files of `ROWS_PER_FILE` rows or slightly more.
+
+    Rows that are pending are written on `close`: whatever ends a run, they are kept.
+    """
+
+    def __init__(self, cache: RowCache) -> None:
+        """Write to a cache."""
         self._cache = cache
-        self._to_rows = to_rows
-        self._pixels: Decoded = {}
-        self._rows: dict[str, Rows] = {}
+        self._pending: dict[str, Rows] = {}
 
-    def add(self, decoded: Decoded) -> None:
-        """Take the pixels of views, by key; runs the tower when there are enough for it."""
-        self._pixels |= {key: rows for key, rows in decoded.items() if key not in self._rows}
-        if len(self._pixels) >= GPU_BATCH:
-            self._run()
-        if len(self._rows) >= ROWS_A_FILE:
-            self._write()
+    def write(self, rows: dict[str, Rows]) -> None:
+        """Add rows by key. Raises OutputError."""
+        self._pending |= rows
+        if len(self._pending) >= ROWS_PER_FILE:
+            self.close()
 
-    def flush(self) -> None:
-        """Finish what is on its way."""
-        self._run()
-        self._write()
-
-    def _run(self) -> None:
-        if self._pixels:
-            rows = self._to_rows(np.stack(list(self._pixels.values())))
-            self._rows |= dict(zip(self._pixels, rows, strict=True))
-            self._pixels = {}
-
-    def _write(self) -> None:
-        new = {key: row for key, row in self._rows.items() if key not in self._cache}
-        if new:
-            self._cache.add(list(new), np.stack(list(new.values())))
-        self._rows = {}
+    def close(self) -> None:
+        """Write what is pending. Raises OutputError."""
+        pending, self._pending = self._pending, {}
+        if pending:
+            self._cache.add(list(pending), np.stack(list(pending.values())))
 
 
-def _decode(data: bytes, keys: Sequence[str], preprocessing: Preprocessing) -> Decoded:
-    return {key: view_pixels(data, key, preprocessing) for key in keys}
-
-
-def _ahead(stream: Iterator[Item], count: int) -> Iterator[Item]:
-    """The same items, so many of them taken from the stream before they are asked for."""
-    waiting: deque[Item] = deque()
-    for item in stream:
-        waiting.append(item)
-        if len(waiting) > count:
-            yield waiting.popleft()
-    yield from waiting
-
-
-def _chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def cache_texts(
+    texts: Iterable[str], cache: RowCache, text_rows: Callable[[list[str]], Rows]
+) -> None:
+    """Write the rows of texts that are not in the cache yet, by their `content_hash`."""
+    missing = [text for text in dict.fromkeys(texts) if content_hash(text) not in cache]
+    for start in range(0, len(missing), ROWS_PER_FILE):
+        part = missing[start : start + ROWS_PER_FILE]
+        cache.add([content_hash(text) for text in part], text_rows(part))

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from mm_milvus.errors import QueryError
+from mm_milvus.atomic import atomic_file
+from mm_milvus.errors import OptionError
 from mm_milvus.training.metrics import recalls
 from mm_milvus.training.model import Trainable, documents
 from mm_milvus.training.options import TrainOptions
@@ -20,26 +21,29 @@ from mm_milvus.training.pairs import Pairs
 from mm_milvus.training.steps import Gradient, epoch
 
 WARM_UP = 0.1
-"""The part of the steps in which the learning rate rises."""
+"""Share of the steps in which the learning rate rises."""
 
-MOST_SCALE = 100.0
-"""The bound of 1 / temperature where it is learned, as CLIP has it."""
+MAX_SCALE = 100.0
+"""Upper bound of 1 / temperature where the temperature is trained, as in CLIP."""
 
 EMBED_ROWS = 256
+"""Documents or captions that are embedded per call for validation."""
 
 LAST, BEST = "last.pt", "best.pt"
-"""The checkpoints: of the last epoch, with the optimiser's state, and the weights of the best."""
+"""Checkpoints: the last epoch with the optimiser's state, and the weights of the best epoch."""
 
 History = list[dict[str, float]]
+"""For each epoch: `epoch`, `loss`, `learning_rate`, `temperature`, and the recalls."""
 
 
 @dataclass(slots=True)
 class TrainingResult:
-    """What training came to.
+    """The epochs of a training.
 
-    history      a line an epoch: epoch, loss, learning_rate, temperature, and `recalls`
-    best         the epoch, from 1, with the greatest mean recall; 0 before the first
-    interrupted  by Ctrl-C, after the last epoch of the history
+    Attributes:
+        history: One entry per finished epoch.
+        best: The number of the epoch, from 1, with the highest mean recall; 0 before the first.
+        interrupted: Whether Ctrl-C ended the training before its last epoch.
     """
 
     history: History = field(default_factory=list)
@@ -48,7 +52,11 @@ class TrainingResult:
 
 
 class Loop:
-    """Trains a model on some documents, and judges it on others after each epoch."""
+    """Trains a model on some documents, and validates it on others after each epoch.
+
+    Attributes:
+        result: The epochs so far.
+    """
 
     def __init__(
         self,
@@ -60,7 +68,16 @@ class Loop:
         *,
         progress: bool,
     ) -> None:
-        """Checkpoints go into the folder."""
+        """Prepare the optimiser and the schedule.
+
+        Args:
+            model: The model, in its initial state.
+            training: Documents to train on.
+            validation: Documents to choose the best epoch by.
+            options: How to train.
+            folder: Where the checkpoints go.
+            progress: Draw progress bars and print one line per epoch on stderr.
+        """
         self._model = model
         self._training, self._validation = training, validation
         self._options = options
@@ -75,50 +92,57 @@ class Loop:
             parameters, options.rate, weight_decay=options.weight_decay
         )
         self._steps = options.epochs * len(self._batches(0))
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, self._share)
-        self.fitted = TrainingResult()
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, self._rate_factor)
+        self.result = TrainingResult()
 
     def run(self, *, resume: bool) -> TrainingResult:
-        """Train; with `resume` go on from the last checkpoint, if there is one.
+        """Train all epochs; afterwards the model has the weights of the best epoch.
 
-        Ctrl-C ends it after the last whole epoch. The model then has the weights of the best.
+        Ctrl-C ends the training; the epoch under way is lost.
+
+        Args:
+            resume: Continue from the last checkpoint, if there is one.
+
+        Raises:
+            OptionError: When the checkpoint was made with other options.
+            OutputError: When a checkpoint cannot be written.
         """
         if resume and self._last.exists():
             self._load()
-        fitted = self.fitted
+        result = self.result
         try:
-            for number in range(len(fitted.history), self._options.epochs):
+            for number in range(len(result.history), self._options.epochs):
                 line = {"epoch": number + 1} | self._epoch(number) | self.judge(self._validation)
-                fitted.history.append(line)
-                best = fitted.best == 0 or line["mean_recall"] > self._recall_of(fitted.best)
-                if best:
-                    fitted.best = number + 1
+                result.history.append(line)
+                is_best = result.best == 0 or line["mean_recall"] > self._recall_of(result.best)
+                if is_best:
+                    result.best = number + 1
                     _save(self._best, {"model": self._model.module.state_dict()})
                 self._checkpoint()
-                self._tell(line, best)
+                self._print_epoch(line, is_best)
         except KeyboardInterrupt:
-            fitted.interrupted = True
-        if fitted.best:
+            result.interrupted = True
+        if result.best:
             self._model.module.load_state_dict(_load(self._best)["model"])
-        return fitted
+        return result
 
     @torch.inference_mode()
     def judge(self, pairs: Pairs) -> dict[str, float]:
-        """The recalls of the documents and all their captions."""
+        """Return the recalls of documents, view 0 of their images, and all of their captions."""
         self._model.module.eval()
         numbers = sorted({number for texts in pairs.captions for number in texts})
-        places = {number: place for place, number in enumerate(numbers)}
+        positions = {number: position for position, number in enumerate(numbers)}
         rows = np.arange(len(pairs))
         queries = [
             self._model.texts([pairs.texts[number] for number in numbers[start:][:EMBED_ROWS]])
             for start in range(0, len(numbers), EMBED_ROWS)
         ]
-        shown = [
+        embedded = [
             documents(self._model, pairs, part, np.zeros_like(part), self._options.document)
             for part in np.split(rows, range(EMBED_ROWS, len(rows), EMBED_ROWS))
         ]
-        own = [[places[number] for number in texts] for texts in pairs.captions]
-        return recalls(torch.cat(queries), torch.cat(shown), own)
+        captions = [[positions[number] for number in texts] for texts in pairs.captions]
+        return recalls(torch.cat(queries), torch.cat(embedded), captions)
 
     def _epoch(self, number: int) -> dict[str, float]:
         self._model.module.train()
@@ -145,7 +169,7 @@ class Loop:
             self._optimiser.step()
             self._schedule.step()
             with torch.no_grad():
-                self._log_scale.clamp_(max=math.log(MOST_SCALE))
+                self._log_scale.clamp_(max=math.log(MAX_SCALE))
         return {
             "loss": float(np.mean(losses)),
             "learning_rate": rate,
@@ -162,23 +186,23 @@ class Loop:
             seed=(options.seed, number),
         )
 
-    def _share(self, step: int) -> float:
-        """The part of the learning rate at a step: linear warm-up, then half a cosine to 0."""
+    def _rate_factor(self, step: int) -> float:
+        """Return the factor of the learning rate at a step: linear warm-up, then a cosine to 0."""
         warm = max(1, int(WARM_UP * self._steps))
         if step < warm:
             return (step + 1) / warm
         return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self._steps - warm)))
 
     def _recall_of(self, number: int) -> float:
-        return self.fitted.history[number - 1]["mean_recall"]
+        return self.result.history[number - 1]["mean_recall"]
 
-    def _tell(self, line: dict[str, float], best: bool) -> None:
+    def _print_epoch(self, line: dict[str, float], is_best: bool) -> None:
         if self._progress:
             tqdm.write(
                 f"epoch {line['epoch']:>3}  loss {line['loss']:.4f}  "
                 f"text-to-image recall@10 {line['text_to_image_recall@10']:.4f}  "
                 f"image-to-text recall@1 {line['image_to_text_recall@1']:.4f}"
-                + ("  best" if best else ""),
+                + ("  best" if is_best else ""),
                 file=sys.stderr,
             )
 
@@ -188,8 +212,8 @@ class Loop:
             "optimiser": self._optimiser.state_dict(),
             "schedule": self._schedule.state_dict(),
             "log_scale": self._log_scale.detach(),
-            "history": self.fitted.history,
-            "best": self.fitted.best,
+            "history": self.result.history,
+            "best": self.result.best,
             "options": _comparable(self._options),
         }
         _save(self._last, state)
@@ -197,9 +221,9 @@ class Loop:
     def _load(self) -> None:
         state = _load(self._last)
         if state["options"] != _comparable(self._options):
-            now = _comparable(self._options)
-            changed = sorted(key for key in now if state["options"].get(key) != now[key])
-            raise QueryError(
+            current = _comparable(self._options)
+            changed = sorted(key for key in current if state["options"].get(key) != current[key])
+            raise OptionError(
                 f"{self._last} was made with another {' and '.join(changed)}: resume with the "
                 "same options, or train into another folder"
             )
@@ -208,18 +232,20 @@ class Loop:
         self._schedule.load_state_dict(state["schedule"])
         with torch.no_grad():
             self._log_scale.copy_(state["log_scale"])
-        self.fitted = TrainingResult(state["history"], state["best"])
+        self.result = TrainingResult(state["history"], state["best"])
 
 
 def _comparable(options: TrainOptions) -> dict[str, Any]:
-    kept = asdict(options)
-    return kept | {"document": dict(options.document), "held_out": list(options.held_out)}
+    """Return the options as a checkpoint has them."""
+    return asdict(options) | {
+        "document": dict(options.document),
+        "held_out": list(options.held_out),
+    }
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    part.replace(path)
+    with atomic_file(path) as file:
+        torch.save(state, file)
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The contrastive losses."""
+"""The contrastive loss."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ def weighted_infonce(
     also_true: Tensor,
     relevance: Tensor,
 ) -> Tensor:
-    """Symmetric InfoNCE over a batch of pairs, each weighed by its relevance.
+    """Return the symmetric InfoNCE of a batch of pairs, weighted by relevance: a scalar.
 
-    queries, documents  unit rows (n, dim); row i of one belongs to row i of the other
-    temperature         the cosine is divided by it
-    also_true           bool (n, n): where query i fits document j as well, so that it is neither
-                        positive nor negative; the diagonal counts as false
-    relevance           float (n,), not negative, not all 0; all 1 gives the loss of CLIP
-
-    The mean, by relevance, of -log softmax in both directions (Radford et al., 2021), with the
+    This is the weighted mean of -log softmax in both directions (Radford et al., 2021), with the
     weights of generalised contrastive learning (Zhu et al., 2024).
+
+    Args:
+        queries: Unit rows (n, dim).
+        documents: Unit rows (n, dim); document i is the positive example of query i.
+        temperature: Cosines are divided by it.
+        also_true: bool (n, n): True where query i matches document j as well, so that the pair is
+            neither positive nor negative. The diagonal is ignored.
+        relevance: float (n,), not negative and not all 0; all 1 gives the loss of CLIP.
     """
     logits = queries @ documents.T / temperature
-    own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
-    logits = logits.masked_fill(also_true & ~own, -torch.inf)
+    diagonal = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+    logits = logits.masked_fill(also_true & ~diagonal, -torch.inf)
     target = torch.arange(len(logits), device=logits.device)
     losses = [cross_entropy(rows, target, reduction="none") for rows in (logits, logits.T)]
     weights = relevance / relevance.sum()

@@ -1,4 +1,4 @@
-"""How well queries and documents find each other."""
+"""Recall of texts and documents in both directions."""
 
 from __future__ import annotations
 
@@ -9,42 +9,50 @@ from torch import Tensor
 
 CUTS = (1, 5, 10)
 CHUNK = 1024
+"""Rows whose similarities to all others are computed at a time."""
 
 
-def recalls(queries: Tensor, documents: Tensor, own: Sequence[Sequence[int]]) -> dict[str, float]:
-    """Recall@k in both directions, with the field's rule for several right answers: one counts.
+def recalls(
+    queries: Tensor, documents: Tensor, captions: Sequence[Sequence[int]]
+) -> dict[str, float]:
+    """Return recall@k in both directions, for the k in `CUTS`.
 
-    queries    unit rows of the distinct texts (q, dim)
-    documents  unit rows (n, dim)
-    own        for each document, the numbers of its queries; one at least
+    Of several right answers, one among the k nearest is enough, as is usual for this metric. Where
+    each document has one caption, and few captions cover all documents, image_to_text_recall@1 is
+    the accuracy of zero-shot classification.
 
-    Gives text_to_image_recall@k, the share of queries with a document of theirs among the k
-    nearest; image_to_text_recall@k, the share of documents with a text of theirs among the k
-    nearest texts; and their mean as `mean_recall`. Where each document has one text, and few texts
-    share all documents, image_to_text_recall@1 is the accuracy of zero-shot classification.
+    Args:
+        queries: Unit rows of the distinct captions, (q, dim).
+        documents: Unit rows, (n, dim).
+        captions: For each document, the rows of its captions in `queries`; at least one.
+
+    Returns:
+        `text_to_image_recall@k`, the share of captions with one of their documents among the k
+        nearest; `image_to_text_recall@k`, the share of documents with one of their captions among
+        the k nearest; and the mean of all as `mean_recall`. Each is 0 to 1.
     """
-    found: dict[str, float] = {}
-    asked: list[list[int]] = [[] for _ in range(len(queries))]
-    for document, texts in enumerate(own):
+    result: dict[str, float] = {}
+    documents_of: list[list[int]] = [[] for _ in range(len(queries))]
+    for document, texts in enumerate(captions):
         for text in texts:
-            asked[text].append(document)
+            documents_of[text].append(document)
     for name, left, right, answers in (
-        ("text_to_image", queries, documents, asked),
-        ("image_to_text", documents, queries, own),
+        ("text_to_image", queries, documents, documents_of),
+        ("image_to_text", documents, queries, captions),
     ):
-        for cut, value in zip(CUTS, _recall(left, right, answers), strict=True):
-            found[f"{name}_recall@{cut}"] = value
-    found["mean_recall"] = sum(found.values()) / len(found)
-    return found
+        for cut, value in zip(CUTS, _recalls(left, right, answers), strict=True):
+            result[f"{name}_recall@{cut}"] = value
+    result["mean_recall"] = sum(result.values()) / len(result)
+    return result
 
 
-def _recall(left: Tensor, right: Tensor, answers: Sequence[Sequence[int]]) -> list[float]:
+def _recalls(left: Tensor, right: Tensor, answers: Sequence[Sequence[int]]) -> list[float]:
     hits = torch.zeros(len(CUTS), dtype=torch.float64)
-    most = min(max(CUTS), len(right))
+    depth = min(max(CUTS), len(right))
     for start in range(0, len(left), CHUNK):
-        nearest = (left[start : start + CHUNK] @ right.T).topk(most, dim=1).indices.tolist()
-        for row, found in enumerate(nearest, start):
-            right_ones = set(answers[row])
-            first = next((place for place, n in enumerate(found) if n in right_ones), most)
-            hits += torch.tensor([first < cut for cut in CUTS])
+        nearest = (left[start : start + CHUNK] @ right.T).topk(depth, dim=1).indices.tolist()
+        for row, ranking in enumerate(nearest, start):
+            right_answers = set(answers[row])
+            rank = next((rank for rank, n in enumerate(ranking) if n in right_answers), depth)
+            hits += torch.tensor([rank < cut for cut in CUTS])
     return [float(value) for value in hits / max(len(left), 1)]

@@ -1,6 +1,6 @@
-"""What learns: a projection over kept features, or a whole CLIP model over kept pixels.
+"""What is trained: a projection of cached features, or a whole CLIP model on cached pixels.
 
-Both give unit rows for documents and for texts; the loop that trains them sees nothing else.
+Both map images and texts to unit rows; the loop that trains them sees nothing else.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from mm_milvus.encoders.torch.encoder import Towers
 from mm_milvus.encoders.trained.dual import Projection
 from mm_milvus.keys import content_hash
 from mm_milvus.training.pairs import Indices, Pairs
-from mm_milvus.training.rows import RowCache
+from mm_milvus.training.row_cache import RowCache
 from mm_milvus.training.views import view_key
 
 
 class Trainable(Protocol):
-    """Embeds images and texts, as numbers of what is kept; gradients flow."""
+    """Maps images and texts to unit rows, with gradients."""
 
     @property
     def module(self) -> nn.Module:
-        """What has the parameters."""
+        """The module with the parameters that are trained."""
 
     def images(self, keys: Sequence[str]) -> Tensor:
-        """Unit rows (n, dim) of the views with these keys."""
+        """Return unit rows (n, dim) of the views with these keys."""
 
     def texts(self, texts: Sequence[str]) -> Tensor:
-        """Unit rows (n, dim) of texts."""
+        """Return unit rows (n, dim) of texts."""
 
 
 class ProjectionModel:
-    """A projection; the features come from files."""
+    """A projection of features, which are read from caches."""
 
     def __init__(
         self, projection: Projection, images: RowCache, texts: RowCache, device: torch.device
     ) -> None:
-        """The caches hold what will be asked for."""
+        """Train a projection on a device; the caches hold the features of all views and texts."""
         self._projection = projection.to(device)
         self._images, self._texts = images, texts
         self._device = device
@@ -53,11 +53,11 @@ class ProjectionModel:
         return self._projection
 
     def images(self, keys: Sequence[str]) -> Tensor:
-        """Unit rows (n, dim) of the views with these keys."""
+        """Return unit rows (n, dim) of the views with these keys."""
         return normalize(self._projection.image(self._tensor(self._images, keys)), dim=-1)
 
     def texts(self, texts: Sequence[str]) -> Tensor:
-        """Unit rows (n, dim) of texts."""
+        """Return unit rows (n, dim) of texts."""
         keys = [content_hash(text) for text in texts]
         return normalize(self._projection.text(self._tensor(self._texts, keys)), dim=-1)
 
@@ -66,13 +66,13 @@ class ProjectionModel:
 
 
 class TowersModel:
-    """The towers of a CLIP model; pixels come from files, texts are cut into tokens as they come.
+    """The towers of a CLIP model; pixels are read from a cache, texts are tokenised as needed.
 
-    On a GPU the towers run in bfloat16, over float32 weights.
+    On a GPU the towers compute in bfloat16, with float32 weights.
     """
 
     def __init__(self, towers: Towers, pixels: RowCache) -> None:
-        """The cache holds the pixels of what will be asked for, a row a view."""
+        """Train both towers; the cache holds the pixels of all views, flattened, one row each."""
         self._towers = towers
         self._pixels = pixels
         self._module = nn.ModuleList([towers.image, towers.text])
@@ -84,7 +84,7 @@ class TowersModel:
         return self._module
 
     def images(self, keys: Sequence[str]) -> Tensor:
-        """Unit rows (n, dim) of the views with these keys."""
+        """Return unit rows (n, dim) of the views with these keys."""
         shape = (self._towers.preprocessing.height, self._towers.preprocessing.width, 3)
         pixels = torch.from_numpy(self._pixels.take(keys).reshape(-1, *shape)).to(self._device)
         with self._precision():
@@ -92,7 +92,7 @@ class TowersModel:
         return rows
 
     def texts(self, texts: Sequence[str]) -> Tensor:
-        """Unit rows (n, dim) of texts."""
+        """Return unit rows (n, dim) of texts."""
         text_input = self._towers.text_input
         batch = text_input.pad(text_input.tokenize(texts))
         with self._precision():
@@ -108,11 +108,14 @@ class TowersModel:
 def documents(
     model: Trainable, pairs: Pairs, rows: Indices, views: Indices, weights: Mapping[str, float]
 ) -> Tensor:
-    """Unit rows (n, dim) of documents: the weighted sum of their fields' unit rows.
+    """Return unit rows (n, dim) of documents: weighted sums of their fields' unit rows.
 
-    rows     the documents' numbers in `pairs`
-    views    which view each one's image is shown in
-    weights  of the fields; a field that a document lacks adds nothing to it
+    Args:
+        model: Maps images and texts to unit rows.
+        pairs: All documents.
+        rows: The numbers of the n documents in `pairs`.
+        views: The number of the view of each document's image.
+        weights: Weights of the fields; a field that a document lacks adds nothing to it.
     """
     parts = []
     for name, weight in weights.items():
@@ -123,8 +126,8 @@ def documents(
             parts.append(weight * model.images(keys))
         else:
             numbers = [pairs.fields[name][row] for row in rows]
-            there = torch.tensor([number >= 0 for number in numbers])
-            # A missing text is embedded as the empty one, and then weighs nothing.
+            has_text = torch.tensor([number >= 0 for number in numbers])
+            # A missing text is embedded as the empty text, with the weight 0.
             part = model.texts([pairs.texts[number] if number >= 0 else "" for number in numbers])
-            parts.append(part * (weight * there.to(part.device, part.dtype)).unsqueeze(1))
+            parts.append(part * (weight * has_text.to(part.device, part.dtype)).unsqueeze(1))
     return normalize(torch.stack(parts).sum(dim=0), dim=-1)

@@ -1,21 +1,17 @@
-"""What is trained on: documents, their captions, and what of both the towers are to be shown."""
+"""Pairs of documents and captions, as a training and its validation see them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mm_milvus.choices import IMAGE_FIELD
 from mm_milvus.errors import SourceError
-from mm_milvus.keys import content_hash
-from mm_milvus.rejects import Reject
-from mm_milvus.sources.base import Source
+from mm_milvus.training.documents import Document
 from mm_milvus.training.options import TrainOptions
 
 Indices = NDArray[np.int64]
@@ -23,14 +19,16 @@ Indices = NDArray[np.int64]
 
 @dataclass(slots=True)
 class Pairs:
-    """A row a document; texts are kept once, whatever uses them.
+    """Documents with their captions, one entry per document; each distinct text is kept once.
 
-    item_ids   of the documents
-    images     the hash of each document's image
-    texts      the distinct texts
-    captions   the numbers of each document's captions, one at least
-    fields     of each text field of a document, the number of its text in each; -1: it has none
-    relevance  the weight of each document's pairs
+    Attributes:
+        item_ids: The item of each document.
+        images: The hash of each document's image.
+        texts: The distinct texts.
+        captions: The numbers of each document's captions in `texts`, at least one.
+        fields: For each text field, the number of each document's text in `texts`; -1 where the
+            document has none.
+        relevance: The weight of each document's pairs.
     """
 
     item_ids: list[str] = field(default_factory=list)
@@ -41,10 +39,11 @@ class Pairs:
     relevance: list[float] = field(default_factory=list)
 
     def __len__(self) -> int:
+        """Return the number of documents."""
         return len(self.item_ids)
 
-    def chosen(self, rows: Sequence[int]) -> Pairs:
-        """These documents alone; the texts stay all."""
+    def select(self, rows: Sequence[int]) -> Pairs:
+        """Return some of the documents, with all texts."""
         return Pairs(
             item_ids=[self.item_ids[row] for row in rows],
             images=[self.images[row] for row in rows],
@@ -55,23 +54,15 @@ class Pairs:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A record of a source that can be trained on."""
-
-    item_id: str
-    image: bytes
-    image_hash: str
-    captions: list[str]
-    fields: dict[str, str]
-    relevance: float
-
-
 class PairsBuilder:
-    """Collects documents; their texts get numbers."""
+    """Collects documents into pairs.
+
+    Attributes:
+        pairs: The documents so far.
+    """
 
     def __init__(self, options: TrainOptions) -> None:
-        """The options name the fields."""
+        """Start with no documents, of the fields that the options name."""
         self.pairs = Pairs(fields={name: [] for name in options.document if name != IMAGE_FIELD})
         self._numbers: dict[str, int] = {}
 
@@ -93,61 +84,38 @@ class PairsBuilder:
         return self._numbers[text]
 
 
-def read_documents(source: Source, options: TrainOptions) -> Iterator[list[Document | Reject]]:
-    """The records of a source, a batch at a time."""
-    for batch in source.batches():
-        yield [_document(record, options) for record in batch.to_pylist()]
-
-
-def _document(record: dict[str, Any], options: TrainOptions) -> Document | Reject:
-    item_id: str = record["item_id"]
-    if record["rejected"] is not None:
-        return Reject(item_id, "read", record["rejected"])
-    if not record["captions"]:
-        return Reject(item_id, "read", "it has no caption, so there is no pair to learn from")
-    metadata = json.loads(record["metadata"])
-    relevance = 1.0
-    if options.relevance is not None:
-        value = metadata.get(options.relevance)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-            reason = f"its relevance {options.relevance!r} is {value!r}, not a number from 0 upward"
-            return Reject(item_id, "read", reason)
-        relevance = float(value)
-    texts = {name: metadata.get(name) for name in options.document if name != IMAGE_FIELD}
-    return Document(
-        item_id=item_id,
-        image=record["image"],
-        image_hash=content_hash(record["image"]),
-        captions=record["captions"],
-        fields={name: text for name, text in texts.items() if isinstance(text, str) and text},
-        relevance=relevance,
-    )
-
-
 def split(pairs: Pairs, held_out: tuple[float, float], seed: int) -> tuple[Pairs, Pairs, Pairs]:
-    """Documents for training, validation and test, in these shares.
+    """Split documents into training, validation and test.
 
-    The side of a document follows from its image and the seed alone: no image is on two sides,
-    however often it is in the data, and a document stays on its side when others come.
+    The side of a document depends on its image and the seed alone: no image is on two sides,
+    however often it is in the data, and a document stays on its side when others are added.
+
+    Args:
+        pairs: All documents.
+        held_out: The shares of validation and test, each 0 to 1.
+        seed: Another seed gives another split.
+
+    Returns:
+        The documents of training, validation and test.
     """
     validation, test = held_out
     sides: tuple[list[int], list[int], list[int]] = ([], [], [])
     for row, image in enumerate(pairs.images):
         digest = blake2b(f"{seed}\0{image}".encode(), digest_size=8).digest()
-        place = int.from_bytes(digest) / 2**64
-        sides[1 if place < validation else 2 if place < validation + test else 0].append(row)
-    return pairs.chosen(sides[0]), pairs.chosen(sides[1]), pairs.chosen(sides[2])
+        position = int.from_bytes(digest) / 2**64
+        sides[1 if position < validation else 2 if position < validation + test else 0].append(row)
+    return pairs.select(sides[0]), pairs.select(sides[1]), pairs.select(sides[2])
 
 
 def check_size(training: Pairs, validation: Pairs) -> None:
-    """Refuse what cannot be learned from, or judged on, with a `SourceError`."""
+    """Raise SourceError when there are too few documents to learn from, or to validate on."""
     if len(training) < 2 or len({text for texts in training.captions for text in texts}) < 2:
         raise SourceError(
-            f"{len(training)} items with captions are left to train on: it takes two at least, "
+            f"{len(training)} items with captions are left to train on: it takes at least two, "
             "with captions that differ"
         )
     if not len(validation):
         raise SourceError(
-            "no item is left for validation: give more items, a larger share, or a data set of "
-            "its own (--validation)"
+            "no item is left for validation: give more items, a larger share (`held_out`), or "
+            "another dataset (`validation`)"
         )

@@ -1,4 +1,4 @@
-"""The two ways to train: a projection over frozen towers, or a whole CLIP model."""
+"""The two recipes of a training: a projection over frozen towers, or a whole CLIP model."""
 
 from __future__ import annotations
 
@@ -12,57 +12,71 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from mm_milvus.arrays import Pixels
 from mm_milvus.encoders.snapshot import MODEL_FILES, find_model
 from mm_milvus.encoders.trained.dual import Projection, ProjectionShape, save_dual
 from mm_milvus.encoders.trained.pair import Pair, clip_pair, separate_pair
 from mm_milvus.encoders.transformers.clip import load_towers
 from mm_milvus.encoders.transformers.pretrained import loading
 from mm_milvus.keys import content_hash
+from mm_milvus.pipeline.report import Report
+from mm_milvus.rejects import RejectsFile
 from mm_milvus.sources.base import Source
-from mm_milvus.training.features import FrozenTowers, TrainingData, gather, keep_texts
+from mm_milvus.training.features import cache_texts, read_pairs
 from mm_milvus.training.model import ProjectionModel, TowersModel, Trainable
 from mm_milvus.training.options import TrainOptions
 from mm_milvus.training.pairs import Pairs
-from mm_milvus.training.rows import RowCache, Rows
+from mm_milvus.training.row_cache import RowCache, Rows
+from mm_milvus.training.towers import FrozenTowers
 from mm_milvus.training.views import view_key
 
 SCALE_ROWS = 4096
-"""So many features tell how a tower's features lie."""
+"""Number of features that the scale of a tower's features is estimated from."""
 
 
 class Recipe(Protocol):
-    """From sources to a model, and from the model to a folder."""
+    """Reads sources, makes the model that is trained on them, and saves it."""
 
     @property
     def towers(self) -> dict[str, str]:
-        """What the model is made of, for its card."""
+        """Names of the towers, by what they are used for, for the model card."""
 
-    def gather(self, source: Source, views: int, *, progress: bool) -> TrainingData:
-        """Read a source, and keep of its images and texts what the model is to be shown."""
+    def read(
+        self, source: Source, views: int, *, report: Report, rejects: RejectsFile, progress: bool
+    ) -> Pairs:
+        """Read a source, and cache what the model needs of its images and texts.
+
+        Args:
+            source: Items with captions.
+            views: Views per image.
+            report: Counts, filled in.
+            rejects: Receives the rejected items.
+            progress: Draw a progress bar on stderr, where that is a terminal.
+        """
 
     def model(self, training: Pairs) -> Trainable:
-        """The model as it is before the first step."""
+        """Return the model in its initial state."""
 
     def save(self, folder: Path, temperature: float) -> None:
-        """Write the model, trained to this temperature, into a folder that is there and empty."""
+        """Write the model into an empty folder, with the temperature that it was trained to."""
 
 
 class FrozenRecipe:
-    """A projection over the features of frozen towers, which are had once and kept."""
+    """A projection over the features of frozen towers, which are computed once and cached."""
 
     def __init__(self, options: TrainOptions, device: torch.device, folder: Path) -> None:
-        """Load the towers; their features are kept in the folder."""
+        """Load the towers; their features are cached in the folder."""
         self._options = options
         self._device = device
         self._pair = _pair(options, device)
-        self._run = FrozenTowers(self._pair, device)
-        mark = self._pair.fingerprint
-        self._images = RowCache(folder / f"images-{mark}")
-        self._texts = RowCache(folder / f"texts-{mark}")
+        self._frozen = FrozenTowers(self._pair, device)
+        fingerprint = self._pair.fingerprint
+        self._images = RowCache(folder / f"images-{fingerprint}")
+        self._texts = RowCache(folder / f"texts-{fingerprint}")
 
     @property
     def towers(self) -> dict[str, str]:
-        """What the model is made of, for its card."""
+        """Names of the towers, by what they are used for, for the model card."""
         options = self._options
         if options.clip is not None:
             return {"both towers, frozen": options.clip}
@@ -71,23 +85,27 @@ class FrozenRecipe:
             "image tower, frozen": f"{options.image_model}, {options.features} features",
         }
 
-    def gather(self, source: Source, views: int, *, progress: bool) -> TrainingData:
-        """Read a source, and keep the features of its images and texts."""
-        gathered = gather(
+    def read(
+        self, source: Source, views: int, *, report: Report, rejects: RejectsFile, progress: bool
+    ) -> Pairs:
+        """Read a source, and cache the features of its images and texts."""
+        pairs = read_pairs(
             source,
             self._options,
             views,
             self._pair.preprocessing,
             self._images,
-            self._run.images,
+            self._frozen.images,
+            report=report,
+            rejects=rejects,
             progress=progress,
         )
-        # The empty text stands where a document has none.
-        keep_texts([*gathered.pairs.texts, ""], self._texts, self._run.texts)
-        return gathered
+        # The empty text stands for the texts that documents lack.
+        cache_texts([*pairs.texts, ""], self._texts, self._frozen.texts)
+        return pairs
 
     def model(self, training: Pairs) -> Trainable:
-        """A random projection, scaled to the features of the training data."""
+        """Return a random projection, scaled to the features of the training data."""
         options = self._options
         torch.manual_seed(options.seed)
         hidden = options.hidden or None
@@ -110,10 +128,10 @@ class FrozenRecipe:
 
 
 class FullRecipe:
-    """All the weights of a CLIP model; its images are kept as pixels."""
+    """All weights of a CLIP model; its images are cached as pixels."""
 
     def __init__(self, options: TrainOptions, device: torch.device, folder: Path) -> None:
-        """Load the model; pixels are kept in the folder."""
+        """Load the model; pixels are cached in the folder."""
         name = options.clip or ""
         self._name = name
         self._options = options
@@ -121,32 +139,40 @@ class FullRecipe:
         with loading(name):
             self._towers, self._model = load_towers(name, self._source, device, torch.float32)
         preprocessing = self._towers.preprocessing
-        mark = content_hash(repr(preprocessing))
-        self._pixels = RowCache(folder / f"pixels-{mark}")
+        self._pixels = RowCache(folder / f"pixels-{content_hash(repr(preprocessing))}")
         if options.checkpointing:
             self._model.gradient_checkpointing_enable()
 
     @property
     def towers(self) -> dict[str, str]:
-        """What the model is made of, for its card."""
+        """Names of the towers, by what they are used for, for the model card."""
         return {"both towers, trained whole from": self._name}
 
-    def gather(self, source: Source, views: int, *, progress: bool) -> TrainingData:
-        """Read a source, and keep the pixels of its images."""
-        preprocessing = self._towers.preprocessing
-        return gather(
-            source, self._options, views, preprocessing, self._pixels, _flat, progress=progress
+    def read(
+        self, source: Source, views: int, *, report: Report, rejects: RejectsFile, progress: bool
+    ) -> Pairs:
+        """Read a source, and cache the pixels of its images."""
+        return read_pairs(
+            source,
+            self._options,
+            views,
+            self._towers.preprocessing,
+            self._pixels,
+            _flatten,
+            report=report,
+            rejects=rejects,
+            progress=progress,
         )
 
     def model(self, training: Pairs) -> Trainable:  # noqa: ARG002
-        """The model as it was published."""
+        """Return the model with its published weights."""
         return TowersModel(self._towers, self._pixels)
 
     def save(self, folder: Path, temperature: float) -> None:
-        """Write the model as transformers does, with its tokenizer and image processor.
+        """Write the model in the format of transformers, with its tokenizer and image processor.
 
-        Its logit scale becomes that of this training; but a model with a bias (SigLIP) keeps both
-        of its own, since the loss here has none.
+        Its logit scale becomes that of this training. A model with a logit bias (SigLIP) keeps its
+        published scale and bias: the loss here has no bias.
         """
         if hasattr(self._model, "logit_scale") and not hasattr(self._model, "logit_bias"):
             with torch.no_grad():
@@ -177,5 +203,5 @@ def _sample(keys: Sequence[str], seed: int) -> list[str]:
     return [keys[n] for n in chosen]
 
 
-def _flat(pixels: Rows) -> Rows:
+def _flatten(pixels: Pixels) -> Rows:
     return pixels.reshape(len(pixels), -1)

@@ -1,4 +1,4 @@
-"""Batches of pairs, and the gradient of a batch's loss."""
+"""Batches of pairs, and the gradient of the loss of a batch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mm_milvus.choices import CaptionChoice
 from mm_milvus.training.loss import weighted_infonce
 from mm_milvus.training.model import Trainable, documents
 from mm_milvus.training.pairs import Indices, Pairs
@@ -16,9 +17,13 @@ from mm_milvus.training.pairs import Indices, Pairs
 
 @dataclass(frozen=True, slots=True)
 class PairBatch:
-    """Pairs: the numbers of documents and of texts in `Pairs`, and the views that are shown.
+    """A batch of n pairs of a document and a caption.
 
-    seed  of what is random inside the model (dropout)
+    Attributes:
+        rows: The numbers of the documents in `Pairs`, (n,).
+        views: The number of the view of each document's image, (n,).
+        texts: The numbers of the captions in `Pairs.texts`, (n,).
+        seed: Seed of dropout inside the model.
     """
 
     rows: Indices
@@ -27,10 +32,11 @@ class PairBatch:
     seed: int
 
     def __len__(self) -> int:
+        """Return the number of pairs."""
         return len(self.rows)
 
     def cut(self, size: int) -> Iterator[PairBatch]:
-        """The same in pieces of at most `size` pairs."""
+        """Yield the same pairs in batches of at most `size`."""
         for start in range(0, len(self), size):
             piece = slice(start, start + size)
             yield PairBatch(
@@ -39,34 +45,42 @@ class PairBatch:
 
 
 def epoch(
-    pairs: Pairs, *, captions: str, views: int, batch_size: int, seed: tuple[int, int]
+    pairs: Pairs, *, captions: CaptionChoice, views: int, batch_size: int, seed: tuple[int, int]
 ) -> list[PairBatch]:
-    """An epoch's batches in random order, with a random view of each image.
+    """Return the batches of an epoch in random order, with a random view of each image.
 
-    captions  "one" at random of each document, or "all", each a pair of its own
-    seed      of the training and of the epoch: an epoch is the same however the run got to it
+    A batch of a single pair, which would have no negative example, is left out.
 
-    A batch that would have no other pair to tell one from is left out.
+    Args:
+        pairs: The documents.
+        captions: Captions of a document: a random "one", or "all", each as a pair of its own.
+        views: Number of views per image.
+        batch_size: Pairs per batch.
+        seed: Of the training, and of the epoch: an epoch is the same after a resumed run.
     """
     random = np.random.default_rng(seed)
     if captions == "all":
-        found = [(row, text) for row, texts in enumerate(pairs.captions) for text in texts]
+        chosen = [(row, text) for row, texts in enumerate(pairs.captions) for text in texts]
     else:
-        places = random.random(len(pairs))
-        found = [
-            (row, texts[int(place * len(texts))])
-            for row, (texts, place) in enumerate(zip(pairs.captions, places, strict=True))
+        positions = random.random(len(pairs))
+        chosen = [
+            (row, texts[int(position * len(texts))])
+            for row, (texts, position) in enumerate(zip(pairs.captions, positions, strict=True))
         ]
-    table = np.array(found, np.int64)[random.permutation(len(found))]
-    shown = random.integers(0, views, len(table))
-    whole = PairBatch(table[:, 0], shown, table[:, 1], int(random.integers(2**62)))
+    table = np.array(chosen, np.int64)[random.permutation(len(chosen))]
+    view_numbers = random.integers(0, views, len(table))
+    whole = PairBatch(table[:, 0], view_numbers, table[:, 1], int(random.integers(2**62)))
     return [batch for batch in whole.cut(batch_size) if len(batch) > 1]
 
 
 def also_true(pairs: Pairs, batch: PairBatch) -> Tensor:
-    """Bool (n, n): text i of the batch is a caption of document j, or of a copy of it."""
+    """Return where text i of a batch is a caption of document j, or of one with its image.
+
+    Returns:
+        bool (n, n).
+    """
     texts = [pairs.captions[row] for row in batch.rows]
-    found = np.zeros((len(batch), len(batch)), bool)
+    matches = np.zeros((len(batch), len(batch)), bool)
     holders: dict[int, list[int]] = {}
     for column, numbers in enumerate(texts):
         for number in numbers:
@@ -75,17 +89,17 @@ def also_true(pairs: Pairs, batch: PairBatch) -> Tensor:
     for column, row in enumerate(batch.rows):
         images.setdefault(pairs.images[row], []).append(column)
     for line, (text, row) in enumerate(zip(batch.texts.tolist(), batch.rows, strict=True)):
-        found[line, holders.get(text, [])] = True
-        found[line, images[pairs.images[row]]] = True
-    return torch.from_numpy(found)
+        matches[line, holders.get(text, [])] = True
+        matches[line, images[pairs.images[row]]] = True
+    return torch.from_numpy(matches)
 
 
 class Gradient:
-    """Leaves the gradient of a batch's loss in the parameters.
+    """Computes the loss of a batch, and adds its gradient to that of the parameters.
 
-    With pieces, the loss is still that of the whole batch: the rows of all pieces are had first
-    without a graph, the loss gives the gradient of each row, and each piece then runs again, with
-    the same dropout, and passes its rows' gradients on (GradCache; Gao et al., 2021).
+    Also in pieces, the loss is that of the whole batch: the rows of all pieces are computed first
+    without a graph, the loss gives the gradient of each row, and each piece is then computed again,
+    with the same dropout, to propagate the gradients of its rows (GradCache; Gao et al., 2021).
     """
 
     def __init__(
@@ -96,7 +110,15 @@ class Gradient:
         log_scale: Tensor,
         piece: int | None,
     ) -> None:
-        """`log_scale` is the logarithm of 1 / temperature; `piece` None: the batch at once."""
+        """Prepare for batches of `pairs`.
+
+        Args:
+            model: The model that is trained.
+            pairs: The training documents.
+            weights: Weights of the fields of a document.
+            log_scale: The logarithm of 1 / temperature, a scalar.
+            piece: Pairs that go through the model together; None: the whole batch.
+        """
         self._model = model
         self._pairs = pairs
         self._weights = weights
@@ -104,7 +126,7 @@ class Gradient:
         self._piece = piece
 
     def __call__(self, batch: PairBatch) -> float:
-        """The loss of a batch; adds its gradient."""
+        """Return the loss of a batch, after adding its gradient."""
         if self._piece is None or self._piece >= len(batch):
             loss = self._loss(*self._rows(batch), batch)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -123,8 +145,8 @@ class Gradient:
     def _rows(self, batch: PairBatch) -> tuple[Tensor, Tensor]:
         torch.manual_seed(batch.seed)
         texts = self._model.texts([self._pairs.texts[number] for number in batch.texts])
-        shown = documents(self._model, self._pairs, batch.rows, batch.views, self._weights)
-        return texts, shown
+        rows = documents(self._model, self._pairs, batch.rows, batch.views, self._weights)
+        return texts, rows
 
     def _loss(self, texts: Tensor, rows: Tensor, batch: PairBatch) -> Tensor:
         relevance = torch.tensor([self._pairs.relevance[row] for row in batch.rows])

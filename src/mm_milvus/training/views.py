@@ -1,4 +1,4 @@
-"""Views of an image: itself, and what it may as well have looked like."""
+"""Views of an image: the image itself, and random crops that its captions still describe."""
 
 from __future__ import annotations
 
@@ -11,29 +11,38 @@ from PIL import Image
 from mm_milvus.images.decode import decode, load_pixels
 from mm_milvus.images.preprocessing import Preprocessing
 
-LEAST_AREA = 0.5
-"""The part of the image, at least, that a random crop shows: its captions tell of the whole."""
+MIN_AREA = 0.5
+"""Minimum part of the image in a random crop: its captions describe the whole."""
 
 
-def view_key(content_hash: str, view: int) -> str:
-    """The name of a view, wherever the image lies."""
-    return f"{content_hash}.{view}"
+def view_key(image_hash: str, view: int) -> str:
+    """Return the key of a view, from the `content_hash` of its image file."""
+    return f"{image_hash}.{view}"
 
 
 def view_pixels(data: bytes, key: str, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """The pixels of the view with that key: uint8 (height, width, 3).
+    """Decode a view of an image.
 
-    View 0 is the image as the encoder takes it; the others are random crops (Szegedy et al.,
-    2015), half of them mirrored, that depend on the key alone. Colours stay: captions name them.
+    View 0 is the image as the encoder takes it. The others are random crops (Szegedy et al., 2015),
+    half of them mirrored, which depend on the key alone. Colours are unchanged: captions name them.
 
-    Raises `ImageError`.
+    Args:
+        data: The image file.
+        key: The `view_key`.
+        preprocessing: Size and resampling of the result.
+
+    Returns:
+        uint8 (height, width, 3), RGB.
+
+    Raises:
+        ImageError: When the image cannot be decoded.
     """
     if key.endswith(".0"):
         return load_pixels(data, preprocessing)
     random = np.random.default_rng(int.from_bytes(blake2b(key.encode(), digest_size=8).digest()))
     size = (preprocessing.width, preprocessing.height)
     image = decode(data, at_least=2 * max(size))
-    area = random.uniform(LEAST_AREA, 1)
+    area = random.uniform(MIN_AREA, 1)
     ratio = np.exp(random.uniform(-0.2, 0.2))
     width = min(1.0, np.sqrt(area * ratio)) * image.width
     height = min(1.0, np.sqrt(area / ratio)) * image.height

@@ -1,4 +1,4 @@
-"""Rows of numbers by key, in Arrow files: what the towers made of images and texts, kept."""
+"""Rows of numbers by key, in Arrow files: features and pixels that are computed once."""
 
 from __future__ import annotations
 
@@ -9,52 +9,63 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mm_milvus.atomic import atomic_file
+
 Rows = NDArray[np.generic]
+"""Rows of one dtype, (n, width); pixels are (n, height, width, 3) until they are flattened."""
 
 
 class RowCache:
-    """Rows of one shape, by key; a file is written whole or not at all, and is never changed.
+    """Rows of one width and dtype by key, in a folder of Arrow files.
 
-    What is read back lies in the files, mapped into memory: a data set may be larger than that.
+    A file appears complete or not at all, and never changes. Files are memory-mapped: the rows may
+    be larger than memory.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open the files that are in the folder, which is made."""
+        """Open the files of a folder, which is made if need be."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._parts: list[Rows] = []
-        self._places: dict[str, tuple[int, int]] = {}
+        self._positions: dict[str, tuple[int, int]] = {}
         for path in sorted(folder.glob("*.arrow")):
             self._open(path)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._places
+        """Return whether the key has a row."""
+        return key in self._positions
 
     @property
     def width(self) -> int:
-        """How many numbers are in a row; 0 where there is none."""
+        """Numbers per row; 0 while there are no rows."""
         return self._parts[0].shape[1] if self._parts else 0
 
     def add(self, keys: Sequence[str], rows: Rows) -> None:
-        """Keep rows (n, width), all of one type, under new keys."""
+        """Write rows under new keys, as one file.
+
+        Args:
+            keys: The n keys.
+            rows: (n, width), of the same width and dtype as all other rows.
+
+        Raises:
+            OutputError: When the file cannot be written.
+        """
         values = pa.array(np.ascontiguousarray(rows).reshape(-1))
         column = pa.FixedSizeListArray.from_arrays(values, rows.shape[1])
         table = pa.table({"key": pa.array(keys, pa.string()), "row": column})
         path = self._folder / f"{len(self._parts):06d}.arrow"
-        part = path.with_suffix(".part")
-        with pa.OSFile(str(part), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        with atomic_file(path) as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
-        part.replace(path)
         self._open(path)
 
     def take(self, keys: Sequence[str]) -> Rows:
-        """The rows of these keys, (n, width), in this order, in memory."""
-        places = np.array([self._places[key] for key in keys], np.int64).reshape(-1, 2)
+        """Copy the rows of keys into memory, (n, width), in the order of the keys."""
+        positions = np.array([self._positions[key] for key in keys], np.int64).reshape(-1, 2)
         dtype = self._parts[0].dtype if self._parts else np.float32
-        rows = np.empty((len(places), self.width), dtype)
-        for number in np.unique(places[:, 0]):
-            chosen = places[:, 0] == number
-            rows[chosen] = self._parts[number][places[chosen, 1]]
+        rows = np.empty((len(positions), self.width), dtype)
+        for part in np.unique(positions[:, 0]):
+            is_chosen = positions[:, 0] == part
+            rows[is_chosen] = self._parts[part][positions[is_chosen, 1]]
         return rows
 
     def _open(self, path: Path) -> None:
@@ -63,10 +74,10 @@ class RowCache:
         for batch in batches:
             column = batch.column("row")
             rows = column.flatten().to_numpy(zero_copy_only=True)
-            number = len(self._parts)
+            part = len(self._parts)
             self._parts.append(rows.reshape(batch.num_rows, column.type.list_size))
             for row, key in enumerate(batch.column("key").to_pylist()):
-                self._places[key] = (number, row)
+                self._positions[key] = (part, row)
 
 
 def _batches(reader: pa.ipc.RecordBatchFileReader) -> Iterator[pa.RecordBatch]:
