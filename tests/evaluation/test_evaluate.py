@@ -157,6 +157,15 @@ def test_judgements_between_items_are_evaluated(wardrobe, tmp_path):
         evaluate(name, store=uri, options=options)
 
 
+@pytest.mark.engines("lite")
+def test_the_old_keywords_work_with_one_warning_that_points_at_the_caller(wardrobe):
+    uri, name = wardrobe
+    with pytest.warns(DeprecationWarning, match=r"evaluate\(uri=") as warnings:
+        evaluation = evaluate(name, uri=uri)
+    assert [Path(warning.filename) for warning in warnings] == [Path(__file__)]
+    assert metrics_by_run(evaluation) == metrics_by_run(evaluate(name, store=uri))
+
+
 def test_what_cannot_be_evaluated_is_rejected(wardrobe):
     uri, name = wardrobe
     with pytest.raises(QueryError, match="no two items have the same 'price'"):

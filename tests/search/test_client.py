@@ -362,7 +362,7 @@ def test_options_are_given_as_an_object_as_keywords_or_as_both(client):
 
 
 def test_an_unknown_dataset_is_rejected_with_the_names_of_the_others(catalogue):
-    with pytest.raises(QueryError, match=r"no data ?set 'nobody'.*catalogue"):
+    with pytest.raises(QueryError, match=r"no dataset 'nobody'.*catalogue"):
         SearchClient(catalogue[0], "nobody")
 
 
