@@ -28,7 +28,6 @@ STEM = 32
 CPU_PIECE = 4
 """Images per call on a CPU core: more are no faster, and their feature maps take more memory."""
 
-
 TRUNK = 12
 """Number of blocks in the trunk, up to the first at 1/32 of the input; the rest are the tail."""
 
