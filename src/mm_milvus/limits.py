@@ -1,7 +1,8 @@
-"""Limits of a stored row, checked before any engine is called.
+"""Limits of an item and its rows, checked before any engine is called.
 
 Milvus Lite accepts NaN vectors and JSON of any size, and a Milvus server refuses them. Everything
-is checked here instead, so that every engine behaves alike.
+is checked here instead, so that every engine behaves alike. What no engine takes is an `ItemError`:
+a run rejects the item and continues.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mm_milvus.arrays import Vector
 from mm_milvus.errors import ItemError
 from mm_milvus.schema import Field
 from mm_milvus.text import is_utf8
@@ -26,25 +27,22 @@ MAX_BYTES = {
     Field.DETAIL_HASH: 32,
     Field.CAPTION: 65_535,
 }
-"""The longest value of each text field, in bytes of UTF-8."""
-
+"""Maximum length of each text field, in bytes of UTF-8."""
 
 MAX_METADATA_BYTES = 65_536
 MAX_COLUMN_BYTES = 4096
 UNIT_LENGTH_TOLERANCE = 1e-3
 
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
-"""What both engines store and return unchanged."""
+"""Range of the integers that both engines store and return unchanged."""
 
 MAX_DIGITS = 21
+"""Digits and sign of an integer that may be in the range."""
 SHOWN_DIGITS = 30
-
-COLUMN_TYPES = ("varchar", "double", "int64", "bool")
-"""What a metadata key can be promoted to."""
 
 
 def check_text(field: Field, value: str) -> None:
-    """Raise `ItemError` when the value is too long for its field."""
+    """Raise ItemError when a value is too long for its field."""
     size = len(value.encode())
     if size > MAX_BYTES[field]:
         raise ItemError(f"{field} is {size:,} bytes long, over the limit of {MAX_BYTES[field]:,}")
@@ -55,7 +53,7 @@ def parse_metadata(text: str, columns: Mapping[str, str]) -> dict[str, Any]:
 
     Args:
         text: The JSON object.
-        columns: Metadata keys that are typed columns, with their types.
+        columns: Promoted metadata keys and their types, as in the manifest.
 
     Returns:
         The object. It has no integer of more than 64 bits, no number that is not finite, and no
@@ -66,13 +64,13 @@ def parse_metadata(text: str, columns: Mapping[str, str]) -> dict[str, Any]:
     """
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_METADATA_BYTES:
-        raise ItemError(f"metadata is {size:,} bytes long, over the limit of 65,536")
+        raise ItemError(
+            f"metadata is {size:,} bytes long, over the limit of {MAX_METADATA_BYTES:,}"
+        )
     try:
         metadata = json.loads(
-            text, parse_constant=_no_constant, parse_int=_integer, parse_float=_number
+            text, parse_constant=_reject_constant, parse_int=_integer, parse_float=_number
         )
-    except ItemError:
-        raise
     except (ValueError, RecursionError) as error:
         raise ItemError(f"metadata is not JSON: {error}") from error
     if not isinstance(metadata, dict):
@@ -115,10 +113,18 @@ def _dumped(value: Any) -> str:
 
 
 def column_value(name: str, kind: str, value: Any) -> Any:
-    """The value of a promoted column.
+    """Return the value of a promoted column.
 
-    Milvus 2.3 has no null. A missing double is NaN, which no comparison but != finds; a missing
-    varchar is empty; an int64 or a bool has no such value, so a missing one is refused.
+    Milvus 2.3 has no null. A missing double is NaN, which no comparison except != finds; a missing
+    varchar is empty; an int64 or a bool has no such value, so a missing one is an error.
+
+    Args:
+        name: The metadata key.
+        kind: The type of the column, one of `choices.ColumnType`.
+        value: The value in the metadata; None if it is missing.
+
+    Raises:
+        ItemError: When the value does not fit the column.
     """
     match kind, value:
         case "double", None:
@@ -133,12 +139,17 @@ def column_value(name: str, kind: str, value: Any) -> Any:
             return value
         case "bool", bool():
             return value
-    found = "missing" if value is None else f"{json.dumps(value, ensure_ascii=False)[:60]}"
-    raise ItemError(f"metadata key {name} is promoted to {kind} and is {found}")
+    shown = "missing" if value is None else f"{json.dumps(value, ensure_ascii=False)[:60]}"
+    raise ItemError(f"metadata key {name} is promoted to {kind} and is {shown}")
 
 
-def check_embedding(embedding: NDArray[np.float32], dim: int) -> None:
-    """Raise `ItemError` when a vector cannot be stored: it is not finite, or no unit vector."""
+def check_embedding(embedding: Vector, dim: int) -> None:
+    """Raise ItemError when a vector cannot be stored.
+
+    Args:
+        embedding: Must be float32 (dim,), finite, and of unit length.
+        dim: Numbers per vector of the dataset.
+    """
     if embedding.shape != (dim,):
         raise ItemError(f"its vector has {embedding.size} numbers, not {dim}")
     with np.errstate(over="ignore"):
@@ -149,5 +160,5 @@ def check_embedding(embedding: NDArray[np.float32], dim: int) -> None:
         raise ItemError(f"its vector has the length {length:.4g}, not 1")
 
 
-def _no_constant(name: str) -> Any:
+def _reject_constant(name: str) -> Any:
     raise ValueError(f"{name} is not allowed in JSON")

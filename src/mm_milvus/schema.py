@@ -1,7 +1,7 @@
-"""The single place where a field is named: the Arrow schema of a data set, and the Milvus rows.
+"""The one place where fields are named: the Arrow schemas of items, and the fields of Milvus rows.
 
 Data flows one way, as Arrow record batches of `ITEMS`, or of `embeddings_schema` where it is
-encoded already; a row of the two Milvus collections is made of the `Field` names below.
+already encoded; a row of the two Milvus collections has the fields of `Field`.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ ITEMS = pa.schema(
         pa.field("rejected", pa.string()),
     ]
 )
-"""What every source yields, a row an item.
+"""What every source yields, one row per item.
 
-    item_id    the stable name of the item inside its data set, never empty
-    uri        where the image was read from: for people, and to show it again
-    image      the encoded image file, as it was stored; null only where `rejected` is set
-    captions   zero or more captions, each non-empty
+    item_id    the stable name of the item in its dataset, never empty
+    uri        where the image was read from: for people, and to display it
+    image      the image file as it was stored, still encoded; null only where `rejected` is set
+    captions   zero or more captions, none of them empty
     metadata   a JSON object, as text
     rejected   null, or the reason why this item cannot be ingested
 """
 
 
 def embeddings_schema(dim: int) -> pa.Schema:
-    """What `encode` writes, a row an item, with vectors of `dim` numbers.
+    """Return the schema of what `encode` writes, one row per item, with vectors of `dim` numbers.
 
     item_id, uri, captions, metadata   as in `ITEMS`
-    content_hash        of the image's file, as `keys.content_hash` makes it
-    image_embedding     float32, (dim,), unit length
-    caption_embeddings  one for each caption, in their order: float32, (dim,), unit length
+    content_hash        of the image file, as `keys.content_hash` returns it
+    image_embedding     float32 (dim,), of unit length
+    caption_embeddings  one per caption, in their order: float32 (dim,), of unit length
     """
     vector = pa.list_(pa.float32(), dim)
     return pa.schema(
@@ -53,9 +53,12 @@ def embeddings_schema(dim: int) -> pa.Schema:
     )
 
 
+IMAGE_FIELD = "image"
+"""The field of a document that is the item's image; the other fields are keys of its metadata."""
+
 
 class Field(StrEnum):
-    """The fields of a Milvus row; both collections share them, `CAPTION` is in the texts only."""
+    """The fields of a Milvus row; both collections share them, only the texts have `CAPTION`."""
 
     ID = "id"
     ITEM_ID = "item_id"
@@ -68,7 +71,7 @@ class Field(StrEnum):
 
 
 class Modality(StrEnum):
-    """The two collections of a data set."""
+    """What the rows of a collection are; a dataset has one collection of each."""
 
     IMAGE = "image"
     TEXT = "text"

@@ -1,19 +1,20 @@
-"""Datasets in Milvus: the only package that imports pymilvus.
+"""Datasets in Milvus: rows and queries go in, stored rows and matches come out.
 
-connection  one engine, chosen by its URI; its errors as StoreError
+This is the only package that imports pymilvus.
+
+connection  a connection to one engine, chosen by its URI
 tls         certificates for https:// addresses
-dataset     the two collections of a dataset: create, open, finish, list, drop
-collection  one collection: upsert, lookup, delete, search
+dataset     the two collections of a dataset: create, open, finish, list, describe, drop
+collection  one collection: upsert, look up, delete, scan, search
 rows        one row, and batches of rows
 manifest    what a dataset was built with, kept in the properties of its collections
 index       the index types
-finish      flush, and an index that fits the row count
-serve       wait until a server searches the index that it built
-tune        the measured choice of nprobe or ef
+reindex     the index at the end of an ingest: flush, rebuild, wait until it is used
+tune        the verb `tune`
+tuner       the measured choice of nprobe or ef
 read        whole rows: by id, a random sample, all vectors
-match       one match of a search
-rebuild     a dataset that is built again next to the one that is searched, and the switch
+rebuild     a dataset that is built again while the current one is searched, and the switch
 retry       retries while an index is built or a rebuild switches
-annotate    metadata that is added later
+annotate    metadata that is added to stored items
 deprecated  keywords of version 0.1
 """

@@ -1,4 +1,4 @@
-"""Facts that are found later, added to the metadata of items that are stored."""
+"""Add keys to the metadata of stored items."""
 
 from __future__ import annotations
 
@@ -14,38 +14,46 @@ from mm_milvus.store.dataset import Dataset
 from mm_milvus.store.read import stored_captions, stored_rows
 from mm_milvus.store.rows import Row
 
-ABSENT = "it is not in the data set: ingest it first"
+ABSENT = "it is not in the dataset: ingest it first"
 
 
 def annotate(dataset: Dataset, facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Add facts to the metadata of items, in both collections; all else of their rows stays.
+    """Set keys of items' metadata in both collections; the rest of their rows stays unchanged.
 
-    facts  for each item_id, the keys and values to set; they fit into memory, with the vectors
+    A later ingest keeps the keys as long as the item's own metadata does not change.
 
-    A later ingest leaves them as long as the item's own metadata does not change. Returns, for
-    the items that did not take them, the reason. Raises StoreError.
+    Args:
+        dataset: An open dataset.
+        facts: For each item_id, the keys and values to set. The rows of all of these items are
+            held in memory, with their vectors.
+
+    Returns:
+        For each item that was not annotated, the reason.
+
+    Raises:
+        StoreError: When the engine refuses a call.
     """
-    refused = {}
+    rejected = {}
     images = {row.item_id: row for row in stored_rows(dataset.images, [*map(image_key, facts)])}
     annotated = []
     for item_id, added in facts.items():
         if item_id not in images:
-            refused[item_id] = ABSENT
+            rejected[item_id] = ABSENT
             continue
         try:
             annotated.append(_with(images[item_id], added, dataset))
         except ItemError as error:
-            refused[item_id] = str(error)
+            rejected[item_id] = str(error)
     captions = stored_captions(dataset.texts, [row.item_id for row in annotated])
     dataset.images.upsert(annotated, dataset.manifest.columns)
     dataset.texts.upsert(
         [_with(row, facts[item_id], dataset) for item_id, rows in captions.items() for row in rows],
         dataset.manifest.columns,
     )
-    return refused
+    return rejected
 
 
 def _with(row: Row, added: Mapping[str, Any], dataset: Dataset) -> Row:
-    """The row with more metadata, if the store would take it."""
+    """Return the row with more metadata; raise ItemError if no engine would take it."""
     text = json.dumps({**row.metadata, **added}, ensure_ascii=False)
     return replace(row, metadata=parse_metadata(text, dataset.manifest.columns))

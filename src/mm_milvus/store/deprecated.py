@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypedDict, TypeVar
 
 from mm_milvus.choices import DEFAULT_STORE
-from mm_milvus.store.connection import Store, StoreLike, require_file
+from mm_milvus.store.connection import Store, StoreLike, is_missing_file, require_file
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,7 +29,11 @@ class OldKeywords(TypedDict, total=False):
 
 
 def accepts_old_keywords(verb: Callable[P, R]) -> Callable[P, R]:
-    """Let a verb that takes `store` be called with `uri`, `token` and `db_name` as well."""
+    """Let a verb that takes `store` be called with `uri`, `token` and `db_name` as well.
+
+    Args:
+        verb: A function with the keyword-only parameter `store`.
+    """
 
     @wraps(verb)
     def call(*args: Any, **keywords: Any) -> R:
@@ -41,7 +45,8 @@ def accepts_old_keywords(verb: Callable[P, R]) -> Callable[P, R]:
             raise TypeError(f"{verb.__name__}() takes `store` or {', '.join(old)}, not both")
         warn_of_old_keywords(verb.__name__, old, stacklevel=2)
         uri = old.pop("uri", None) or DEFAULT_STORE
-        if not any(old.values()):
+        # Opening a local file creates it, and only the verb knows whether it may be missing.
+        if not any(old.values()) or is_missing_file(uri):
             return verb(*args, store=uri, **keywords)  # type: ignore[arg-type]
         with Store(uri, **old) as store:
             return verb(*args, store=store, **keywords)  # type: ignore[arg-type]
@@ -57,10 +62,14 @@ def open_by_old_keywords(store: StoreLike, keywords: OldKeywords) -> Store:
         keywords: The old keywords.
 
     Raises:
-        TypeError: When `store` is open already: it has its own URI, token and database.
+        TypeError: When `store` is open already, as it has its own URI, token and database; or
+            when a `uri` is given in addition to it.
+        StoreError: When the store cannot be reached, or the file does not exist.
     """
     if isinstance(store, Store):
         raise TypeError("an open store has its own uri, token and db_name: leave them out")
+    if keywords.get("uri") and store != DEFAULT_STORE:
+        raise TypeError("the client takes `store` or uri, not both")
     uri = keywords.get("uri") or store
     require_file(uri)
     return Store(uri, token=keywords.get("token"), db_name=keywords.get("db_name"))

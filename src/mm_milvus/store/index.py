@@ -1,4 +1,4 @@
-"""The index types as data."""
+"""The index types as data, and how an index is built and loaded."""
 
 from __future__ import annotations
 
@@ -14,24 +14,27 @@ from mm_milvus.schema import Field
 from mm_milvus.store.manifest import Manifest
 
 POINTS_PER_CELL = 39
-"""What k-means needs to place a centroid (the minimum of FAISS, whose IVF both engines use)."""
+"""Points that k-means needs per centroid (the minimum of FAISS, whose IVF both engines use)."""
 
 MAX_NLIST = 65_536
 MIN_EF, MAX_EF = 16, 2048
-"""From little more than the ten neighbours that are asked for, to where a graph is no quicker
+"""From little more than the ten neighbours that are searched for, to where a graph is no faster
 than a scan."""
 EXACT_ROWS = 10_000
-"""Below this many rows a scan of all cells costs under a millisecond: nothing to save."""
+"""Up to this many rows a scan of all cells costs less than a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexType:
-    """What there is to know of an index type.
+    """How an index type is built and searched.
 
-    build       index parameters for a row count
-    knob        the search parameter that trades recall for time, where there is one
-    settings    of what an index was built with, the values of the knob worth a trial, rising
-    exhaustive  whether the largest setting looks at every vector, unrounded: an exact search
+    Attributes:
+        build: Returns the index parameters for a row count.
+        parameter: The search parameter that trades recall for time; None if there is none.
+        settings: Returns the values of that parameter worth a trial, rising, for the index
+            parameters that an index was built with.
+        exhaustive: Whether the largest setting compares every vector at full precision, which is
+            an exact search.
     """
 
     build: Callable[[int], dict[str, int]]
@@ -41,7 +44,7 @@ class IndexType:
 
 
 def choose_nlist(rows: int) -> int:
-    """About 4 * sqrt(rows) cells, fewer where they would hold too few points to be placed."""
+    """Return about 4 * sqrt(rows) cells, fewer where they would hold too few points for k-means."""
     return max(1, min(int(4 * math.sqrt(rows)), rows // POINTS_PER_CELL, MAX_NLIST))
 
 
@@ -58,7 +61,7 @@ def _nothing(_rows: int) -> dict[str, int]:
 
 
 def settings_up_to(largest: int, *, smallest: int = 1) -> list[int]:
-    """Rising by a half and a third in turns, 1 2 3 4 6 8 12 16 24 ..., then the largest."""
+    """Return 1 2 3 4 6 8 12 16 24 ... between the smallest and the largest, then the largest."""
     steps = [round(2**power * part) for power in range(20) for part in (1, 1.5)]
     return [*sorted({step for step in steps if smallest <= step < largest}), largest]
 
@@ -81,11 +84,11 @@ INDEX_TYPES = {
 
 
 def index_params(client: MilvusClient, manifest: Manifest, rows: int) -> IndexParams:
-    """The index of a collection that holds, or will hold, so many rows."""
+    """Return the index of a collection that holds, or will hold, this many rows."""
     index_type = manifest.index_type
     build = INDEX_TYPES[index_type].build(rows)
     if build.get("nlist") == 1:
-        # An inverted file of one cell is a flat index; FAISS warns of building the former.
+        # An inverted file of one cell is a flat index, and FAISS warns when it builds one.
         index_type, build = "FLAT", {}
     params = client.prepare_index_params()
     params.add_index(
@@ -99,7 +102,7 @@ def index_params(client: MilvusClient, manifest: Manifest, rows: int) -> IndexPa
 
 
 def load(client: MilvusClient, name: str, manifest: Manifest, rows: int, *, embedded: bool) -> None:
-    """Make a collection searchable, whatever became of its index when a process was killed."""
+    """Make a collection searchable, whatever state a killed process left its index in."""
     field, params = Field.EMBEDDING.value, index_params(client, manifest, rows)
     if not client.list_indexes(name, field):
         build_index(client, name, params, embedded=embedded)
@@ -108,23 +111,23 @@ def load(client: MilvusClient, name: str, manifest: Manifest, rows: int, *, embe
     except MilvusException:
         if not embedded:
             raise
-        # Milvus Lite writes index files in place: a kill leaves half of one behind, and no load
-        # succeeds until it is gone. The vectors themselves are elsewhere.
+        # Milvus Lite writes index files in place: a kill can leave half of one, and no load
+        # succeeds until it is removed. The vectors themselves are stored elsewhere.
         client.drop_index(name, field)
         build_index(client, name, params, embedded=embedded)
         client.load_collection(name)
 
 
 def build_index(client: MilvusClient, name: str, params: IndexParams, *, embedded: bool) -> None:
-    """Have a collection's rows indexed; returns when they are, or when the load will do it.
+    """Index a collection's rows, and wait for it where loading the collection does not.
 
-    Milvus Lite builds its index when it loads a collection: to wait for it before, pymilvus would
-    sleep half a second.
+    Milvus Lite builds its index when it loads a collection; waiting for it before would make
+    pymilvus sleep for half a second.
     """
     client.create_index(name, params, sync=not embedded)
 
 
 def is_stale(built: dict[str, int], wanted: dict[str, int]) -> bool:
-    """Whether the collection outgrew its index: nlist is off by more than a factor of two."""
-    have, want = built.get("nlist", 1), wanted.get("nlist", 1)
-    return max(have, want) > 2 * min(have, want)
+    """Return whether nlist is off by more than a factor of two for the present row count."""
+    smaller, larger = sorted((built.get("nlist", 1), wanted.get("nlist", 1)))
+    return larger > 2 * smaller

@@ -1,4 +1,4 @@
-"""What a data set was built with: JSON in the properties of both of its collections."""
+"""What a dataset was built with: JSON in the properties of both of its collections."""
 
 from __future__ import annotations
 
@@ -14,26 +14,33 @@ PROPERTY = "mm_milvus"
 SCHEMA_VERSION = 1
 
 TARGET_RECALL = 0.98
-"""What a data set is tuned for where nothing else was asked."""
+"""Target recall of a new dataset."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The facts that a query must know before it may compare vectors.
+    """What a dataset was built with: what a query must know before it compares vectors.
 
-    dataset              the name that the user gave
-    encoder              what `load_encoder` was given
-    encoder_fingerprint  equal fingerprints mean equal vectors
-    dim                  the length of a vector
-    index_type           one of `INDEX_TYPES`
-    document             the fields of a combined vector and their weights; empty: the image alone
-    columns              promoted metadata keys and their types: `{"price": "double"}`
-    target_recall        of the exact 10 nearest neighbours, the share that a search must find
-    search_params        for each modality, the measured search parameters: `{"nprobe": 8}`
-    rows                 for each modality, the row count after the last finished ingest;
-                         empty while none has finished
-    beside               what tells its collections from those of the data set's first encoder;
-                         empty: it is the first
+    It is stored as JSON with the names of these fields; a renamed field would make the manifests
+    of existing datasets unreadable.
+
+    Attributes:
+        dataset: The name that the user gave.
+        encoder: The id of the encoder, as `load_encoder` takes it.
+        encoder_fingerprint: Equal fingerprints mean equal vectors.
+        dim: Numbers per vector.
+        index_type: Type of the vector index, one of `choices.IndexName`.
+        metric_type: `IP`: the inner product.
+        document: Weights by field of vectors that combine several fields of an item; empty where
+            a vector is that of the image alone.
+        columns: Promoted metadata keys and their types: `{"price": "double"}`.
+        target_recall: Share of the ten exact nearest neighbours that a search must find.
+        search_params: The measured search parameters by modality: `{"image": {"nprobe": 8}}`.
+        rows: The row count by modality after the last finished ingest; empty while none has
+            finished.
+        beside: Suffix of the collections' names that distinguishes them from those of the
+            dataset's first encoder; empty for the first.
+        schema_version: Version of the collections' schema.
     """
 
     dataset: str
@@ -51,26 +58,36 @@ class Manifest:
     schema_version: int = SCHEMA_VERSION
 
     def require_encoder(self, encoder: str, fingerprint: str, remedy: str) -> None:
-        """Refuse an encoder whose vectors are others: `StoreError`, which ends with the remedy."""
+        """Raise StoreError for an encoder whose vectors cannot be compared with the stored ones.
+
+        Args:
+            encoder: The id of the encoder.
+            fingerprint: Its fingerprint.
+            remedy: What to do about it; the message ends with it.
+        """
         if fingerprint != self.encoder_fingerprint:
             raise StoreError(
-                f"data set {self.dataset!r} was built with {self.encoder} (fingerprint "
+                f"dataset {self.dataset!r} was built with {self.encoder} (fingerprint "
                 f"{self.encoder_fingerprint}), and this is {encoder} (fingerprint {fingerprint}): "
                 f"their vectors cannot be compared; {remedy}"
             )
 
     def to_properties(self) -> dict[str, str]:
-        """The collection properties that hold this manifest."""
+        """Return the collection properties that hold this manifest."""
         return {PROPERTY: json.dumps(asdict(self), ensure_ascii=False)}
 
 
 def read_manifest(properties: dict[str, Any], collection: str) -> Manifest:
-    """The manifest in a collection's properties; `StoreError` when it is not one of ours."""
+    """Return the manifest in a collection's properties.
+
+    Raises:
+        StoreError: When there is none, or one of another version.
+    """
     text = properties.get(PROPERTY)
     if text is None:
         raise StoreError(
             f"collection {collection} was not made by mm-milvus: it has no manifest; "
-            "choose another --dataset name"
+            "choose another name (`dataset`)"
         )
     try:
         fields = dict(json.loads(text))
@@ -81,6 +98,7 @@ def read_manifest(properties: dict[str, Any], collection: str) -> Manifest:
     if fields.get("schema_version") != SCHEMA_VERSION:
         raise StoreError(
             f"collection {collection} has schema version {fields.get('schema_version')}, and "
-            f"this mm-milvus reads {SCHEMA_VERSION}; install the matching version or ingest anew"
+            f"this mm-milvus reads {SCHEMA_VERSION}; install the matching version, or ingest again "
+            "under another name (`dataset`)"
         )
     return Manifest(**fields)

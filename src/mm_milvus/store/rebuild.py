@@ -1,9 +1,9 @@
-"""A data set built anew beside the one that is searched, and the switch from one to the other.
+"""Rebuild a dataset while the current one is searched, and switch from one to the other.
 
-The collections that were filled first bear the data set's own names. Those of a rebuild are called
-after them, with the number of their generation, `photos_images__g1`; once they are complete, the
-name becomes an alias of theirs, and the former ones are dropped. Queries use the name, and find
-one or the other whole at any time.
+The collections that are filled first have the dataset's own names. Those of a rebuild have the
+number of their generation in addition, `photos_images__g1`. Once they are complete, the name
+becomes an alias of theirs, and the previous ones are dropped. Queries use the name, and find one
+or the other complete at any time.
 """
 
 from __future__ import annotations
@@ -22,39 +22,44 @@ _GENERATION = re.compile(r"(.+)__g(\d+)")
 
 
 def public_name(name: str) -> str:
-    """The name that a collection of any generation is searched by."""
-    found = _GENERATION.fullmatch(name)
-    return found[1] if found else name
+    """Return the name under which a collection of any generation is searched."""
+    match = _GENERATION.fullmatch(name)
+    return match[1] if match else name
 
 
 def next_generation(live: Iterable[Collection]) -> list[Collection]:
-    """The collections that a rebuild of these fills; they may be there, from one that was killed.
+    """Return the collections that a rebuild of the live ones fills.
 
-    A switch that was killed half-way is brought to its end first.
+    They may exist already, from a rebuild that was killed. A switch that was killed half-way is
+    completed first.
     """
     collections = list(live)
-    numbers = [_number(each.physical_name()) for each in collections]
+    numbers = [_number(collection.physical_name()) for collection in collections]
     for collection, number in zip(collections, numbers, strict=True):
         if number < max(numbers):
             switch(collection, _of_generation(collection, max(numbers)))
-    return [_of_generation(each, max(numbers) + 1) for each in collections]
+    return [_of_generation(collection, max(numbers) + 1) for collection in collections]
 
 
 def switch(live: Collection, rebuilt: Collection) -> None:
-    """Let the name of the live collection lead to the rebuilt one, and drop the former."""
-    client, name, former = live.client, live.name, live.physical_name()
+    """Make the name of the live collection lead to the rebuilt one, and drop the previous one."""
+    client, name, previous = live.client, live.name, live.physical_name()
     with live.store.explained(f"cannot switch {name} to {rebuilt.name}"):
-        if former == name:
-            former = f"{name}__g0"
-            client.rename_collection(name, former)
+        if previous == name:
+            previous = f"{name}__g0"
+            client.rename_collection(name, previous)
             client.create_alias(rebuilt.name, name)
         else:
             client.alter_alias(rebuilt.name, name)
-        client.drop_collection(former)
+        client.drop_collection(previous)
 
 
 def recover(collection: Collection) -> bool:
-    """Whether a collection without its name was found: a switch was killed before the last step."""
+    """Complete a switch that was killed before the name led to the rebuilt collection.
+
+    Returns:
+        Whether there was one.
+    """
     for name in reversed(generations(collection.client, collection.name)):
         rebuilt = Collection(collection.store, name, collection.modality)
         if rebuilt.manifest().rows:
@@ -65,26 +70,26 @@ def recover(collection: Collection) -> bool:
 
 
 def generations(client: MilvusClient, name: str) -> list[str]:
-    """The collections of a name's generations but the first, oldest first."""
+    """Return the collections of all generations of a name but the first, oldest first."""
     numbers = {}
-    for each in client.list_collections():
-        if (found := _GENERATION.fullmatch(each)) and found[1] == name:
-            numbers[each] = int(found[2])
+    for collection in client.list_collections():
+        if (match := _GENERATION.fullmatch(collection)) and match[1] == name:
+            numbers[collection] = int(match[2])
     return sorted(numbers, key=numbers.__getitem__)
 
 
 def fits(collection: Collection, manifest: Manifest) -> bool:
-    """Whether what an earlier rebuild left behind was built as this one is to be."""
-    left = collection.manifest()
-    return replace(left, rows={}, search_params={}) == replace(manifest, rows={}, search_params={})
+    """Return whether the collection of an interrupted rebuild has the settings of this one."""
+    existing = replace(collection.manifest(), rows={}, search_params={})
+    return existing == replace(manifest, rows={}, search_params={})
 
 
-def drop_unfinished(connection: Store, name: str, *, live: str | None) -> None:
-    """Delete what killed rebuilds of a collection left behind, all generations but the live one."""
-    with connection.explained(f"cannot drop collection {name}"):
-        for each in generations(connection.client, name):
-            if each != live:
-                connection.client.drop_collection(each)
+def drop_unfinished(store: Store, name: str, *, live: str | None) -> None:
+    """Delete the collections that interrupted rebuilds left: all generations but the live one."""
+    with store.explained(f"cannot drop collection {name}"):
+        for generation in generations(store.client, name):
+            if generation != live:
+                store.client.drop_collection(generation)
 
 
 def _of_generation(collection: Collection, number: int) -> Collection:
@@ -93,5 +98,5 @@ def _of_generation(collection: Collection, number: int) -> Collection:
 
 
 def _number(physical_name: str) -> int:
-    found = _GENERATION.fullmatch(physical_name)
-    return int(found[2]) if found else 0
+    match = _GENERATION.fullmatch(physical_name)
+    return int(match[2]) if match else 0

@@ -1,4 +1,4 @@
-"""Reads that wait while an ingest makes an index anew, or a rebuild takes a collection's name."""
+"""Retries of reads while an ingest rebuilds an index, or a rebuild takes over a name."""
 
 from __future__ import annotations
 
@@ -18,32 +18,43 @@ _RELOADING = re.compile(
     r"|(?:channel|segment|replica|shard)s? (?:not|lack)|no available shard|service not ready",
     re.IGNORECASE,
 )
-"""What the engines say of a collection that is released, being loaded, or half of either."""
+"""Messages of the engines about a collection that is released or being loaded, or partly so."""
 
 _SWITCHING = re.compile(
     r"collection '.+' does not exist|can't find collection|collection not found\[(?!collection=\d)",
     re.IGNORECASE,
 )
-"""What they say of a collection that was just renamed, at the end of a first rebuild, before its
-name leads to the new one; or of one that is no more."""
+"""Messages about a collection that the first rebuild of a dataset has just renamed, before its
+name leads to the new one; or about one that no longer exists."""
 
 
 def retry_while_loading(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """What the call returns, as soon as the collection is loaded.
+    """Call, and retry while the collection is loading or a rebuild switches to another one.
 
-    Raises the `MilvusException` of the call, where it has another cause or lasts too long.
+    Args:
+        call: A read of pymilvus.
+        *arguments: Its arguments.
+        **options: Its keywords.
+
+    Returns:
+        What the call returns.
+
+    Raises:
+        MilvusException: When the call fails for another reason, or for longer than
+            `RELOAD_TIMEOUT_S` or `SWITCH_TIMEOUT_S`.
     """
     started = time.monotonic()
     while True:
         try:
             return call(*arguments, **options)
         except MilvusException as error:
-            if time.monotonic() - started > _longest_wait(error.message):
+            if time.monotonic() - started > _patience_s(error.message):
                 raise
         time.sleep(POLL_S)
 
 
-def _longest_wait(message: str) -> float:
+def _patience_s(message: str) -> float:
+    """Return for how many seconds to retry after an error with this message."""
     if _RELOADING.search(message):
         return RELOAD_TIMEOUT_S
     return SWITCH_TIMEOUT_S if _SWITCHING.search(message) else 0.0

@@ -1,8 +1,4 @@
-"""What a row is, and its limits.
-
-Milvus Lite takes NaN vectors and JSON of any size, the server refuses them: all is checked here
-before the call, so that every engine behaves alike.
-"""
+"""A row of either collection, and batches of rows that fit into one message."""
 
 from __future__ import annotations
 
@@ -10,9 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from mm_milvus.arrays import Vector
 from mm_milvus.limits import column_value
 from mm_milvus.schema import Field
 
@@ -25,9 +19,15 @@ BATCH_ROWS = 1000
 class Row:
     """One row of either collection.
 
-    embedding  float32, (dim,), unit length
-    metadata   a JSON object
-    caption    None in the image collection
+    Attributes:
+        id: The primary key, 32 hex digits.
+        item_id: The item that it belongs to.
+        uri: Where the item's image was read from.
+        content_hash: The hash of the image file or of the caption, 32 hex digits.
+        detail_hash: The hash of the rest of the row, 32 hex digits.
+        embedding: float32 (dim,), of unit length.
+        metadata: A JSON object.
+        caption: None in the image collection.
     """
 
     id: str
@@ -35,12 +35,19 @@ class Row:
     uri: str
     content_hash: str
     detail_hash: str
-    embedding: NDArray[np.float32]
+    embedding: Vector
     metadata: Mapping[str, Any]
     caption: str | None = None
 
     def to_milvus(self, columns: Mapping[str, str]) -> dict[str, Any]:
-        """The row as pymilvus takes it, promoted columns included."""
+        """Return the row in the form that pymilvus takes, promoted columns included.
+
+        Args:
+            columns: Promoted metadata keys and their types, as in the manifest.
+
+        Raises:
+            ItemError: When a value does not fit its column.
+        """
         row: dict[str, Any] = {
             Field.ID.value: self.id,
             Field.ITEM_ID.value: self.item_id,
@@ -58,12 +65,12 @@ class Row:
 
     @property
     def size(self) -> int:
-        """About how many bytes the row takes in a message."""
+        """Approximate number of bytes of the row in a message."""
         return self.embedding.nbytes + len(str(self.metadata)) + len(self.caption or "") + 256
 
 
 def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """The rows in order, in lists of at most `BATCH_ROWS` rows and about `BATCH_BYTES`."""
+    """Yield the rows in order, in lists of at most `BATCH_ROWS` rows and about `BATCH_BYTES`."""
     batch: list[Row] = []
     size = 0
     for row in rows:

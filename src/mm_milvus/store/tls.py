@@ -11,14 +11,17 @@ CA, CERT, KEY = "MM_MILVUS_CA_CERT", "MM_MILVUS_CLIENT_CERT", "MM_MILVUS_CLIENT_
 
 
 def tls_options(uri: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """What `MilvusClient` takes to reach an https:// address; nothing for any other.
+    """Return the keywords with which `MilvusClient` reaches an https:// address.
 
-    MM_MILVUS_CA_CERT      the authority that signed the server's certificate, a PEM file; without
-                           it, those that gRPC brings along
-    MM_MILVUS_CLIENT_CERT  for a server that asks for one, this client's certificate
-    MM_MILVUS_CLIENT_KEY   and its key; both need MM_MILVUS_CA_CERT
+    Args:
+        uri: The address; for any other than https:// there are no keywords.
+        environment: Variables that name PEM files: `MM_MILVUS_CA_CERT`, the authority that signed
+            the server's certificate (default: the authorities that gRPC brings along); and, for a
+            server that asks for a client certificate, `MM_MILVUS_CLIENT_CERT` and its key
+            `MM_MILVUS_CLIENT_KEY`, which need `MM_MILVUS_CA_CERT`.
 
-    Raises `StoreError` for a file that is not there.
+    Raises:
+        StoreError: When a file does not exist, or a variable is missing.
     """
     if not uri.startswith("https:"):
         return {}
