@@ -37,9 +37,8 @@ from mm_milvus.search.hits import Timings
 from mm_milvus.search.lists import ScoredList
 from mm_milvus.search.query import Query
 from mm_milvus.search.space import Space
-from mm_milvus.store.collection import Collection
+from mm_milvus.store.collection import Collection, Match
 from mm_milvus.store.dataset import Dataset
-from mm_milvus.store.collection import Match
 
 Ranking = NDArray[np.int64]
 """Numbers of items, best first."""
