@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -32,6 +33,7 @@ class Flag:
         names: The option (default: the field's name with dashes).
         type: The type that Typer reads, as an annotation (default: the field's).
         parse: Turns what Typer read into the field's value.
+        write: Turns a mapping into what the user writes, for examples in the help text.
         metavar: What stands for the value in the help (default: the type, or the choices).
         help: The help text (default: the field's entry in the dataclass's docstring).
         panel: The section of the help page (default: that of the dataclass's options).
@@ -43,6 +45,7 @@ class Flag:
     names: tuple[str, ...] = ()
     type: Any = None
     parse: Callable[[Any], Any] | None = None
+    write: Callable[[Any], str] | None = None
     metavar: str | None = None
     help: str | None = None
     panel: str | None = None
@@ -91,8 +94,14 @@ class Pairs(Generic[T]):
 
     def flag(self, **keywords: Any) -> Flag:
         """Return how a field with a mapping is written."""
-        metavar = f"{self.metavar},..."
-        return Flag(names=(self.option,), type=str, parse=self.parse, metavar=metavar, **keywords)
+        return Flag(
+            names=(self.option,),
+            type=str,
+            parse=self.parse,
+            write=self.write,
+            metavar=f"{self.metavar},...",
+            **keywords,
+        )
 
 
 NO_PROGRESS = Flag(
@@ -173,9 +182,9 @@ def replace_parameter(
 
     @wraps(command)
     def call(**values: Any) -> R:
-        given = {option.name: values.pop(option.name) for option in options}
+        inputs = {option.name: values.pop(option.name) for option in options}
         with ExitStack() as stack:
-            return command(**values, **{name: build(stack, **given)})
+            return command(**values, **{name: build(stack, **inputs)})
 
     # Typer reads the signature and, by typing.get_type_hints, the annotations.
     call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -280,12 +289,11 @@ def _completion(choices: tuple[str, ...]) -> Callable[[str], list[str]]:
 def _help(text: str, names: Mapping[str, tuple[str, ...]], flag: Flag) -> str:
     """The help of an option, with the names of options for fields, and its syntax for mappings."""
 
-    def written(code: Any) -> str:
+    def written(code: re.Match[str]) -> str:
         if code[1] in names:
             return f"`{names[code[1]][0]}`"
-        pairs = getattr(flag.parse, "__self__", None)
-        if isinstance(pairs, Pairs) and code[1].startswith("{"):
-            return f"`{pairs.write(ast.literal_eval(code[1]))}`"
+        if flag.write is not None and code[1].startswith("{"):
+            return f"`{flag.write(ast.literal_eval(code[1]))}`"
         return str(code[0])
 
     return CODE.sub(written, text)
