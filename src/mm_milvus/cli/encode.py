@@ -78,7 +78,8 @@ def encode(
 
 def _print_report(report: EncodeReport) -> None:
     print(summary(report, "encoded"))
-    print(f"model {report.model}, {report.parts:,} parts written to {report.output}")
+    noun = "part" if report.parts == 1 else "parts"
+    print(f"model {report.model}, {report.parts:,} {noun} written to {report.output}")
     print_rejects_file(report)
     if report.interrupted:
         print("interrupted: what is encoded is kept; run the same command again to continue")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from mm_milvus.choices import ExportFormat
 from mm_milvus.cli.groups import json_option
+from mm_milvus.cli.options import choose_from
 
 
 @json_option
@@ -23,7 +24,10 @@ def export(
         Path, typer.Option(metavar="DIR", help="The folder to make; it must not exist yet.")
     ],
     format: Annotated[  # noqa: A002
-        ExportFormat, typer.Option(help="Format of the graphs.")
+        ExportFormat,
+        typer.Option(
+            help="Format of the graphs.", parser=choose_from(get_args(ExportFormat), "format")
+        ),
     ] = "onnx",
     int8: Annotated[
         bool, typer.Option("--int8", help="Quantise matrix products (onnx, torchscript).")

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from mm_milvus.search.hits import Explanation, Hit, ListScore
 
 COLUMNS_PER_PICTURE = 16
@@ -87,6 +85,7 @@ def print_explanation(explanation: Explanation) -> None:
 def show_pictures(hits: Sequence[Hit]) -> None:
     """Print the images of the hits in one row, in a terminal that can show them."""
     from mm_milvus.errors import MmMilvusError
+    from mm_milvus.images.load import load_image
     from mm_milvus.render.contact_sheet import contact_sheet
     from mm_milvus.render.terminal import detect, encode
 
@@ -97,7 +96,7 @@ def show_pictures(hits: Sequence[Hit]) -> None:
     pictures = []
     for number, hit in enumerate(hits[: max(1, columns // COLUMNS_PER_PICTURE)], start=1):
         with suppress(MmMilvusError, OSError):
-            pictures.append((_open_image(hit.uri), f"{number}  {hit.score:.3f}"))
+            pictures.append((load_image(hit.uri), f"{number}  {hit.score:.3f}"))
     if pictures:
         print(encode(contact_sheet([("", pictures)]), protocol, columns), end="")
 
@@ -108,14 +107,9 @@ def _place(place: ListScore | None) -> str:
 
 def save_gallery(path: Path, hits: Sequence[Hit], *, text: str, image: str | None) -> None:
     """Write one HTML page with the hits and their images."""
+    from mm_milvus.images.load import load_image
     from mm_milvus.render.gallery import write_gallery
 
-    picture = _open_image(image) if image else None
-    write_gallery(path, hits, title=text, query_image=picture, load_image=_open_image)
+    picture = load_image(image) if image else None
+    write_gallery(path, hits, title=text, query_image=picture, load_image=load_image)
     print(f"gallery: {path}", file=sys.stderr)
-
-
-def _open_image(uri: str) -> Image.Image:
-    from mm_milvus.images.load import load_image
-
-    return load_image(uri)

@@ -115,6 +115,17 @@ def comma_list(text: str) -> tuple[str, ...]:
     return tuple(name for part in text.split(",") if (name := part.strip()))
 
 
+def choose_from(choices: Sequence[str], label: str) -> Callable[[str], str]:
+    """Return a `typer.Option(parser=...)` whose error lists the choices in one sentence."""
+
+    def choose(value: str) -> str:
+        if value not in choices:
+            raise OptionError(f"unknown {label} {value!r}: choose {', '.join(choices)}")
+        return value
+
+    return choose
+
+
 def options_of(
     options: type,
     *,
@@ -232,7 +243,7 @@ def _parameters(
             envvar=flag.envvar,
             show_default=flag.shown_default or True,
             rich_help_panel=flag.panel or panel,
-            parser=partial(_chosen, choices, label) if choices else None,
+            parser=choose_from(choices, label) if choices else None,
             autocompletion=_completion(choices) if repeatable and choices else None,
         )
 
@@ -270,13 +281,6 @@ def _choices(annotation: Any) -> tuple[str, ...]:
     if get_origin(annotation) is list:
         [annotation] = get_args(annotation)
     return get_args(annotation) if get_origin(annotation) is Literal else ()
-
-
-def _chosen(choices: tuple[str, ...], label: str, value: str) -> str:
-    """Check a choice; the message is the library's."""
-    if value not in choices:
-        raise OptionError(f"unknown {label} {value!r}: choose {', '.join(choices)}")
-    return value
 
 
 def _completion(choices: tuple[str, ...]) -> Callable[[str], list[str]]:
