@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, features
+from PIL import Image, ImageCms, ImageOps, features
 from transformers import (
     ChineseCLIPImageProcessorPil,
     CLIPImageProcessorPil,
@@ -559,12 +559,17 @@ def test_a_picture_is_the_same_however_it_is_passed(tmp_path):
         np.testing.assert_array_equal(np.asarray(loaded), expected)
 
 
-def test_a_file_is_turned_upright_and_a_pil_image_is_not(tmp_path):
+def test_a_file_and_its_pil_image_are_turned_upright(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(saved(quadrants(), "PNG", exif=oriented(6)))
     assert corners(load_image(path)) == [BLUE, RED, WHITE, GREEN]
     with Image.open(path) as opened:
-        assert corners(load_image(opened)) == [RED, GREEN, BLUE, WHITE]
+        assert corners(load_image(opened)) == [BLUE, RED, WHITE, GREEN]
+        opened.load()
+        assert corners(load_image(opened)) == [BLUE, RED, WHITE, GREEN]
+        assert corners(load_image(opened.copy())) == [BLUE, RED, WHITE, GREEN]
+        upright = ImageOps.exif_transpose(opened)
+        assert corners(load_image(upright)) == [BLUE, RED, WHITE, GREEN]
 
 
 @pytest.mark.parametrize(
@@ -592,9 +597,12 @@ def test_an_array_of_grey_pixels_is_an_image():
 @pytest.mark.parametrize(
     ("pixels", "reason"),
     [
-        (np.zeros((4, 4, 3), np.float32), r"is an array of float32 \(4, 4, 3\): give uint8 pixels"),
-        (np.zeros((4, 4, 4), np.uint8), r"is an array of uint8 \(4, 4, 4\): give uint8 pixels"),
-        (np.zeros(4, np.uint8), r"is an array of uint8 \(4,\): give uint8 pixels"),
+        (
+            np.zeros((4, 4, 3), np.float32),
+            r"is an array of float32 \(4, 4, 3\): give pixels of uint8",
+        ),
+        (np.zeros((4, 4, 5), np.uint8), r"is an array of uint8 \(4, 4, 5\): give pixels of uint8"),
+        (np.zeros(4, np.uint8), r"is an array of uint8 \(4,\): give pixels of uint8"),
         (np.zeros((0, 4, 3), np.uint8), r"is an array without pixels, \(0, 4, 3\)"),
     ],
 )

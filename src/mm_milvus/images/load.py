@@ -12,22 +12,31 @@ from PIL import Image
 from mm_milvus.errors import ImageError
 from mm_milvus.files import read_image
 from mm_milvus.images.decode import decode
+from mm_milvus.images.options import DecodeOptions
 
-ImageLike = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
-"""An image: a local path, an fsspec URI or URL, the bytes of an image file, a PIL image, or uint8
-pixels, (height, width, 3) as RGB or (height, width) as grey."""
+ImageLike = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8] | NDArray[np.uint16]
+"""An image: a local path, an fsspec URI or URL, the bytes of an image file, a PIL image, or pixels
+of uint8 or uint16, (height, width) as grey, (height, width, 3) as RGB or (height, width, 4) as
+RGBA."""
 
 
-def load_image(image: ImageLike) -> Image.Image:
+def load_image(
+    image: ImageLike, *, stretch_16bit: bool = False, lenient: bool = False
+) -> Image.Image:
     """Load an image as RGB.
 
-    A file is decoded to its first frame, upright by its EXIF orientation. A PIL image or an array
-    keeps its orientation. Transparency is put on white; CMYK, palettes, greys and 16 bits per
-    channel become 8-bit RGB.
+    A file is decoded to its first frame, upright by its EXIF orientation; a PIL image gives the
+    same pixels as its file. Transparency is put on white; CMYK, LAB, palettes, greys and more than
+    8 bits per channel become 8-bit RGB, where the largest value of the depth that the file declares
+    is white.
 
     Args:
         image: A local path, an fsspec URI or URL, the bytes of an image file, a PIL image, or
-            uint8 pixels, (height, width, 3) as RGB or (height, width) as grey.
+            pixels of uint8 or uint16, (height, width) as grey, (height, width, 3) as RGB or
+            (height, width, 4) as RGBA.
+        stretch_16bit: Treat a 16-bit picture whose values all fit into 10, 12 or 14 bits as one of
+            that depth.
+        lenient: Accept a JPEG file that lacks its end marker or its last few bytes.
 
     Returns:
         A PIL image of mode RGB.
@@ -37,7 +46,8 @@ def load_image(image: ImageLike) -> Image.Image:
         ImageError: When the image cannot be decoded, or is an array of another shape or type. The
             message is the reason, without the image's name.
     """
-    return decode(read(image))
+    options = DecodeOptions(stretch_16bit=stretch_16bit, lenient=lenient)
+    return decode(read(image), options=options)
 
 
 def read(image: ImageLike, *, special: bool = False) -> bytes | Image.Image:
@@ -59,11 +69,18 @@ def read(image: ImageLike, *, special: bool = False) -> bytes | Image.Image:
 
 
 def _from_array(pixels: NDArray[Any]) -> Image.Image:
-    if pixels.dtype != np.uint8 or pixels.ndim < 2 or pixels.shape[2:] not in ((3,), ()):
+    if (
+        pixels.dtype not in (np.uint8, np.uint16)
+        or pixels.ndim < 2
+        or pixels.shape[2:] not in ((), (1,), (3,), (4,))
+    ):
         raise ImageError(
-            f"is an array of {pixels.dtype} {pixels.shape}: give uint8 pixels of "
-            "(height, width, 3), RGB, or (height, width)"
+            f"is an array of {pixels.dtype} {pixels.shape}: give pixels of uint8 or uint16, of "
+            "(height, width), (height, width, 3), RGB, or (height, width, 4), RGBA"
         )
     if not pixels.size:
         raise ImageError(f"is an array without pixels, {pixels.shape}")
-    return Image.fromarray(pixels)
+    grey = pixels[..., 0] if pixels.shape[2:] == (1,) else pixels
+    if grey.dtype == np.uint16 and grey.ndim == 3:
+        return Image.fromarray((grey >> 8).astype(np.uint8))  # as Pillow reads such a file
+    return Image.fromarray(np.ascontiguousarray(grey))
