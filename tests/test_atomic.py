@@ -22,9 +22,14 @@ def test_a_file_appears_when_the_block_ends(tmp_path, sync):
 def test_a_failed_block_leaves_the_previous_file(tmp_path):
     path = tmp_path / "report.json"
     path.write_text("previous")
-    with pytest.raises(RuntimeError, match="in between"), atomic_file(path) as file:
-        file.write(b"half")
-        raise RuntimeError("in between")
+
+    def fail() -> None:
+        with atomic_file(path) as file:
+            file.write(b"half")
+            raise RuntimeError("in between")
+
+    with pytest.raises(RuntimeError, match="in between"):
+        fail()
     assert path.read_text() == "previous"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -32,7 +37,7 @@ def test_a_failed_block_leaves_the_previous_file(tmp_path):
 def test_a_file_that_cannot_be_written_is_named_with_the_reason(tmp_path):
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(OutputError, match="file/report.json cannot be written: Not a directory"),
+        pytest.raises(OutputError, match=r"file/report\.json cannot be written: Not a directory"),
         atomic_file(tmp_path / "file" / "report.json"),
     ):
         raise AssertionError("the block must not begin")
@@ -67,16 +72,24 @@ def test_a_folder_appears_when_the_block_ends(tmp_path):
 
 
 def test_a_failed_block_leaves_no_folder(tmp_path):
-    with pytest.raises(RuntimeError, match="half"), atomic_folder(tmp_path / "model") as folder:
-        (folder / "config.json").write_text("{}")
-        raise RuntimeError("half")
+    def fail() -> None:
+        with atomic_folder(tmp_path / "model") as folder:
+            (folder / "config.json").write_text("{}")
+            raise RuntimeError("half")
+
+    with pytest.raises(RuntimeError, match="half"):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_there_is_not_replaced(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "weights").write_text("precious")
-    with pytest.raises(OutputError, match="model cannot be written"):
+
+    def replace() -> None:
         with atomic_folder(tmp_path / "model") as folder:
             (folder / "weights").write_text("new")
+
+    with pytest.raises(OutputError, match="model cannot be written"):
+        replace()
     assert (tmp_path / "model" / "weights").read_text() == "precious"

@@ -12,7 +12,10 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "mm_milvus"
 
 VOCABULARY = frozenset(
-    {"arrays", "choices", "concurrent", "errors", "files", "keys", "remote", "schema", "text"}
+    {
+        *("arrays", "choices", "concurrent", "errors", "files"),
+        *("keys", "old_names", "remote", "schema", "text"),
+    }
 )
 """Small modules that import nothing but each other; every package may import them."""
 
@@ -235,7 +238,7 @@ def test_every_allowed_arrow_exists():
 
 
 def test_the_allowed_arrows_make_no_circle():
-    assert circle({**ALLOWED, **dict.fromkeys(VOCABULARY, set())}) == []
+    assert circle({**ALLOWED, **{module: set() for module in VOCABULARY}}) == []
 
 
 def test_encoders_import_only_what_is_below_them():

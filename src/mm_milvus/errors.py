@@ -8,7 +8,7 @@ it unchanged. A parameter is named in backticks: `rebuild`.
      │   ├─ OptionError      an option has a value that cannot be used
      │   └─ QueryError       the query is malformed: text, image, filter, dataset name
      ├─ SourceError          the dataset cannot be read as it was named: path, format, column
-     ├─ ItemError            one item cannot be stored; a run rejects it and goes on
+     ├─ ItemError            one item cannot be stored; a run rejects it and continues
      │   └─ ImageError       one image cannot be decoded
      ├─ EncoderError         a model cannot be loaded, or cannot encode
      ├─ StoreError           Milvus refused a call, cannot be reached, or holds something unexpected

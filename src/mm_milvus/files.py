@@ -175,8 +175,8 @@ class _WholeReads(io.RawIOBase):
         buffer[: len(data)] = data
         return len(data)
 
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return int(self._stream.seek(offset, whence))
+    def seek(self, offset: int, origin: int = 0) -> int:
+        return int(self._stream.seek(offset, origin))
 
     def tell(self) -> int:
         return int(self._stream.tell())

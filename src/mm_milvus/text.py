@@ -15,7 +15,7 @@ def first_line(error: BaseException) -> str:
 
 
 def is_utf8(text: str) -> bool:
-    """Return whether a text is valid Unicode: a lone surrogate, from an undecodable byte, is not."""
+    """Return whether a text is valid Unicode, which a lone surrogate is not."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -202,9 +202,7 @@ def test_an_exported_encoder_is_a_model_like_any_other(run, pictures, tmp_path):
 
     again = run("export", "compact", "--output", "fast")
     assert again.returncode == 1
-    assert again.stderr == (
-        "mm-milvus: fast already exists; remove it, or name another folder\n"
-    )
+    assert again.stderr == ("mm-milvus: fast already exists; remove it, or name another folder\n")
 
 
 def test_verify_reports_problems_and_repairs_them(run, pictures, tmp_path):

@@ -69,7 +69,7 @@ def encode(
 ) -> EncodeReport:
     """Write the embeddings of a dataset to Parquet files; run again, it encodes only what changed.
 
-    A part appears complete or not at all, and whatever ends a run, the same call goes on from
+    A part appears complete or not at all, and whatever ends a run, the same call continues from
     there. An item that changed is written again, and its last version counts. Items that cannot be
     encoded are counted, and written with the reason to `rejects.jsonl` in the output folder.
 

@@ -81,7 +81,7 @@ def ingest(
         options: How to encode and store.
         rejects: Where to write rejected items with their reasons, as JSON lines (default: nowhere).
         interrupt: An event that ends the run in order once it is set: what is encoded is stored,
-            and the same call goes on from there.
+            and the same call continues from there.
 
     Returns:
         The counts of the run.

@@ -69,7 +69,7 @@ class Batch(Generic[ItemT]):
     """A batch of items between two pipeline stages, with counts of skipped and rejected items.
 
     Attributes:
-        items: The items that go on to the next stage.
+        items: The items for the next stage.
         rejects: The items, or parts of items, that were rejected so far.
         read: How many items of the source the batch stands for.
         skipped: How many of these are stored already, with the same image and captions.

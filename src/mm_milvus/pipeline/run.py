@@ -52,7 +52,7 @@ def run(
         sink: Called with each batch that left the last stage.
         report: Counts, filled in as batches leave the sink.
         rejects: Receives what the stages rejected.
-        interrupt: Once it is set, nothing more is read; what was read goes on through the stages.
+        interrupt: Once it is set, nothing more is read; what was read continues through the stages.
         limit: Stop after this many items (default: all).
         progress: Draw a progress bar on stderr, where that is a terminal.
     """

@@ -13,3 +13,16 @@ dedup         merge hits that show the same image
 rerank        stages that run after the fusion
 hits          hits, explanations and timings: what a search returns
 """
+
+from mm_milvus.old_names import old_names
+
+__getattr__ = old_names(
+    __name__,
+    {
+        "AsyncSearchClient": "mm_milvus.search.async_client",
+        "Query": "mm_milvus.search.query",
+        "SearchClient": "mm_milvus.search.client",
+        "SearchOptions": "mm_milvus.search.options",
+        "parse_rerank": "mm_milvus.search.rerank",
+    },
+)

@@ -12,3 +12,14 @@ sidecar      captions in a file next to the image
 webdataset   tar shards
 suffixes     the suffixes of file names
 """
+
+from mm_milvus.old_names import old_names
+
+__getattr__ = old_names(
+    __name__,
+    {
+        "open_source": "mm_milvus.sources.open",
+        "read_image": "mm_milvus.files",
+        "SourceOptions": "mm_milvus.sources.options",
+    },
+)

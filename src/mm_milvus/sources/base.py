@@ -32,7 +32,7 @@ READ_THREADS = 8
 
 FETCH_WINDOW = 4
 """Remote images that are read or wait for their turn, per image that is read in parallel: while
-one is slow, this many of the others go on."""
+one is slow, this many of the others continue."""
 
 
 class Source(Protocol):
