@@ -1,4 +1,4 @@
-"""Judging a data set: every image is told about, in each kind of file and in the store."""
+"""Runs of classify and moderate: findings in every kind of file, and labels in the store."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def test_a_folder_is_classified_into_a_file(folder, tmp_path, suffix):
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
-def test_one_image_and_a_tar_are_data_sets_too(folder, tmp_path):
+def test_an_image_and_a_tar_can_be_classified(folder, tmp_path):
     with tarfile.open(tmp_path / "shard.tar", "w") as tar:
         for name in ("dog", "pizza"):
             tar.add(folder / f"{name}.png", f"{name}.png")
-    told: list[pa.RecordBatch] = []
+    batches: list[pa.RecordBatch] = []
     for source in (folder / "dog.png", tmp_path / "shard.tar"):
-        classify(source, LABELS, output=told.append)
-    rows = pa.Table.from_batches(told).to_pylist()
+        classify(source, LABELS, output=batches.append)
+    rows = pa.Table.from_batches(batches).to_pylist()
     assert [(row["item_id"], row["label"]) for row in rows] == [
         ("dog.png", "dog"),
         ("dog", "dog"),
@@ -91,7 +91,7 @@ def test_parquet_is_written_in_groups(tmp_path, monkeypatch):
     assert [parquet.metadata.row_group(group).num_rows for group in range(groups)] == [4, 2]
 
 
-def test_a_file_that_cannot_be_is_refused_before_the_first_image(folder, tmp_path):
+def test_an_impossible_output_is_rejected_before_the_first_image(folder, tmp_path):
     with pytest.raises(OptionError, match=r"\*.csv, \*.jsonl, \*.parquet"):
         classify(folder, LABELS, output=tmp_path / "labels.txt")
     with pytest.raises(OutputError, match="cannot be written: No such file"):
@@ -99,7 +99,7 @@ def test_a_file_that_cannot_be_is_refused_before_the_first_image(folder, tmp_pat
 
 
 class Failing(OtherEncoder):
-    """The real encoder, which a signal or an error meets at its second batch."""
+    """A real encoder; `event` is called at its second batch."""
 
     def __init__(self, event) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class Failing(OtherEncoder):
         return super().encode_images(pixels)
 
 
-def test_ctrl_c_keeps_what_is_judged(folder, tmp_path):
+def test_ctrl_c_keeps_the_findings_so_far(folder, tmp_path):
     encoder = Failing(lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
     with interrupted_by_signals() as interrupt:
         report = classify(
@@ -130,14 +130,14 @@ def test_a_run_that_fails_leaves_no_file(folder, tmp_path):
     def fail():
         raise RuntimeError("the device is gone")
 
-    (tmp_path / "labels.csv").write_text("of before")
+    (tmp_path / "labels.csv").write_text("previous")
     with pytest.raises(RuntimeError, match="the device is gone"):
         classify(folder, LABELS, model=Failing(fail), output=tmp_path / "labels.csv")
-    assert (tmp_path / "labels.csv").read_text() == "of before"
+    assert (tmp_path / "labels.csv").read_text() == "previous"
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
-def test_moderation_flags_what_reaches_its_threshold(folder, tmp_path):
+def test_moderation_flags_images_from_the_threshold_on(folder, tmp_path):
     policy = tmp_path / "food.toml"
     policy.write_text(
         'threshold = 0.5\nsafe = ["clothes", "a machine", "a bird", "music"]\n'
@@ -147,7 +147,7 @@ def test_moderation_flags_what_reaches_its_threshold(folder, tmp_path):
     report = moderate(folder, policy, output=output)
     rows = read(output)
     assert len(rows) == 12
-    # The most probable category of an image comes first, so here last.
+    # The most probable category of an image comes first; in reverse, it is the one that stays.
     flagged = {row["item_id"]: row["category"] for row in reversed(rows) if row["flagged"]}
     assert (flagged["pizza.png"], flagged["dog.png"]) == ("food", "dogs")
     assert report.flagged == len(flagged) < 6
@@ -156,7 +156,7 @@ def test_moderation_flags_what_reaches_its_threshold(folder, tmp_path):
     assert moderate(folder, policy, threshold=0.0).categories == {"food": 6, "dogs": 6}
 
 
-def test_labels_can_be_filtered_by_and_outlive_an_ingest(folder, uri, dataset):
+def test_labels_are_filterable_and_survive_an_ingest(folder, uri, dataset):
     caption(folder, "dog", "dog", "dog emoji", age=3, tags=["a"])
     options = IngestOptions(promote={"label": "varchar"}, limit=5)
     ingest(folder, store=uri, dataset=dataset, options=options)
@@ -180,7 +180,7 @@ def test_labels_can_be_filtered_by_and_outlive_an_ingest(folder, uri, dataset):
 
 
 @pytest.mark.engines("lite")
-def test_a_data_set_that_is_not_there_is_told_first(folder, uri, dataset):
+def test_an_unknown_dataset_is_reported_before_the_first_image(folder, uri, dataset):
     ingest(folder, store=uri, dataset=dataset, options=IngestOptions(limit=1))
     with pytest.raises(QueryError, match="nowhere"):
         classify(folder, LABELS, store=uri, dataset="nowhere")

@@ -1,4 +1,4 @@
-"""Labels and images meet as the model was trained: its own scale, its softmax or its sigmoid."""
+"""Probabilities of labels: the scale of the model, and the softmax or sigmoid of its training."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from transformers import AutoModel, AutoProcessor
 
 from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE
 from mm_milvus.encoders.load import load_encoder
-from mm_milvus.errors import QueryError
+from mm_milvus.errors import OptionError
 from mm_milvus.images.decode import load_pixels
-from mm_milvus.zeroshot.labels import LabelJudge
-from mm_milvus.zeroshot.prompts import TEMPLATES, TEXTS_A_CALL, label_vectors
+from mm_milvus.zeroshot.labels import TEMPLATES, TEXTS_PER_CALL, LabelJudge, label_vectors
 
 LABELS = ["a red dress", "blue jeans", "white sneakers"]
 
@@ -34,7 +33,7 @@ def compact():
 
 def pictures() -> list[Image.Image]:
     random = np.random.default_rng(0)
-    # The size that the small models take: resizing is the subject of other tests.
+    # The input size of the small models: other tests are about resizing.
     return [Image.fromarray(random.integers(0, 256, (32, 32, 3), np.uint8)) for _ in range(4)]
 
 
@@ -63,37 +62,37 @@ def test_probabilities_are_those_of_the_model_itself(
     inputs = processor(text=LABELS, images=pictures(), padding=padding, return_tensors="pt")
     with torch.inference_mode():
         logits = model(**inputs).logits_per_image
-    theirs = logits.softmax(dim=1) if bias is None else logits.sigmoid()
+    expected = logits.softmax(dim=1) if bias is None else logits.sigmoid()
 
     encoder = load_encoder(str(tmp_path), device="cpu")
     spec = encoder.spec
     assert spec.logit_scale == pytest.approx(np.exp(scale), rel=1e-5)
     assert spec.logit_bias == bias
-    pixels = np.stack([load_pixels(png(each), spec.preprocessing) for each in pictures()])
+    pixels = np.stack([load_pixels(png(picture), spec.preprocessing) for picture in pictures()])
     judge = LabelJudge(encoder, LABELS, templates=["{}"])
-    ours = judge.probabilities(encoder.encode_images(pixels))
-    assert ours.dtype == np.float32
-    np.testing.assert_allclose(ours, theirs.numpy(), atol=(tolerance := 1e-3))
-    # The labels differ enough for the comparison to mean something.
-    assert ours.std(axis=1).min() > 5 * tolerance
+    probabilities = judge.probabilities(encoder.encode_images(pixels))
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities, expected.numpy(), atol=(tolerance := 1e-3))
+    # The labels differ enough for the comparison to be meaningful.
+    assert probabilities.std(axis=1).min() > 5 * tolerance
 
 
-def test_the_vector_of_a_label_is_the_middle_of_its_templates(compact) -> None:
+def test_the_vector_of_a_label_is_the_mean_over_its_templates(compact) -> None:
     templates = ["a photo of a {}", "{} in {}"]
     [vector] = label_vectors(compact, ["dog {}"], templates)
     texts = compact.encode_texts(["a photo of a dog {}", "dog {} in dog {}"])
-    middle = texts.mean(axis=0)
-    np.testing.assert_allclose(vector, middle / np.linalg.norm(middle), atol=1e-6)
+    mean = texts.mean(axis=0)
+    np.testing.assert_allclose(vector, mean / np.linalg.norm(mean), atol=1e-6)
 
 
-def test_more_labels_than_go_into_one_call_keep_their_order(compact) -> None:
-    labels = [f"number {number}" for number in range(TEXTS_A_CALL // len(TEMPLATES) + 7)]
+def test_labels_of_several_encoder_calls_keep_their_order(compact) -> None:
+    labels = [f"number {number}" for number in range(TEXTS_PER_CALL // len(TEMPLATES) + 7)]
     vectors = label_vectors(compact, labels, TEMPLATES)
     assert vectors.shape == (len(labels), compact.spec.dim)
     np.testing.assert_allclose(vectors[-1:], label_vectors(compact, labels[-1:], TEMPLATES), 1e-5)
 
 
-def test_an_encoder_that_tells_no_scale_has_that_of_clip(compact) -> None:
+def test_an_encoder_without_a_logit_scale_has_that_of_clip(compact) -> None:
     spec = compact.spec
     plain = type(spec)(spec.id, spec.fingerprint, spec.dim, spec.preprocessing, spec.max_tokens)
     assert (plain.logit_scale, plain.logit_bias) == (DEFAULT_LOGIT_SCALE, None)
@@ -111,7 +110,7 @@ def test_the_best_labels_come_first_and_ties_in_the_order_given(compact) -> None
 
 
 class Sigmoid:
-    """compact, as if it had been trained with a sigmoid."""
+    """The encoder compact with a logit bias, as after a training with a sigmoid."""
 
     def __init__(self, compact) -> None:
         self.spec = replace(compact.spec, logit_scale=20.0, logit_bias=-10.0)
@@ -145,11 +144,13 @@ def test_probabilities_are_numbers_for_any_logits(logits: list[float], sigmoid: 
     [
         ([" ", ""], {}, "there is no label"),
         (["dress"], {}, "the only label"),
-        (["a", "b"], {"top_k": 0}, "top_k is 0"),
+        (["a", "b"], {"top_k": 0}, "`top_k` is 0"),
         (["a", "b"], {"templates": ["a photo"]}, "has no {}"),
         (["a", "b"], {"templates": []}, "no template"),
     ],
 )
-def test_what_makes_no_sense_is_refused(compact, labels, options, message) -> None:
-    with pytest.raises(QueryError, match=message):
+def test_unusable_labels_templates_and_top_k_are_rejected(
+    compact, labels, options, message
+) -> None:
+    with pytest.raises(OptionError, match=message):
         LabelJudge(compact, labels, **options)

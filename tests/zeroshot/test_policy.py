@@ -1,4 +1,4 @@
-"""What a policy says, and what it makes of an image."""
+"""Policies: their files, and the probabilities of their categories."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from mm_milvus.encoders.load import load_encoder
-from mm_milvus.errors import QueryError
-from mm_milvus.zeroshot.moderation import PolicyJudge
-from mm_milvus.zeroshot.policy import Category, Policy, load_policy, parse_policy
+from mm_milvus.errors import OptionError
+from mm_milvus.zeroshot.policy import Category, Policy, PolicyJudge, load_policy, parse_policy
 
 KITCHEN = """
 threshold = 0.6
@@ -22,7 +21,7 @@ safe = ["the sun"]
 """
 
 
-def test_what_stands_at_the_top_holds_for_all_categories() -> None:
+def test_keys_at_the_top_apply_to_all_categories() -> None:
     policy = parse_policy("kitchen", KITCHEN)
     assert policy == Policy(
         "kitchen",
@@ -31,12 +30,12 @@ def test_what_stands_at_the_top_holds_for_all_categories() -> None:
             Category("hot", ("a flame",), ("a cup", "a plate", "the sun"), 1.0),
         ),
     )
-    assert [each.threshold for each in policy.with_threshold(0.2).categories] == [0.2, 0.2]
+    assert [category.threshold for category in policy.with_threshold(0.2).categories] == [0.2, 0.2]
 
 
-def test_the_shipped_policy_is_one() -> None:
+def test_the_policy_in_the_package_is_valid() -> None:
     policy = load_policy()
-    assert {"nudity", "violence", "weapons"} <= {each.name for each in policy.categories}
+    assert {"nudity", "violence", "weapons"} <= {category.name for category in policy.categories}
 
 
 @pytest.mark.parametrize(
@@ -55,22 +54,22 @@ def test_the_shipped_policy_is_one() -> None:
         ("safe = ['b']\nthreshold = true\n[categories.a]\nunsafe = ['c']", "from 0 to 1"),
     ],
 )
-def test_a_policy_that_says_nothing_is_refused_with_the_place(text: str, message: str) -> None:
-    with pytest.raises(QueryError, match=message) as error:
+def test_an_invalid_policy_is_rejected_with_file_and_category(text: str, message: str) -> None:
+    with pytest.raises(OptionError, match=message) as error:
         parse_policy("mine.toml", text)
     assert "mine.toml" in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_a_policy_that_cannot_be_read_is_named(tmp_path) -> None:
-    with pytest.raises(QueryError, match=r"none.toml cannot be read: No such file"):
+def test_an_unreadable_policy_is_rejected_with_its_path(tmp_path) -> None:
+    with pytest.raises(OptionError, match=r"none.toml cannot be read: No such file"):
         load_policy(tmp_path / "none.toml")
     (tmp_path / "bytes.toml").write_bytes(b"\xff")
-    with pytest.raises(QueryError, match=r"bytes.toml cannot be read"):
+    with pytest.raises(OptionError, match=r"bytes.toml cannot be read"):
         load_policy(tmp_path / "bytes.toml")
 
 
-def test_the_nearest_unsafe_prompt_is_weighed_against_the_nearest_safe_one() -> None:
+def test_the_nearest_unsafe_prompt_is_compared_with_the_nearest_safe_one() -> None:
     compact = load_encoder("compact")
     judge = PolicyJudge(compact, parse_policy("kitchen", KITCHEN))
     image = compact.encode_texts(["scissors"])

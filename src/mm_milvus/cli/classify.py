@@ -94,7 +94,7 @@ def classify(
     """
     from mm_milvus.sources.open import as_source
     from mm_milvus.zeroshot.classify import classify
-    from mm_milvus.zeroshot.prompts import TEMPLATES
+    from mm_milvus.zeroshot.labels import TEMPLATES
 
     table = FindingsTable(keep_all=as_json)
     images = as_source(source, source_options)

@@ -1,11 +1,9 @@
-"""Zero-shot judgement: images against texts, without training.
+"""Zero-shot judgement: images against texts to findings, without training.
 
-classify    the verb: the most probable label of each image
-moderate    the verb: the images that a policy describes as unsafe
-run         the run that both share
-findings    files of findings
-prompts     labels to one vector each, through templates
-labels      the probabilities of labels
-policy      what is unsafe, as prompts in a TOML file
-moderation  the probabilities of a policy's categories
+classify  the verb: the most probable labels of each image
+moderate  the verb: the images that a policy describes as unsafe
+run       the run that both share
+labels    probabilities of labels, through prompt templates
+policy    what is unsafe, as prompts in a TOML file, and the probabilities of its categories
+findings  files of findings
 """

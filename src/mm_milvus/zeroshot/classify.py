@@ -25,8 +25,7 @@ from mm_milvus.store.annotate import annotate
 from mm_milvus.store.connection import StoreLike, opened
 from mm_milvus.store.dataset import Dataset, open_dataset
 from mm_milvus.store.deprecated import accepts_old_keywords
-from mm_milvus.zeroshot.labels import LabelJudge
-from mm_milvus.zeroshot.prompts import TEMPLATES
+from mm_milvus.zeroshot.labels import TEMPLATES, LabelJudge
 from mm_milvus.zeroshot.run import JudgeReport, Receiver, add_counts, judge_images
 
 ANNOTATED_ITEMS = 512
@@ -140,9 +139,9 @@ def classify(
 
 
 def _annotate(target: Dataset, best: pa.RecordBatch, batch: Batch[Item]) -> None:
-    facts: Mapping[str, dict[str, Any]] = {
+    metadata: Mapping[str, dict[str, Any]] = {
         row["item_id"]: {LABEL: row["label"], PROBABILITY: round(row["probability"], 6)}
         for row in best.to_pylist()
     }
-    refused = annotate(target, facts)
-    batch.rejects += [Reject(item_id, "store", reason) for item_id, reason in refused.items()]
+    reasons = annotate(target, metadata)
+    batch.rejects += [Reject(item_id, "store", reason) for item_id, reason in reasons.items()]

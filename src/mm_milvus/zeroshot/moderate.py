@@ -20,8 +20,7 @@ from mm_milvus.pipeline.options import RunOptions
 from mm_milvus.sources.base import Source
 from mm_milvus.sources.open import as_source
 from mm_milvus.sources.options import SourceOptions
-from mm_milvus.zeroshot.moderation import PolicyJudge
-from mm_milvus.zeroshot.policy import Policy, load_policy
+from mm_milvus.zeroshot.policy import Policy, PolicyJudge, load_policy
 from mm_milvus.zeroshot.run import JudgeReport, Receiver, add_counts, judge_images
 
 
@@ -66,7 +65,7 @@ def moderate(
     Args:
         source: What `ingest` takes, or a single image file.
         policy: A `Policy`, or its TOML file (default: the one in the package).
-        output: A `.jsonl`, `.csv` or `.parquet` file for `zeroshot.moderation.FINDINGS`; or a
+        output: A `.jsonl`, `.csv` or `.parquet` file for `zeroshot.policy.FINDINGS`; or a
             function that is called with record batches of these (default: neither).
         threshold: 0 to 1, in place of the policy's own.
         model: What `load_encoder` takes, or an `Encoder`.

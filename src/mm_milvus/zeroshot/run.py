@@ -27,7 +27,7 @@ from mm_milvus.sources.base import Source
 from mm_milvus.zeroshot.findings import FindingsFile
 
 Receiver = Callable[[pa.RecordBatch], None]
-"""Called with findings as they are made."""
+"""Called with record batches of findings, of the schema of the judge."""
 
 COLUMNS = ["item_id", "image", "rejected"]
 """What is read of an item."""
