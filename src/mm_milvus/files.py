@@ -33,7 +33,7 @@ BUFFER_BYTES = 2**20
 """Bytes that are read at a time from a stream of a remote file."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*(?:://|::)")
-_INSIDE = re.compile(r"#row=\d+$|\.(?:tar|tar\.gz|tgz)#.+$", re.IGNORECASE | re.DOTALL)
+_INSIDE = re.compile(r"#row=\d+$|\.(?:tar|tar\.\w+|tgz|tzst)#.+$", re.IGNORECASE | re.DOTALL)
 
 _PACKAGES = {
     "s3": "s3fs",

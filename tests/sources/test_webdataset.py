@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import random
 import tarfile
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from mm_milvus.errors import SourceError
@@ -17,6 +19,11 @@ from .conftest import read_items
 
 
 def shard(files: dict[str, bytes], mode: str = "w") -> bytes:
+    if mode == "w:zst":
+        sink = pa.BufferOutputStream()
+        with pa.CompressedOutputStream(sink, "zstd") as stream:
+            stream.write(shard(files))
+        return bytes(sink.getvalue().to_pybytes())
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode=mode) as tar:  # type: ignore[call-overload]
         for name, content in files.items():
@@ -37,7 +44,18 @@ SAMPLES = {
 }
 
 
-@pytest.mark.parametrize(("suffix", "mode"), [(".tar", "w"), (".tar.gz", "w:gz"), (".tgz", "w:gz")])
+@pytest.mark.parametrize(
+    ("suffix", "mode"),
+    [
+        (".tar", "w"),
+        (".tar.gz", "w:gz"),
+        (".tgz", "w:gz"),
+        (".tar.zst", "w:zst"),
+        (".tzst", "w:zst"),
+        (".tar.bz2", "w:bz2"),
+        (".tar.xz", "w:xz"),
+    ],
+)
 def test_the_files_of_one_key_are_one_item(tmp_path: Path, suffix: str, mode: str) -> None:
     path = tmp_path / f"set{suffix}"
     path.write_bytes(shard(SAMPLES, mode))
@@ -56,6 +74,145 @@ def test_keys_without_an_image_or_with_a_bad_sidecar_are_rejected(tmp_path: Path
     assert items.ids == ["d"]
     assert list(items.rejects) == ["a", "b", "c"]
     assert "b.json" in items.rejects["b"]
+
+
+@pytest.mark.parametrize(
+    ("names", "items", "rejects"),
+    [
+        (
+            "22.05.png 22.05.txt 22.06.png 22.06.txt",
+            {"22.05": "22.05.txt", "22.06": "22.06.txt"},
+            "",
+        ),
+        (
+            "22.05.png 22.06.png 22.06.txt 22.05.txt",
+            {"22.05": "22.05.txt", "22.06": "22.06.txt"},
+            "",
+        ),
+        ("d.x/1.png d.x/1.txt d.y/1.png", {"d.x/1": "d.x/1.txt", "d.y/1": ""}, ""),
+        ("a.jpg a.seg.png a.txt", {"a": "a.txt", "a.seg": ""}, ""),
+        ("a.seg.png a.txt a.seg.txt a.jpg", {"a": "a.txt", "a.seg": "a.seg.txt"}, ""),
+        ("1.txt 1.seg.webp 1.alt.txt", {"1": "1.txt 1.alt.txt"}, ""),
+        ("1.seg.webp 1.alt.caption", {"1.seg": ""}, "1.alt"),
+        ("a.jpg a.alt.txt", {"a": "a.alt.txt"}, ""),
+        ("a.jpg a.jpg.txt", {"a": "a.jpg.txt"}, ""),
+        ("22.txt 22.05.png 22.05.txt", {"22.05": "22.05.txt"}, "22"),
+        ("1.left.png 1.right.png 1.txt", {"1.left": "", "1.right": ""}, "1"),
+        ("a.jpg a.png a.txt", {"a": "a.txt"}, "a.png"),
+        ("a.JFIF b.gif c.tiff d.avif e.bmp f.jpe", dict.fromkeys("abcdef", ""), ""),
+        ("a.jpg b.jpg a.txt b.txt", {"a": "", "b": ""}, "a b"),
+        ("a.jpg a.caption a.text", {"a": "a.caption a.text"}, ""),
+        ("README a.jpg", {"a": ""}, "README"),
+    ],
+)
+def test_the_members_of_a_shard_are_divided_into_items(
+    tmp_path: Path, names: str, items: dict[str, str], rejects: str
+) -> None:
+    (tmp_path / "s.tar").write_bytes(shard({name: name.encode() for name in names.split()}))
+    read = read_items(tmp_path / "s.tar")
+    assert read.captions == {key: captions.split() for key, captions in items.items()}
+    assert sorted(read.rejects) == rejects.split()
+    for key in items:
+        assert read[key]["uri"] == f"{tmp_path}/s.tar#{read[key]['image'].decode()}"
+
+
+def extends(key: str, other: str) -> bool:
+    """Whether a key is another one, or another one with more parts."""
+    return f"{key}.".startswith(f"{other}.")
+
+
+@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("limit", [0, 32 * 2**20])
+def test_every_member_is_an_image_a_caption_metadata_or_a_reject(
+    tmp_path: Path, seed: int, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mm_milvus.sources.webdataset.MAX_RUN_BYTES", limit)
+    draw = random.Random(seed)
+    keys = ["a", "a.b", "a.b.c", "a.c", "b", "22.05", "22.06", "22", "d/a", "d/a.b"]
+    suffixes = [".jpg", ".seg.png", ".gif", ".txt", ".caption", ".json", ".cls", ".npy", "", ".x.y"]
+    names = sorted({draw.choice(keys) + draw.choice(suffixes) for _ in range(draw.randint(1, 25))})
+    if draw.random() < 0.5:
+        draw.shuffle(names)
+    files = {name: f"the file {name}!".encode() for name in names}
+    for name in names:
+        if name.endswith(".json"):
+            files[name] = f'{{"from {name}": "the file {name}!"}}'.encode()
+        if name.endswith(".npy"):
+            files[name] = b"\x93NUMPY" + name.encode()
+    (tmp_path / "s.tar").write_bytes(shard(files))
+    rows = read_items(tmp_path / "s.tar").rows
+    kept = [row for row in rows if row["rejected"] is None]
+    contents = [row["image"].decode() for row in kept] + [
+        text for row in kept for text in [*row["captions"], row["metadata"]]
+    ]
+    rejects = [row for row in rows if row["rejected"] is not None]
+    for name in names:
+        held = sum(f"the file {name}!" in content for content in contents)
+        key = name.rpartition(".")[0] or name
+        rejected = any(
+            row["item_id"] == name or extends(key, row["item_id"]) or extends(row["item_id"], key)
+            for row in rejects
+        )
+        assert held == 1 or (held == 0 and rejected), name
+    for row in kept:
+        # A caption or field is never of another item: one key extends the other.
+        for text in row["captions"]:
+            key = text.removeprefix("the file ").rpartition(".")[0]
+            assert extends(key, row["item_id"]) or extends(row["item_id"], key)
+    assert not any(row["rejected"].startswith("the shard") for row in rejects)
+
+
+def test_members_of_other_suffixes_are_metadata_or_rejects(tmp_path: Path) -> None:
+    files = {
+        "a.jpg": b"A",
+        "a.cls": b"7\n",
+        "a.code": b"00123",
+        "a.seg.label": "caf\u00e9".encode(),
+        "a.json": b'{"cls": 7, "code": "x"}',
+        "a.npy": b"\x93NUMPY",
+        "a.mp4": b"x" * 100_000,
+    }
+    (tmp_path / "s.tar").write_bytes(shard(files))
+    items = read_items(tmp_path / "s.tar")
+    assert items["a"]["metadata"] == {
+        "cls": 7,
+        "code": "x",
+        ".code": "00123",
+        "seg.label": "caf\u00e9",
+    }
+    assert sorted(items.rejects) == ["a.mp4", "a.npy"]
+
+
+@pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.FIFOTYPE])
+def test_links_and_special_members_are_rejected(tmp_path: Path, kind: bytes) -> None:
+    with tarfile.open(tmp_path / "s.tar", "w") as tar:
+        for name in ("a.jpg", "a.txt", "b.txt"):
+            member = tarfile.TarInfo(name)
+            member.size = 1
+            tar.addfile(member, io.BytesIO(b"x"))
+        link = tarfile.TarInfo("b.jpg")
+        link.type, link.linkname = kind, "a.jpg"
+        tar.addfile(link)
+        folder = tarfile.TarInfo("d.jpg")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+    items = read_items(tmp_path / "s.tar")
+    assert items.ids == ["a"]
+    assert list(items.rejects) == ["b"]
+    assert "b.jpg is" in items.rejects["b"]
+
+
+def test_keys_that_shards_repeat_are_distinct_with_the_names_of_the_shards(tmp_path: Path) -> None:
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        for number in range(2):
+            (tmp_path / folder / f"s-{number}.tar").write_bytes(shard({"a.jpg": b"1"}))
+    items = read_items(tmp_path / "x/s-*.tar", shard_ids=True)
+    assert items.ids == ["s-0/a", "s-1/a"]
+    items = read_items(tmp_path / "*/s-*.tar", shard_ids=True)
+    assert items.ids == ["x/s-0/a", "x/s-1/a", "y/s-0/a", "y/s-1/a"]
+    assert read_items(tmp_path / "x/s-1.tar", shard_ids=True).ids == ["s-1/a"]
+    assert not items.rejects
 
 
 def test_a_range_or_a_glob_names_several_shards(tmp_path: Path) -> None:
@@ -79,7 +236,7 @@ def test_an_empty_or_endless_range_is_rejected(tmp_path: Path, pattern: str) -> 
         open_source(tmp_path / pattern)
 
 
-@pytest.mark.parametrize("mode", ["w", "w:gz"])
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:zst"])
 @pytest.mark.parametrize("keep", [0, 100, 600, 1024, 1200, 0.3, 0.5])
 def test_a_truncated_shard_is_reported_and_the_next_is_read(
     tmp_path: Path, mode: str, keep: float
@@ -87,11 +244,12 @@ def test_a_truncated_shard_is_reported_and_the_next_is_read(
     noise = [bytes((n * 37 + i * i) % 256 for i in range(700)) for n in range(8)]
     whole = shard({f"{n}.jpg": data for n, data in enumerate(noise)}, mode)
     cut = int(len(whole) * keep) if isinstance(keep, float) else min(keep, len(whole) // 2)
-    (tmp_path / "s-0.tar").write_bytes(whole[:cut])
-    (tmp_path / "s-1.tar").write_bytes(shard({"last.jpg": b"x"}))
-    items = read_items(tmp_path / "s-{0..1}.tar")
+    suffix = ".tar.zst" if mode == "w:zst" else ".tar"
+    (tmp_path / f"s-0{suffix}").write_bytes(whole[:cut])
+    (tmp_path / f"s-1{suffix}").write_bytes(shard({"last.jpg": b"x"}, mode))
+    items = read_items(tmp_path / f"s-{{0..1}}{suffix}")
     assert items.ids[-1] == "last"
-    assert "s-0.tar" in items.rejects
+    assert f"s-0{suffix}" in items.rejects
     for item_id in items.ids[:-1]:
         assert items[item_id]["image"] == noise[int(item_id)]
 

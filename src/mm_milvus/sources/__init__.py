@@ -10,6 +10,7 @@ records      rows of JSONL, Parquet and Arrow IPC files
 csv_records  rows of CSV files
 sidecar      captions in a file next to the image
 webdataset   tar shards
+samples      files of a tar shard to items
 suffixes     the suffixes of file names
 """
 

@@ -66,10 +66,10 @@ def _open(text: str, options: SourceOptions) -> Source:
         raise SourceError(f"{place.uri} is not a folder: leave out `caption_from_folder`")
     if not place.is_file():
         if is_pattern(text):
-            return open_shards(text, options.fetch)
+            return open_shards(text, options.fetch, shard_ids=options.shard_ids)
         raise SourceError(f"{place.uri} does not exist: check the path")
     if place.name.lower().endswith(SHARD_SUFFIXES):
-        return WebDatasetSource(shard_name(place.name), (place,))
+        return WebDatasetSource(shard_name(place.name), (place,), options.shard_ids)
     if PurePosixPath(place.name).suffix.lower() in IMAGE_SUFFIXES:
         return ImageSource(place)
     if options.delimiter or PurePosixPath(place.name).suffix.lower() in TABLE_SUFFIXES:

@@ -22,6 +22,8 @@ class SourceOptions:
         caption_from_folder: A caption for each image of a folder, "a photo of a {}", filled with
             the name of the folder that the image is in.
         allow_outside: Also read the images of a table that are outside its folder.
+        shard_ids: Begin the ids of items in tar shards with the name of the shard, where shards
+            repeat keys.
         connect_timeout: Seconds until a web server must accept a connection.
         timeout: Seconds that a web server may send nothing.
         retries: How often a request is repeated after a reset connection, or an answer of 429 or
@@ -35,6 +37,7 @@ class SourceOptions:
     delimiter: str | None = None
     caption_from_folder: str | None = None
     allow_outside: bool = False
+    shard_ids: bool = False
     connect_timeout: float = 10.0
     timeout: float = 30.0
     retries: int = 3

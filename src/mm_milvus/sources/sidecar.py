@@ -35,7 +35,7 @@ def parse_sidecar(name: str, data: bytes) -> Sidecar:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} is not valid UTF-8 (byte {error.start})") from error
-    if name.lower().endswith(".txt"):
+    if not name.lower().endswith(".json"):
         return Sidecar([line.strip() for line in text.split("\n") if line.strip()])
     return _parse_json(name, text)
 

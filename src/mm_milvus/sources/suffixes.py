@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+        *(".png", ".apng"),
+        *(".webp", ".gif", ".bmp"),
+        *(".tif", ".tiff"),
+        *(".avif", ".avifs"),
+        *(".heic", ".heics", ".heif", ".heifs", ".hif"),
+    )
 )
-"""Images in folders."""
+"""Images in folders and tar shards: the formats that are decoded."""
 
-SHARD_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-"""Images in tar shards."""
+CAPTION_SUFFIXES = (".txt", ".text", ".caption", ".captions")
+"""Text with one caption per line, in a file next to an image."""
 
-SIDECAR_SUFFIXES = (".txt", ".json")
+SIDECAR_SUFFIXES = (*CAPTION_SUFFIXES, ".json")
 """Captions and metadata in a file next to an image, with the same stem."""
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather", ".ipc")
 
-SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+ZSTD_SHARD_SUFFIXES = (".tar.zst", ".tzst")
+
+SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", *ZSTD_SHARD_SUFFIXES)

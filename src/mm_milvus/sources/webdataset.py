@@ -1,4 +1,7 @@
-"""WebDataset: tar shards, read as streams; adjacent files of one key are one item."""
+"""WebDataset: tar shards, read as streams; adjacent files of one key are one item.
+
+`samples` has the rules by which files belong to a key.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ import posixpath
 import re
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice, product
-from typing import Self
+from typing import IO, Any, Self
 
 import pyarrow as pa
 
@@ -17,9 +20,18 @@ from mm_milvus.errors import SourceError
 from mm_milvus.files import MAX_FILE_BYTES, Place, locate, read_failure
 from mm_milvus.remote import FetchOptions
 from mm_milvus.sources.base import Draft, SeenIds, rejected_draft, to_batches
-from mm_milvus.sources.sidecar import parse_sidecar
-from mm_milvus.sources.suffixes import SHARD_IMAGE_SUFFIXES, SHARD_SUFFIXES, SIDECAR_SUFFIXES
-from mm_milvus.text import is_utf8, one_line
+from mm_milvus.sources.samples import (
+    MAX_FIELD_BYTES,
+    MAX_RUN_BYTES,
+    NO_IMAGE,
+    Member,
+    Run,
+    group_of,
+    is_image,
+    split_name,
+)
+from mm_milvus.sources.suffixes import SHARD_SUFFIXES, SIDECAR_SUFFIXES, ZSTD_SHARD_SUFFIXES
+from mm_milvus.text import one_line
 
 MAX_SHARDS = 100_000
 
@@ -45,53 +57,6 @@ class _StrictTarInfo(tarfile.TarInfo):
             raise tarfile.ReadError(f"the archive breaks off: {one_line(error)}") from error
 
 
-@dataclass(slots=True)
-class _Sample:
-    """The files of one key, added in the order of the shard."""
-
-    key: str
-    uri: str
-    image: bytes | None = None
-    sidecars: dict[str, bytes] = field(default_factory=dict)
-    fault: str | None = None
-
-    def add(self, tar: tarfile.TarFile, member: tarfile.TarInfo, shard: Place) -> None:
-        """Read a file of the key: its first image, or a sidecar; others are skipped."""
-        suffix = posixpath.splitext(member.name)[1].lower()
-        is_image = suffix in SHARD_IMAGE_SUFFIXES and self.image is None
-        if not is_image and suffix not in SIDECAR_SUFFIXES:
-            return
-        if member.size > MAX_FILE_BYTES:
-            self.fault = f"{member.name} is larger than {MAX_FILE_BYTES // 2**20} MiB"
-            return
-        stream = tar.extractfile(member)
-        data = stream.read() if stream is not None else b""
-        if len(data) < member.size:
-            raise tarfile.ReadError("unexpected end of data")
-        if is_image:
-            self.image, self.uri = data, f"{shard.uri}#{member.name}"
-        else:
-            self.sidecars[member.name] = data
-
-    def draft(self) -> Draft:
-        """Return the item of the key."""
-        if not is_utf8(self.key):
-            return rejected_draft(self.key, self.uri, "the name in the tar is not valid UTF-8")
-        if self.fault is not None:
-            return rejected_draft(self.key, self.uri, self.fault)
-        if self.image is None:
-            return rejected_draft(self.key, self.uri, "there is no image of this key in the shard")
-        draft = Draft(self.key, self.uri, image=self.image)
-        try:
-            for name, data in self.sidecars.items():
-                sidecar = parse_sidecar(name, data)
-                draft.captions += sidecar.captions
-                draft.metadata |= sidecar.metadata
-        except ValueError as error:
-            return rejected_draft(self.key, self.uri, str(error))
-        return draft
-
-
 @dataclass(frozen=True, slots=True)
 class WebDatasetSource:
     """The items of tar shards.
@@ -99,10 +64,12 @@ class WebDatasetSource:
     Attributes:
         name: The part that the names of the shards have in common.
         shards: The shards, in the order in which they are read.
+        shard_ids: Whether ids begin with the name of the shard.
     """
 
     name: str
     shards: tuple[Place, ...]
+    shard_ids: bool = False
 
     @property
     def size(self) -> int | None:
@@ -115,14 +82,23 @@ class WebDatasetSource:
 
     def _drafts(self) -> Iterator[Draft]:
         ids = SeenIds()
+        prefixes = _prefixes_of(self.shards) if self.shard_ids else None
         for number, shard in enumerate(self.shards):
             ids_in_shard = SeenIds()
             for draft in _shard_drafts(shard):
+                if draft.rejected == NO_IMAGE and draft.item_id in ids_in_shard:
+                    draft.rejected = (
+                        f"the image of the key {draft.item_id} in {shard.name} is not next to "
+                        f"{draft.uri.removeprefix(shard.uri + '#')}: sort the files by their names"
+                    )
                 if draft.rejected is None:
-                    first = ids.record(draft.item_id, number)
-                    if first != number or draft.item_id in ids_in_shard:
-                        draft = self._repeated(draft, shard, self.shards[first])
+                    repeats = draft.item_id in ids_in_shard
                     ids_in_shard.record(draft.item_id, number)
+                    if prefixes is not None:
+                        draft.item_id = f"{prefixes[number]}/{draft.item_id}"
+                    first = ids.record(draft.item_id, number)
+                    if first != number or repeats:
+                        draft = self._repeated(draft, shard, self.shards[first])
                 yield draft
 
     def _repeated(self, draft: Draft, shard: Place, first: Place) -> Draft:
@@ -131,53 +107,96 @@ class WebDatasetSource:
         return rejected_draft(draft.item_id, draft.uri, reason)
 
 
+def _prefixes_of(shards: tuple[Place, ...]) -> list[str]:
+    """Return the names of shards without suffixes; paths, where two have the same name."""
+    names = [shard_name(shard.name, is_file=True) for shard in shards]
+    if len(set(names)) == len(names):
+        return names
+    common = posixpath.commonpath([shard.parent.path for shard in shards])
+    folders = [posixpath.relpath(shard.parent.path, common) for shard in shards]
+    return [
+        posixpath.normpath(posixpath.join(*parts)) for parts in zip(folders, names, strict=True)
+    ]
+
+
 def _shard_drafts(shard: Place) -> Iterator[Draft]:
-    sample: _Sample | None = None
+    run: Run | None = None
     try:
         with (
             shard.open() as stream,
-            tarfile.open(mode="r|*", fileobj=stream, tarinfo=_StrictTarInfo) as tar,
+            tarfile.open(
+                mode="r|*", fileobj=_decompressed(stream, shard.name), tarinfo=_StrictTarInfo
+            ) as tar,
         ):
             for member in _members(tar):
-                key = _key(member.name)
-                if sample is None or sample.key != key:
-                    if sample is not None:
-                        yield sample.draft()
-                    sample = _Sample(key, f"{shard.uri}#{member.name}")
-                sample.add(tar, member, shard)
+                group = group_of(member.name)
+                if run is None or run.group != group:
+                    if run is not None:
+                        yield from run.drafts()
+                    run = Run(group, shard.uri)
+                run.last_key = split_name(member.name)[0]
+                if run.size > MAX_RUN_BYTES:
+                    yield from run.take_complete()
+                run.add(_read_member(tar, member))
     except Exception as error:  # each compression and filesystem has errors of its own
         reason = f"the shard {shard.name} cannot be read further: {read_failure(error)}; "
         reason += "the rest of it is lost"
-        if sample is not None:
-            yield rejected_draft(
-                sample.key, sample.uri, f"the shard {shard.name} ends within this item"
-            )
+        if run is not None:
+            run.samples.pop(run.last_key, None)
+            yield from run.drafts()
+            cut = f"the shard {shard.name} ends within this item"
+            yield rejected_draft(run.last_key, f"{shard.uri}#{run.last_key}", cut)
         yield rejected_draft(shard.name, shard.uri, reason)
         return
-    if sample is not None:
-        yield sample.draft()
+    if run is not None:
+        yield from run.drafts()
+
+
+def _decompressed(stream: IO[bytes], name: str) -> Any:
+    """Return the stream of a tar; `tarfile` itself reads all compressions but Zstandard."""
+    if not name.lower().endswith(ZSTD_SHARD_SUFFIXES):
+        return stream
+    return pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd")
 
 
 def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Yield all members but folders and hidden files."""
     while (member := tar.next()) is not None:
         # tarfile keeps every header, which takes memory and is of no use for a stream.
         tar.members.clear()  # type: ignore[attr-defined]
-        if member.isfile() and not posixpath.basename(member.name).startswith("."):
+        if not member.isdir() and not posixpath.basename(member.name).startswith("."):
             yield member
 
 
-def _key(name: str) -> str:
-    """Return the path of a file up to the first dot in its last part."""
-    folder, base = posixpath.split(name.removeprefix("./"))
-    return posixpath.join(folder, base.split(".", 1)[0])
+def _read_member(tar: tarfile.TarFile, header: tarfile.TarInfo) -> Member:
+    member = Member(header.name)
+    is_field = not is_image(member) and member.suffix not in SIDECAR_SUFFIXES
+    if header.islnk() or header.issym():
+        member.fault = (
+            f"{header.name} is a link to {header.linkname}, which is not followed in a shard: "
+            "write the tar with the files themselves"
+        )
+    elif not header.isfile():
+        member.fault = f"{header.name} is not a regular file"
+    elif header.size > MAX_FILE_BYTES:
+        member.fault = f"{header.name} is larger than {MAX_FILE_BYTES // 2**20} MiB"
+    elif is_field and header.size > MAX_FIELD_BYTES:
+        member.fault = f"{header.name} is neither an image, captions, JSON nor a short text"
+    else:
+        stream = tar.extractfile(header)
+        member.data = stream.read() if stream is not None else b""
+        if len(member.data) < header.size:
+            raise tarfile.ReadError("unexpected end of data")
+    return member
 
 
-def open_shards(text: str, fetch: FetchOptions) -> WebDatasetSource:
+def open_shards(text: str, fetch: FetchOptions, *, shard_ids: bool = False) -> WebDatasetSource:
     """Open shards as a source.
 
     Args:
         text: A path, a URI or a pattern, such as `data-{0000..0009}.tar` or `data-*.tar`.
         fetch: How files are read over HTTP.
+        shard_ids: Whether ids begin with the name of the shard.
 
     Raises:
         SourceError: When a shard is missing, or the pattern matches none.
@@ -189,8 +208,10 @@ def open_shards(text: str, fetch: FetchOptions) -> WebDatasetSource:
         if not shard.is_file():
             raise SourceError(f"the shard {shard.uri} is missing: correct the path or the range")
         if not shard.name.lower().endswith(SHARD_SUFFIXES):
-            raise SourceError(f"{shard.uri} is no tar shard: the suffixes are .tar, .tar.gz, .tgz")
-    return WebDatasetSource(shard_name(text), tuple(shards))
+            raise SourceError(
+                f"{shard.uri} is no tar shard: the suffixes are {' '.join(SHARD_SUFFIXES)}"
+            )
+    return WebDatasetSource(shard_name(text), tuple(shards), shard_ids)
 
 
 def _expand(text: str) -> list[str]:
@@ -222,9 +243,14 @@ def _match(pattern: str, fetch: FetchOptions) -> list[Place]:
     return places
 
 
-def shard_name(text: str) -> str:
-    """Return the fixed part of the name: `data` for `data-{0000..0009}.tar`."""
+def shard_name(text: str, *, is_file: bool = False) -> str:
+    """Return the fixed part of the name: `data` for `data-{0000..0009}.tar`.
+
+    Args:
+        text: A path or a pattern.
+        is_file: Whether it is the name of one shard, with no signs of a pattern.
+    """
     base = posixpath.basename(text)
-    for suffix in SHARD_SUFFIXES:
-        base = base[: -len(suffix)] if base.lower().endswith(suffix) else base
-    return re.split(r"[{*?\[]", base)[0].rstrip("-_. ") or "shards"
+    suffix = max((end for end in SHARD_SUFFIXES if base.lower().endswith(end)), key=len, default="")
+    base = base[: len(base) - len(suffix)]
+    return base if is_file else re.split(r"[{*?\[]", base)[0].rstrip("-_. ") or "shards"
