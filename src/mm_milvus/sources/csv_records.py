@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,8 +20,11 @@ from mm_milvus.files import MAX_FILE_BYTES, Place
 from mm_milvus.sources.records import HEAD_ROWS, Row, Table
 from mm_milvus.text import is_utf8, one_line
 
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
+_PLAIN = re.compile(r"-?[0-9]+\.([0-9]+)")
+_SCIENTIFIC = re.compile(r"-?[0-9]\.([0-9]+)[eE][+-][0-9]{2,3}")
+_LONGEST_NUMBER = 40
+"""Characters; more are text: no program writes a 64-bit number with as many."""
+
 _BOOLEANS = {"true": True, "false": False}
 _MISSING = frozenset({"", "nan", "null", "none", "n/a", "na"})
 
@@ -30,8 +34,11 @@ Conversion = Callable[[str], Any]
 def open_csv(place: Place, delimiter: str) -> Table:
     """Read the header and the first rows of a CSV file.
 
-    A column is of numbers or booleans when all values in its first `HEAD_ROWS` rows are; a later
-    value that is not stays text. Digits after a leading zero are text, and keep it: `00123`.
+    A column is of integers, numbers or booleans when all values in its first `HEAD_ROWS` rows are;
+    a later value that is not stays text. Only what gives the cell again is a number: codes such as
+    `00123`, `+1`, `7E5` and `12E345` are text, and so are integers beyond 64 bits. Zeros after a
+    decimal point are not kept: `1.50` is 1.5. An empty cell, `nan`, `null`, `none`, `na` and `n/a`
+    in any case are missing values; in a column of text only the empty cell is.
 
     Args:
         place: The file; UTF-8, with or without a byte order mark.
@@ -115,11 +122,40 @@ def _conversion(cells: list[str]) -> Conversion:
 
 
 def _integer(cell: str) -> Any:
-    return int(cell) if _INTEGER.fullmatch(cell) else _other(cell)
+    """Convert an integer of 64 bits in the only way to write it: not `007`, `+7` or `7E5`."""
+    if len(cell) <= _LONGEST_NUMBER and cell.lstrip("-").isdecimal():
+        value = int(cell)
+        if str(value) == cell and -(2**63) <= value < 2**63:
+            return value
+    return _other(cell)
 
 
 def _number(cell: str) -> Any:
-    return float(cell) if _NUMBER.fullmatch(cell) else _other(cell)
+    """Convert a number that gives the cell again when it is written with as many decimals.
+
+    An exponent is accepted as programs write it (`1e-05`, `1.50e+03`), not as codes have it (`7E5`).
+    """
+    if len(cell) > _LONGEST_NUMBER:
+        return _other(cell)
+    if isinstance(_integer(cell), int):
+        return float(cell) if f"{float(cell):.0f}" == cell else cell
+    if match := _PLAIN.fullmatch(cell):
+        return _if_same(cell, f".{len(match[1])}f")
+    if match := _SCIENTIFIC.fullmatch(cell):
+        return _if_same(cell, f".{len(match[1])}e")
+    if "e" in cell:
+        return _if_same(cell, "")
+    return _other(cell)
+
+
+def _if_same(cell: str, form: str) -> Any:
+    """Return the number in a cell if, formatted again, it gives the cell; else the text."""
+    try:
+        value = float(cell)
+    except ValueError:
+        return _other(cell)
+    same = math.isfinite(value) and format(value, form) == cell.replace("E", "e")
+    return value if same else _other(cell)
 
 
 def _boolean(cell: str) -> Any:

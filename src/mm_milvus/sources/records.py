@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -75,7 +76,7 @@ def _jsonl_rows(stream: IO[bytes], name: str) -> Iterator[Row]:
         number += 1
         where = f"{name}:{line_number}"
         try:
-            values = json.loads(line.decode("utf-8-sig"))
+            values = json.loads(line.decode("utf-8-sig"), parse_float=_finite)
         except (ValueError, RecursionError) as error:
             yield Row(number, fault=f"{where} is not valid JSON: {one_line(error)}")
             continue
@@ -83,6 +84,12 @@ def _jsonl_rows(stream: IO[bytes], name: str) -> Iterator[Row]:
             yield Row(number, values)
         else:
             yield Row(number, fault=f"{where} is not a JSON object")
+
+
+def _finite(text: str) -> float | str:
+    """Return a number of JSON; one beyond the range of a float (`1e400`) as its text."""
+    value = float(text)
+    return value if math.isfinite(value) else text
 
 
 def open_parquet(place: Place) -> Table:
