@@ -1,4 +1,4 @@
-"""The contact sheet: where things are, and that nothing runs out of its place."""
+"""The contact sheet: positions of its parts, and that nothing exceeds its place."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_long_picture_is_shown_whole_on_white():
     assert (column[~blue] == 255).all()
 
 
-def test_a_transparent_picture_lies_on_white():
+def test_a_transparent_picture_is_put_on_white():
     sheet = contact_sheet([("", [(Image.new("RGBA", (64, 64), (0, 0, 0, 0)), "")])])
     assert sheet.getpixel((MARGIN + 64, MARGIN + 32 + 64)) == (255, 255, 255)
 
@@ -60,12 +60,12 @@ def test_margins_and_gaps_stay_white_under_the_longest_texts():
 
 
 @pytest.mark.parametrize(
-    ("shown", "instead"), [("für Äpfel", "fur Apfel"), ("a — b", "a - b"), ("日本", "??")]
+    ("text", "replacement"), [("für Äpfel", "fur Apfel"), ("a — b", "a - b"), ("日本", "??")]
 )
-def test_letters_that_the_font_lacks_are_replaced_by_plain_ones(shown, instead):
-    assert contact_sheet([(shown, [])]).tobytes() == contact_sheet([(instead, [])]).tobytes()
+def test_letters_that_the_font_lacks_are_replaced(text, replacement):
+    assert contact_sheet([(text, [])]).tobytes() == contact_sheet([(replacement, [])]).tobytes()
 
 
 def test_texts_of_several_lines_become_one():
-    one = contact_sheet([("a b", [(BLUE, "c d")])])
-    assert contact_sheet([("a\n b\t", [(BLUE, "c\r\nd")])]).tobytes() == one.tobytes()
+    single = contact_sheet([("a b", [(BLUE, "c d")])])
+    assert contact_sheet([("a\n b\t", [(BLUE, "c\r\nd")])]).tobytes() == single.tobytes()

@@ -1,4 +1,4 @@
-"""The page of an evaluation."""
+"""The HTML report of an evaluation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(
 
 
 def page(tmp_path: Path, *runs: EvaluationRun, **facts: object) -> str:
-    encoders = list(dict.fromkeys(each.encoder for each in runs))
+    encoders = list(dict.fromkeys(run.encoder for run in runs))
     evaluation = Evaluation("a & <b>", encoders, depth=50, cuts=(10,), seed=0, runs=list(runs))
     for name, value in facts.items():
         setattr(evaluation, name, value)
@@ -31,7 +31,7 @@ def page(tmp_path: Path, *runs: EvaluationRun, **facts: object) -> str:
 
 
 class Nesting(HTMLParser):
-    """Fails where an element is closed that is not the last one opened."""
+    """Fails where the element that is closed is not the last one opened."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Nesting(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_all_that_is_named_is_escaped_and_nested(tmp_path):
+def test_texts_are_escaped_and_elements_nested(tmp_path):
     text = page(tmp_path, run([0.5, 1], [3, 1]), texts={"query <0>": "<script>"}, remarks=["<i>"])
     for hostile in ("<b>", "<script>", "<i>", "query <"):
         assert hostile not in text.partition("<body>")[2].replace("<b>0.", "")
@@ -57,7 +57,7 @@ def test_all_that_is_named_is_escaped_and_nested(tmp_path):
     assert parser.open == []
 
 
-def test_the_hardest_queries_come_first_and_found_ones_are_left_out(tmp_path):
+def test_the_hardest_queries_come_first_and_solved_ones_are_left_out(tmp_path):
     text = page(tmp_path, run([1, 0.5, 0, 0.4], [1, 2, np.inf, 9]))
     hardest = text.partition("<details")[2]
     places = [hardest.index(f"query &lt;{number}&gt;") for number in (2, 3, 1)]

@@ -19,7 +19,7 @@ EVIL = "</p><script>alert('1')</script><img src=x onerror=\"alert(2)\">&amp;"
 
 
 class Page(HTMLParser):
-    """What a browser would see."""
+    """The tags, attributes and texts of a page."""
 
     def __init__(self, html):
         super().__init__()
@@ -34,7 +34,7 @@ class Page(HTMLParser):
         self.texts.append(data)
 
     def values(self, tag, name):
-        return [value for each, key, value in self.attributes if (each, key) == (tag, name)]
+        return [value for *key, value in self.attributes if key == [tag, name]]
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def picture(uri):
     return Image.open(io.BytesIO(base64.b64decode(data, validate=True))).convert("RGB")
 
 
-def test_a_card_shows_all_that_a_hit_holds(gallery):
+def test_a_card_shows_all_fields_of_a_hit(gallery):
     hit = Hit(
         "dress/1",
         "photos/1.jpg",
@@ -77,12 +77,12 @@ def test_the_query_is_on_top_and_the_cards_are_in_order(gallery):
     page = gallery([Hit("first", "1", 0.9), Hit("second", "2", 0.8)], query_image=blue)
     assert page.texts.index("a red dress") < page.texts.index("first")
     assert page.texts.index("first") < page.texts.index("second")
-    asked, *found = (picture(uri) for uri in page.values("img", "src"))
-    assert asked.getpixel((20, 20)) == (20, 40, 220)
-    assert len(found) == 2
+    query, *hits = (picture(uri) for uri in page.values("img", "src"))
+    assert query.getpixel((20, 20)) == (20, 40, 220)
+    assert len(hits) == 2
 
 
-def test_pictures_are_thumbnails_of_the_same_shape_and_colour(gallery):
+def test_pictures_are_thumbnails_of_the_same_aspect_ratio_and_colour(gallery):
     page = gallery([Hit("a", "a", 0.9)])
     thumbnail = picture(page.values("img", "src")[0])
     assert thumbnail.size == (256, 128)
@@ -98,7 +98,7 @@ def test_small_pictures_are_kept_exactly(gallery):
     assert picture(page.values("img", "src")[0]).tobytes() == emoji.tobytes()
 
 
-def test_transparency_lies_on_white(gallery):
+def test_transparency_is_put_on_white(gallery):
     clear = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
     page = gallery([Hit("a", "a", 0.9)], load_image=lambda _: clear)
     assert picture(page.values("img", "src")[0]).getpixel((5, 5)) == (255, 255, 255)
@@ -111,7 +111,7 @@ def test_pictures_of_every_mode_are_shown(gallery, mode):
     assert len(page.values("img", "src")) == 2
 
 
-def test_nothing_comes_from_outside_and_nothing_runs(gallery):
+def test_a_page_has_no_external_resources_and_no_scripts(gallery):
     hits = [Hit("a", "https://shop.example/a.jpg", 0.9, "x", {"link": "https://shop.example"})]
     page = gallery(hits, query_image=RED)
     assert not {"script", "link", "iframe", "object", "base", "a"} & {*page.tags}
@@ -122,7 +122,7 @@ def test_nothing_comes_from_outside_and_nothing_runs(gallery):
     assert "default-src 'none'" in " ".join(page.values("meta", "content"))
 
 
-def test_hostile_texts_stay_texts(gallery):
+def test_html_in_texts_is_escaped(gallery):
     hit = Hit(EVIL, EVIL, 0.9, EVIL, {EVIL: EVIL, "list": [EVIL]})
 
     def refuse(_):
@@ -131,7 +131,9 @@ def test_hostile_texts_stay_texts(gallery):
     tame = gallery([Hit("a", "a", 0.9, "b", {"c": "d", "list": ["e"]})], load_image=refuse)
     page = gallery([hit], title=EVIL, load_image=refuse)
     assert page.tags == tame.tags
-    assert [each[:2] for each in page.attributes] == [each[:2] for each in tame.attributes]
+    assert [tuple(names) for *names, _ in page.attributes] == [
+        tuple(names) for *names, _ in tame.attributes
+    ]
     assert page.texts.count(EVIL) == 7
     shown = gallery([hit], title=EVIL, query_image=RED)
     assert shown.values("img", "alt") == [EVIL, EVIL]
@@ -165,7 +167,7 @@ def test_a_broken_file_that_opens_leaves_a_placeholder_too(gallery, tmp_path):
     assert "No picture" in page.texts
 
 
-def test_light_and_dark_and_narrow_have_their_styles(gallery):
+def test_there_are_styles_for_dark_and_narrow_screens(gallery):
     html = gallery([]).html
     assert "prefers-color-scheme: dark" in html
     assert "auto-fill" in html

@@ -1,4 +1,4 @@
-"""Pictures in a terminal: the right way for each, and bytes that decode to the picture."""
+"""Pictures in a terminal: detection of its protocol, and bytes that decode to the picture."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NOISE = Image.effect_noise((100, 60), 90).convert("RGB")
         ({"TERM": "xterm-kitty", "TMUX": "/tmp/tmux-0/default,1,0"}, None),
     ],
 )
-def test_a_terminal_is_known_by_its_environment(environ, protocol):
+def test_the_protocol_is_detected_from_the_environment(environ, protocol):
     assert detect(environ, isatty=True) == protocol
     assert detect(environ, isatty=False) is None
 
@@ -47,10 +47,10 @@ def png(data):
 
 
 def kitty(text):
-    """The sequences of a text, as (keys, payload)."""
+    """Return the sequences of a text, as (keys, payload)."""
     assert re.fullmatch(r"(\x1b_G[^;\x1b]*;[A-Za-z0-9+/=]*\x1b\\)+\n", text)
-    found = re.findall(r"\x1b_G([^;]*);([^\x1b]*)\x1b\\", text)
-    return [(dict(pair.split("=") for pair in keys.split(",")), data) for keys, data in found]
+    sequences = re.findall(r"\x1b_G([^;]*);([^\x1b]*)\x1b\\", text)
+    return [(dict(pair.split("=") for pair in keys.split(",")), data) for keys, data in sequences]
 
 
 def test_kitty_gets_chunks_that_decode_to_the_picture():
@@ -86,11 +86,11 @@ def test_a_large_picture_is_sent_small(protocol):
 
 
 def cells(text):
-    """Of each line, the colours of each cell: (upper, lower)."""
+    """Return for each line the colours of each cell: (upper, lower)."""
     return [re.findall(r"\x1b\[38;2;([\d;]+);48;2;([\d;]+)m▀", line) for line in text.splitlines()]
 
 
-def test_blocks_are_two_pixels_a_cell():
+def test_blocks_have_two_pixels_per_cell():
     image = Image.new("RGB", (4, 4), (255, 0, 0))
     image.paste((0, 0, 255), (0, 2, 4, 4))
     assert cells(encode(image, "blocks", columns=4)) == [
@@ -110,11 +110,11 @@ def test_any_shape_and_mode_can_be_shown(protocol, size):
     assert encode(Image.new("RGBA", size), protocol, columns=2).endswith("\n")
 
 
-def test_a_transparent_picture_lies_on_white():
+def test_a_transparent_picture_is_put_on_white():
     text = encode(Image.new("RGBA", (8, 8), (0, 0, 0, 0)), "blocks", columns=2)
     assert cells(text) == [[("255;255;255", "255;255;255")] * 2]
 
 
-def test_no_columns_are_refused():
+def test_zero_columns_are_rejected():
     with pytest.raises(ValueError, match="columns is 0"):
         encode(NOISE, "blocks", columns=0)

@@ -1,4 +1,4 @@
-"""The contrastive loss, by hand and by its properties."""
+"""The contrastive loss: computed by hand, and its properties."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_two_pairs_by_hand():
     assert float(loss) == pytest.approx(math.log(1 + math.exp(-2)))
 
 
-def test_a_duplicate_of_a_caption_is_no_negative():
+def test_a_duplicate_caption_is_no_negative():
     texts = rows([1, 0], [1, 0], [0, 1])
     images = rows([1, 0], [1, 0.1], [0, 1])
     duplicates = torch.tensor([[True, True, False], [True, True, False], [False, False, True]])
@@ -36,7 +36,7 @@ def test_a_duplicate_of_a_caption_is_no_negative():
     assert float(counted) > 0.3
 
 
-def test_relevance_weighs_pairs_as_if_they_were_alone():
+def test_the_loss_is_the_mean_over_pairs_weighted_by_relevance():
     texts, images = rows([1, 0.2], [0.1, 1]), rows([0.9, 0.4], [0.3, 1])
     parts = [
         float(weighted_infonce(texts, images, 0.2, none_true(2), torch.tensor(weights)))

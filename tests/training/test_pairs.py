@@ -1,4 +1,4 @@
-"""Documents, their split, and the batches of an epoch."""
+"""The split of documents, the batches of an epoch, and the gradient of a batch."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def make_pairs(images: list[int], captions: list[list[int]], fields: list[int] |
 
 
 @given(images=st.lists(st.integers(0, 30), min_size=1, max_size=60), seed=st.integers(0, 99))
-def test_an_image_is_on_one_side_and_every_document_on_one(images, seed):
+def test_every_image_and_every_document_is_on_one_side(images, seed):
     pairs = make_pairs(images, [[0]] * len(images))
     sides = split(pairs, (0.3, 0.2), seed)
-    found = [set(side.images) for side in sides]
-    assert sum(map(len, found)) == len(set(images))
+    images_of_side = [set(side.images) for side in sides]
+    assert sum(map(len, images_of_side)) == len(set(images))
     assert sorted(i for side in sides for i in side.item_ids) == sorted(pairs.item_ids)
 
 
-def test_the_shares_are_kept_and_sides_stay_when_documents_come():
+def test_sides_have_their_shares_and_stay_when_documents_are_added():
     many = make_pairs(list(range(4000)), [[0]] * 4000)
     few = make_pairs(list(range(1000)), [[0]] * 1000)
     sides = split(many, (0.1, 0.2), 0)
@@ -69,18 +69,18 @@ def test_an_epoch_depends_on_its_seed_alone():
         for seed in ((1, 2), (1, 2), (1, 3))
     ]
     assert batches[0] == batches[1] != batches[2]
-    # 50 pairs in eights leave two; a last batch of a single pair would have no negatives.
+    # 50 pairs in batches of 8 leave 2; a last batch of a single pair would have no negatives.
     assert [len(b) for b in batches[0]] == [8] * 6 + [2]
 
 
-def test_what_fits_is_no_negative():
+def test_matching_pairs_are_no_negatives():
     pairs = make_pairs([0, 1, 2, 0], [[0, 1], [1], [2], [3]])
     [batch] = epoch(pairs, captions="one", views=1, batch_size=9, seed=(0, 0))
-    found = also_true(pairs, batch)
+    matches = also_true(pairs, batch)
     for line, (row, text) in enumerate(zip(batch.rows, batch.texts, strict=True)):
         for column, other in enumerate(batch.rows):
             fits = text in pairs.captions[other] or pairs.images[row] == pairs.images[other]
-            assert bool(found[line, column]) == fits
+            assert bool(matches[line, column]) == fits
 
 
 @pytest.mark.parametrize("piece", [1, 3, 7, 99])
@@ -92,8 +92,9 @@ def test_pieces_give_the_gradient_of_the_whole_batch(tmp_path, piece):
     random = np.random.default_rng(0)
     images, texts = RowCache(tmp_path / "images"), RowCache(tmp_path / "texts")
     images.add([view_key(key, 0) for key in pairs.images], random.normal(size=(8, 6)))
-    known = [*pairs.texts, ""]
-    texts.add([content_hash(text) for text in known], random.normal(size=(len(known), 5)))
+    all_texts = [*pairs.texts, ""]
+    keys = [content_hash(text) for text in all_texts]
+    texts.add(keys, random.normal(size=(len(keys), 5)))
     [batch] = epoch(pairs, captions="one", views=1, batch_size=8, seed=(0, 0))
     gradients = []
     for size in (None, piece):

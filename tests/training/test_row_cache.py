@@ -1,4 +1,4 @@
-"""Rows on disk, by key."""
+"""Rows by key, in files."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def test_rows_come_back_by_key_in_any_order_and_after_reopening(tmp_path, dtype)
     assert cache.width == 0
     cache.add(["a", "b"], rows[:2])
     cache.add(["c", "d", "e"], rows[2:])
-    for each in (cache, RowCache(tmp_path)):
-        assert each.width == 3
-        assert "d" in each
-        assert "x" not in each
-        taken = each.take(["e", "a", "e", "c"])
+    for opened in (cache, RowCache(tmp_path)):
+        assert opened.width == 3
+        assert "d" in opened
+        assert "x" not in opened
+        taken = opened.take(["e", "a", "e", "c"])
         np.testing.assert_array_equal(taken, rows[[4, 0, 4, 2]])
         assert taken.dtype == dtype
 
 
-def test_a_file_that_was_not_finished_counts_for_nothing(tmp_path):
+def test_an_unfinished_file_is_ignored(tmp_path):
     RowCache(tmp_path).add(["a"], np.ones((1, 2), np.float32))
-    (tmp_path / "000001.part").write_bytes(b"ARROW1 torn")
+    (tmp_path / ".000001.arrow.tmp").write_bytes(b"ARROW1 torn")
     cache = RowCache(tmp_path)
     assert "a" in cache
     cache.add(["b"], np.zeros((1, 2), np.float32))

@@ -1,4 +1,4 @@
-"""Training, from a folder of pictures to an encoder that ingest takes."""
+"""Training, from a folder of pictures to an encoder."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ IN_FOLDERS = SourceOptions(caption_from_folder="a {} square")
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _temporary_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
 def squares(tmp_path: Path) -> Path:
-    """Twelve noisy squares of each colour, in a folder a colour."""
+    """Write twelve noisy squares of each colour, in one folder per colour."""
     noise = np.random.default_rng(0)
     for name, colour in COLOURS.items():
         folder = tmp_path / "squares" / name
@@ -61,16 +61,16 @@ def options(model_folder: Callable[[str], Path]) -> TrainOptions:
 
 def accuracy(encoder, folder: Path) -> float:
     texts = encoder.encode_texts([f"a {name} square" for name in COLOURS])
-    hits = []
+    is_right = []
     for number, name in enumerate(COLOURS):
         for path in sorted((folder / name).iterdir()):
             pixels = load_pixels(path.read_bytes(), encoder.spec.preprocessing)
-            hits.append((encoder.encode_images(pixels[None]) @ texts.T).argmax() == number)
-    return float(np.mean(hits))
+            is_right.append((encoder.encode_images(pixels[None]) @ texts.T).argmax() == number)
+    return float(np.mean(is_right))
 
 
 @pytest.mark.parametrize("hidden", [0, 24])
-def test_colours_are_learned_and_the_folder_is_an_encoder(squares, options, hidden):
+def test_a_training_learns_colours_and_writes_an_encoder(squares, options, hidden):
     options = replace(options, hidden=hidden)
     report = train(squares, "model", source_options=IN_FOLDERS, options=options)
     assert report.items["training"] > report.items["validation"] > 0 < report.items["test"]
@@ -90,7 +90,7 @@ def test_colours_are_learned_and_the_folder_is_an_encoder(squares, options, hidd
     assert "seed: 0" in card
 
 
-def test_the_model_needs_neither_the_towers_folders_nor_the_training(squares, options, tmp_path):
+def test_a_moved_model_needs_neither_its_towers_nor_its_training_files(squares, options, tmp_path):
     train(squares, "model", source_options=IN_FOLDERS, options=options)
     before = load_encoder("model").spec.fingerprint
     moved = tmp_path / "moved"
@@ -100,7 +100,7 @@ def test_the_model_needs_neither_the_towers_folders_nor_the_training(squares, op
     assert load_encoder(str(moved)).spec.fingerprint == before
 
 
-def test_one_seed_gives_the_same_weights_and_another_gives_others(squares, options):
+def test_weights_depend_on_the_seed_alone(squares, options):
     weights = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         train(squares, name, source_options=IN_FOLDERS, options=replace(options, seed=seed))
@@ -131,7 +131,7 @@ def test_ctrl_c_keeps_the_last_epoch_and_the_best_model(squares, options, monkey
         train(squares, "model", source_options=IN_FOLDERS, options=other, resume=True)
 
 
-def test_resuming_equals_never_having_stopped(squares, options, monkeypatch):
+def test_a_resumed_training_equals_an_uninterrupted_one(squares, options, monkeypatch):
     train(squares, "whole", source_options=IN_FOLDERS, options=options)
     real = mm_milvus.training.loop.Loop._epoch
 
@@ -156,7 +156,7 @@ def test_resuming_equals_never_having_stopped(squares, options, monkeypatch):
     )
 
 
-def test_bad_items_are_told_and_left_out(squares, options):
+def test_bad_items_are_rejected_and_left_out(squares, options):
     (squares / "red" / "broken.png").write_bytes(b"not a picture")
     report = train(
         squares,
@@ -171,7 +171,7 @@ def test_bad_items_are_told_and_left_out(squares, options):
     assert json.loads(line)["stage"] == "decode"
 
 
-def test_a_validation_set_of_its_own_takes_nothing_from_the_training(squares, options):
+def test_another_validation_dataset_leaves_all_items_for_training(squares, options):
     report = train(squares, "model", validation=squares, source_options=IN_FOLDERS, options=options)
     assert report.items == {"training": 48, "validation": 48, "test": 0}
     assert report.test == {}
@@ -232,19 +232,19 @@ def test_a_clip_model_is_trained_whole(squares, options, model_folder, micro_bat
         ({"unfreeze": True}, r"\(`clip`\)"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(options, change, reason):
+def test_unusable_options_are_rejected(options, change, reason):
     with pytest.raises(OptionError, match=reason):
         replace(options, **change)
 
 
-def test_a_folder_with_something_else_in_it_is_refused(squares, options):
+def test_a_folder_with_other_files_is_rejected(squares, options):
     Path("model").mkdir()
     Path("model/thesis.txt").write_text("mine")
     with pytest.raises(OutputError, match=r"not empty \(thesis.txt\)"):
         train(squares, "model", source_options=IN_FOLDERS, options=options)
 
 
-def test_too_little_to_learn_from_is_refused(tmp_path, options):
+def test_a_single_item_is_rejected(tmp_path, options):
     (tmp_path / "one").mkdir()
     Image.new("RGB", (9, 9)).save(tmp_path / "one" / "a.png")
     (tmp_path / "one" / "a.txt").write_text("black")
@@ -252,7 +252,7 @@ def test_too_little_to_learn_from_is_refused(tmp_path, options):
         train(tmp_path / "one", "model", options=options)
 
 
-def test_a_model_that_lost_its_projection_is_refused(squares, options):
+def test_a_model_with_a_broken_projection_is_rejected(squares, options):
     train(squares, "model", source_options=IN_FOLDERS, options=options)
     Path("model/projection.safetensors").write_bytes(b"")
     with pytest.raises(EncoderError, match=r"projection.safetensors is missing or broken"):
