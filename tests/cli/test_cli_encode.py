@@ -44,7 +44,7 @@ def test_the_text_output_names_the_next_command(run, pictures):
     assert "4 items read" in encoded.stdout
     assert "mm-milvus ingest encoded --embeddings" in encoded.stdout
     assert "encoded 0 images" in run("encode", pictures, "--output", "encoded").stdout
-    assert "add --embeddings" in run("ingest", "encoded").stderr
+    assert "read it as --embeddings" in run("ingest", "encoded").stderr
     stored = run("ingest", "encoded", "--embeddings")
     assert "stored 4 images and 4 captions" in stored.stdout
     assert "--model" not in stored.stdout
