@@ -54,7 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "render": {"atomic", "evaluation", "extras", "images", "inspection", "search"},
     "rerankers": {"encoders"},
     "search": {"encoders", "filters", "images", "rerankers", "store"},
-    "sources": set(),
+    "sources": {"images"},
     "store": {"limits"},
     "training": {
         "atomic",

@@ -35,6 +35,7 @@ from mm_milvus.pipeline.stages import count_new, decode
 from mm_milvus.pipeline.stages import encode as encode_stage
 from mm_milvus.rejects import RejectsFile
 from mm_milvus.sources.base import Source
+from mm_milvus.sources.decoding import decoding_of
 from mm_milvus.sources.open import as_source
 from mm_milvus.sources.options import SourceOptions
 
@@ -119,7 +120,12 @@ def encode(
             [
                 partial(accept_items, columns={}, document=document),
                 partial(plan, compare=compare, seen=seen),
-                partial(decode, preprocessing=spec.preprocessing, batch_size=size),
+                partial(
+                    decode,
+                    preprocessing=spec.preprocessing,
+                    batch_size=size,
+                    options=decoding_of(source),
+                ),
                 partial(
                     encode_stage,
                     encoder=encoder,

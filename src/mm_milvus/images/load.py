@@ -70,7 +70,7 @@ def read(image: ImageLike, *, special: bool = False) -> bytes | Image.Image:
 
 def _from_array(pixels: NDArray[Any]) -> Image.Image:
     if (
-        pixels.dtype not in (np.uint8, np.uint16)
+        pixels.dtype.newbyteorder("=") not in (np.uint8, np.uint16)
         or pixels.ndim < 2
         or pixels.shape[2:] not in ((), (1,), (3,), (4,))
     ):
@@ -81,6 +81,6 @@ def _from_array(pixels: NDArray[Any]) -> Image.Image:
     if not pixels.size:
         raise ImageError(f"is an array without pixels, {pixels.shape}")
     grey = pixels[..., 0] if pixels.shape[2:] == (1,) else pixels
-    if grey.dtype == np.uint16 and grey.ndim == 3:
+    if grey.dtype.itemsize == 2 and grey.ndim == 3:
         return Image.fromarray((grey >> 8).astype(np.uint8))  # as Pillow reads such a file
-    return Image.fromarray(np.ascontiguousarray(grey))
+    return Image.fromarray(np.ascontiguousarray(grey, grey.dtype.newbyteorder("=")))

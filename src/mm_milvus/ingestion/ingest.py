@@ -32,6 +32,7 @@ from mm_milvus.pipeline.stages import count_new, decode, encode
 from mm_milvus.rejects import RejectsFile
 from mm_milvus.schema import Modality
 from mm_milvus.sources.base import Source
+from mm_milvus.sources.decoding import decoding_of
 from mm_milvus.sources.open import as_source
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.store.connection import StoreLike, is_missing_file, opened, store_uri
@@ -178,7 +179,12 @@ def _stages(
     return [
         partial(accept_items, columns=columns, document=document),
         planned,
-        partial(decode, preprocessing=encoder.spec.preprocessing, batch_size=size),
+        partial(
+            decode,
+            preprocessing=encoder.spec.preprocessing,
+            batch_size=size,
+            options=decoding_of(source),
+        ),
         *([] if options.dry_run else [encoding]),
         count_new,
     ]

@@ -16,6 +16,7 @@ from mm_milvus.concurrent import map_ahead
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.errors import ImageError, ItemError
 from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.options import DEFAULTS, DecodeOptions
 from mm_milvus.images.preprocessing import Preprocessing
 from mm_milvus.limits import check_embedding
 from mm_milvus.pipeline.batch import Batch, Item, regroup
@@ -28,7 +29,10 @@ works on the other."""
 
 
 def decode(
-    batches: Iterator[Batch[Item]], preprocessing: Preprocessing, batch_size: int
+    batches: Iterator[Batch[Item]],
+    preprocessing: Preprocessing,
+    batch_size: int,
+    options: DecodeOptions = DEFAULTS,
 ) -> Iterator[Batch[Item]]:
     """Decode the files of changed images to pixels; reject items whose image is broken.
 
@@ -37,7 +41,7 @@ def decode(
     """
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="mm-milvus-decode") as pool:
         for batch in regroup(batches, batch_size):
-            reasons = pool.map(lambda item: _decode(item, preprocessing), batch.items)
+            reasons = pool.map(lambda item: _decode(item, preprocessing, options), batch.items)
             decoded = []
             for item, reason in zip(batch.items, reasons, strict=True):
                 if reason is None:
@@ -48,13 +52,13 @@ def decode(
             yield batch
 
 
-def _decode(item: Item, preprocessing: Preprocessing) -> str | None:
+def _decode(item: Item, preprocessing: Preprocessing, options: DecodeOptions) -> str | None:
     """Replace a changed image's file by its pixels; return the reason where that fails."""
     row = item.image
     if row is None or row.embedding is not None or isinstance(row.content, str):
         return None
     try:
-        item.pixels = load_pixels(row.content, preprocessing)
+        item.pixels = load_pixels(row.content, preprocessing, options=options)
     except ImageError as error:
         return str(error)
     row.content = b""

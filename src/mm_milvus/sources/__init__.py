@@ -11,6 +11,7 @@ csv_records  rows of CSV files
 sidecar      captions in a file next to the image
 webdataset   tar shards
 samples      files of a tar shard to items
+decoding     a source together with how its images are decoded
 suffixes     the suffixes of file names
 """
 

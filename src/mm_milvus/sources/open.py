@@ -8,8 +8,10 @@ from typing import TypeVar
 
 from mm_milvus.errors import SourceError
 from mm_milvus.files import Place, locate, read_failure
+from mm_milvus.images.options import DEFAULTS
 from mm_milvus.remote import without_secrets
 from mm_milvus.sources.base import Source
+from mm_milvus.sources.decoding import DecodedSource
 from mm_milvus.sources.folder import ImageSource, open_folder
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.suffixes import IMAGE_SUFFIXES, SHARD_SUFFIXES, TABLE_SUFFIXES
@@ -55,7 +57,7 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions = _DEFAULTS
     except Exception as error:  # each filesystem has errors of its own
         message = f"{text} cannot be opened: {read_failure(error)}; check the path"
         raise SourceError(without_secrets(printable(one_line(message)))) from error
-    return source
+    return source if options.decoding == DEFAULTS else DecodedSource(source, options.decoding)
 
 
 def _open(text: str, options: SourceOptions) -> Source:

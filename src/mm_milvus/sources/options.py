@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mm_milvus.images.options import DecodeOptions
 from mm_milvus.remote import FetchOptions
 
 
@@ -29,6 +30,9 @@ class SourceOptions:
         retries: How often a request is repeated after a reset connection, or an answer of 429 or
             5xx; with growing waits, or after the time that the server names.
         fetch_concurrency: Remote images that are read in parallel.
+        stretch_16bit: Treat a 16-bit picture whose values all fit into 10, 12 or 14 bits as one of
+            that depth, as cameras and scanners write them.
+        lenient: Accept JPEG files that lack their end marker or their last few bytes.
     """
 
     image_column: str | None = None
@@ -42,10 +46,17 @@ class SourceOptions:
     timeout: float = 30.0
     retries: int = 3
     fetch_concurrency: int = 16
+    stretch_16bit: bool = False
+    lenient: bool = False
 
     def __post_init__(self) -> None:
         """Check the values; raise OptionError."""
         _ = self.fetch
+
+    @property
+    def decoding(self) -> DecodeOptions:
+        """How images are decoded."""
+        return DecodeOptions(stretch_16bit=self.stretch_16bit, lenient=self.lenient)
 
     @property
     def fetch(self) -> FetchOptions:

@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-IMAGE_SUFFIXES = frozenset(
-    (
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
-        *(".png", ".apng"),
-        *(".webp", ".gif", ".bmp"),
-        *(".tif", ".tiff"),
-        *(".avif", ".avifs"),
-        *(".heic", ".heics", ".heif", ".heifs", ".hif"),
-    )
-)
-"""Images in folders and tar shards: the formats that are decoded."""
+from mm_milvus.images.suffixes import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 
 CAPTION_SUFFIXES = (".txt", ".text", ".caption", ".captions")
 """Text with one caption per line, in a file next to an image."""

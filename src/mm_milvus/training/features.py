@@ -14,6 +14,7 @@ import numpy as np
 from mm_milvus.arrays import Pixels
 from mm_milvus.encoders.torch.device import GPU_BATCH
 from mm_milvus.errors import ImageError
+from mm_milvus.images.options import DEFAULTS, DecodeOptions
 from mm_milvus.images.preprocessing import Preprocessing
 from mm_milvus.keys import content_hash
 from mm_milvus.pipeline.batch import Batch, gather, regroup
@@ -21,6 +22,7 @@ from mm_milvus.pipeline.report import Report
 from mm_milvus.pipeline.run import run
 from mm_milvus.rejects import Reject, RejectsFile
 from mm_milvus.sources.base import Source
+from mm_milvus.sources.decoding import decoding_of
 from mm_milvus.training.documents import Document, accept_documents
 from mm_milvus.training.options import TrainOptions
 from mm_milvus.training.pairs import Pairs, PairsBuilder
@@ -80,7 +82,13 @@ def read_pairs(
             source,
             [
                 partial(accept_documents, options=options),
-                partial(decode_views, views=views, preprocessing=preprocessing, cache=cache),
+                partial(
+                    decode_views,
+                    views=views,
+                    preprocessing=preprocessing,
+                    cache=cache,
+                    options=decoding_of(source),
+                ),
                 partial(compute_rows, image_rows=image_rows),
             ],
             sink,
@@ -93,7 +101,11 @@ def read_pairs(
 
 
 def decode_views(
-    batches: Iterator[Batch[Document]], views: int, preprocessing: Preprocessing, cache: RowCache
+    batches: Iterator[Batch[Document]],
+    views: int,
+    preprocessing: Preprocessing,
+    cache: RowCache,
+    options: DecodeOptions = DEFAULTS,
 ) -> Iterator[Batch[Document]]:
     """Decode the views that are not in the cache; reject documents whose image is broken.
 
@@ -105,9 +117,13 @@ def decode_views(
         for batch in regroup(batches, max(1, GPU_BATCH // views)):
             new: dict[str, Document] = {}
             for document in batch.items:
+                if options.stretch_16bit:  # its rows in the cache are others
+                    document.image_hash += "-stretched"
                 if document.image_hash not in reasons:
                     new.setdefault(document.image_hash, document)
-            decode = partial(_decode, views=views, preprocessing=preprocessing, cache=cache)
+            decode = partial(
+                _decode, views=views, preprocessing=preprocessing, cache=cache, options=options
+            )
             reasons |= zip(new, pool.map(decode, new.values()), strict=True)
             decoded = []
             for document in batch.items:
@@ -121,13 +137,19 @@ def decode_views(
 
 
 def _decode(
-    document: Document, views: int, preprocessing: Preprocessing, cache: RowCache
+    document: Document,
+    views: int,
+    preprocessing: Preprocessing,
+    cache: RowCache,
+    options: DecodeOptions,
 ) -> str | None:
     """Set the pixels of a document's views; return the reason where that fails."""
     keys = [view_key(document.image_hash, view) for view in range(views)]
     try:
         document.rows = {
-            key: view_pixels(document.image, key, preprocessing) for key in keys if key not in cache
+            key: view_pixels(document.image, key, preprocessing, options)
+            for key in keys
+            if key not in cache
         }
     except ImageError as error:
         return str(error)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mm_milvus.images.decode import decode, load_pixels
+from mm_milvus.images.options import DEFAULTS, DecodeOptions
 from mm_milvus.images.preprocessing import Preprocessing
 
 MIN_AREA = 0.5
@@ -20,7 +21,9 @@ def view_key(image_hash: str, view: int) -> str:
     return f"{image_hash}.{view}"
 
 
-def view_pixels(data: bytes, key: str, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+def view_pixels(
+    data: bytes, key: str, preprocessing: Preprocessing, options: DecodeOptions = DEFAULTS
+) -> NDArray[np.uint8]:
     """Decode a view of an image.
 
     View 0 is the image as the encoder takes it. The others are random crops (Szegedy et al., 2015),
@@ -30,6 +33,7 @@ def view_pixels(data: bytes, key: str, preprocessing: Preprocessing) -> NDArray[
         data: The image file.
         key: The `view_key`.
         preprocessing: Size and resampling of the result.
+        options: How to decode.
 
     Returns:
         uint8 (height, width, 3), RGB.
@@ -38,10 +42,10 @@ def view_pixels(data: bytes, key: str, preprocessing: Preprocessing) -> NDArray[
         ImageError: When the image cannot be decoded.
     """
     if key.endswith(".0"):
-        return load_pixels(data, preprocessing)
+        return load_pixels(data, preprocessing, options=options)
     random = np.random.default_rng(int.from_bytes(blake2b(key.encode(), digest_size=8).digest()))
     size = (preprocessing.width, preprocessing.height)
-    image = decode(data, at_least=2 * max(size))
+    image = decode(data, at_least=2 * max(size), options=options)
     area = random.uniform(MIN_AREA, 1)
     ratio = np.exp(random.uniform(-0.2, 0.2))
     width = min(1.0, np.sqrt(area * ratio)) * image.width

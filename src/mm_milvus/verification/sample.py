@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.errors import SourceError
 from mm_milvus.files import read_image
+from mm_milvus.images.options import DEFAULTS, DecodeOptions
 from mm_milvus.keys import content_hash
 from mm_milvus.pipeline.batch import Batch, Item, PendingRow
 from mm_milvus.pipeline.document import document_hash, document_texts
@@ -84,7 +85,11 @@ def _item(row: Row) -> Item:
 
 
 def encode_again(
-    items: list[Item], encoder: Encoder | None, dataset: Dataset, report: VerifyReport
+    items: list[Item],
+    encoder: Encoder | None,
+    dataset: Dataset,
+    report: VerifyReport,
+    decoding: DecodeOptions = DEFAULTS,
 ) -> list[tuple[Modality, str]]:
     """Hold the items' vectors against those that are stored; the primary keys of rows that differ.
 
@@ -92,7 +97,7 @@ def encode_again(
     """
     flows: Iterator[Batch[Item]] = iter([Batch(items)])
     if encoder is not None:
-        flows = decode(flows, encoder.spec.preprocessing, encoder.batch_size)
+        flows = decode(flows, encoder.spec.preprocessing, encoder.batch_size, decoding)
         document = dataset.manifest.document
         flows = encode(flows, encoder, document, encoder.batch_size, threading.Event())
     wrong = []

@@ -11,10 +11,12 @@ from mm_milvus.embeddings.accept import accept_embeddings
 from mm_milvus.embeddings.parts import Embeddings
 from mm_milvus.errors import ImageError
 from mm_milvus.images.decode import decode
+from mm_milvus.images.options import DecodeOptions
 from mm_milvus.keys import Keys, contains, image_key, key_array, pack_keys
 from mm_milvus.pipeline.accept import accept_items
 from mm_milvus.pipeline.batch import Batch, Item, PendingRow
 from mm_milvus.sources.base import Source
+from mm_milvus.sources.decoding import decoding_of
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.dataset import Dataset
 from mm_milvus.verification.report import Kind, VerifyReport
@@ -64,6 +66,7 @@ def compare(
     """
     expected, places = SourceKeys(), Reservoir(sample)
     sampled: list[Item] = []
+    decoding = decoding_of(source)
     report.items = 0
     for flow in _flows(source, dataset):
         report.items += flow.read
@@ -72,7 +75,7 @@ def compare(
         images = _stored(dataset.images, flow, lambda item: [item.image] if item.image else [])
         texts = _stored(dataset.texts, flow, lambda item: item.captions)
         for item in flow.items:
-            if _is_turned_away(item, images):
+            if _is_turned_away(item, images, decoding):
                 report.rejected += 1
                 expected.rejected.add(item.item_id)
                 continue
@@ -97,7 +100,7 @@ def _stored(
     return collection.hashes([row.id for item in flow.items for row in rows_of(item)])
 
 
-def _is_turned_away(item: Item, images: Hashes) -> bool:
+def _is_turned_away(item: Item, images: Hashes, decoding: DecodeOptions) -> bool:
     """Whether the item's image would be encoded, and cannot be."""
     row = item.image
     if row is None or row.embedding is not None or not isinstance(row.content, bytes):
@@ -105,7 +108,7 @@ def _is_turned_away(item: Item, images: Hashes) -> bool:
     if images.get(row.id, ("", ""))[0] == row.content_hash:
         return False
     try:
-        decode(row.content, at_least=1)
+        decode(row.content, at_least=1, options=decoding)
     except ImageError:
         return True
     return False

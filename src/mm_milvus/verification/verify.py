@@ -18,6 +18,7 @@ from mm_milvus.ingestion.ingest import ingest
 from mm_milvus.ingestion.options import IngestOptions
 from mm_milvus.schema import Modality
 from mm_milvus.sources.base import Source
+from mm_milvus.sources.decoding import decoding_of
 from mm_milvus.sources.open import as_source
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.store.connection import StoreLike, opened
@@ -117,7 +118,7 @@ def _check(
             expected, items = compare(source, dataset, report, options.sample, bar.update)
             scan = Scan(dataset, expected, report, 0, bar.update)
     known = None if isinstance(source, Embeddings) else encoder
-    for modality, key in encode_again(items, known, dataset, report):
+    for modality, key in encode_again(items, known, dataset, report, decoding_of(source)):
         if source is not None:
             scan.spoiled[modality].append(key)
     return report, scan.spoiled

@@ -24,6 +24,7 @@ from mm_milvus.pipeline.run import run
 from mm_milvus.pipeline.stages import count_new, decode, encode
 from mm_milvus.rejects import Reject, RejectsFile
 from mm_milvus.sources.base import Source
+from mm_milvus.sources.decoding import decoding_of
 from mm_milvus.zeroshot.findings import FindingsFile
 
 Receiver = Callable[[pa.RecordBatch], None]
@@ -120,7 +121,12 @@ def judge_images(
             source,
             [
                 _accept_images,
-                partial(decode, preprocessing=encoder.spec.preprocessing, batch_size=size),
+                partial(
+                    decode,
+                    preprocessing=encoder.spec.preprocessing,
+                    batch_size=size,
+                    options=decoding_of(source),
+                ),
                 partial(encode, encoder=encoder, document={}, batch_size=size, interrupt=interrupt),
                 *([] if items_per_call is None else [partial(regroup, size=items_per_call)]),
                 count_new,
