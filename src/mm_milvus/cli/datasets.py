@@ -94,9 +94,8 @@ def drop(
     from mm_milvus.store.dataset import drop_dataset, open_dataset
 
     with opened(store(), must_exist=True) as connection:
-        dataset = open_dataset(connection, name)
         if not yes:
-            rows = _rows(dataset.manifest)
+            rows = _rows(open_dataset(connection, name).manifest)
             typer.confirm(f"Delete {name} ({rows}) from {connection.uri}?", abort=True)
         drop_dataset(name, connection)
     print(f"dropped {name}")

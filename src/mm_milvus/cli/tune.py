@@ -36,9 +36,9 @@ def tune(
         mm-milvus tune photos
         mm-milvus tune photos --target-recall 0.95 --uri http://localhost:19530
     """
-    from mm_milvus.store.tune import tune as run
+    from mm_milvus.store.tune import tune
 
-    report = run(
+    report = tune(
         dataset,
         store(),
         target_recall=target_recall,
