@@ -133,7 +133,7 @@ def _integer(cell: str) -> Any:
 def _number(cell: str) -> Any:
     """Convert a number that gives the cell again when it is written with as many decimals.
 
-    An exponent is accepted as programs write it (`1e-05`, `1.50e+03`), not as codes have it (`7E5`).
+    An exponent is accepted as programs write it (`1e-05`, `1.50e+03`), not as in codes (`7E5`).
     """
     if len(cell) > _LONGEST_NUMBER:
         return _other(cell)

@@ -20,7 +20,13 @@ HEAD_ROWS = 1000
 """Number of rows at the head of a text file that define its columns."""
 
 READ_ROWS = 64
-"""Rows per read; where a file is damaged, fewer than these are lost."""
+"""Most rows per read; where a file is damaged, fewer than these are lost."""
+
+READ_BYTES = 2**20
+"""Most bytes of several rows per read; rows that are larger are read one by one."""
+
+BUFFER_BYTES = 4 * 2**20
+"""Bytes of a column of Parquet per read; without it, the whole column of a row group is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +106,26 @@ def open_parquet(place: Place) -> Table:
 
     def read(keep: frozenset[str]) -> Iterator[Row]:
         with place.open() as stream:
-            batches = pq.ParquetFile(stream).iter_batches(READ_ROWS, columns=_columns(schema, keep))
-            yield from _arrow_rows(batches)
+            file = pq.ParquetFile(stream, buffer_size=BUFFER_BYTES)
+            yield from _arrow_rows(_parquet_batches(file, _columns(schema, keep)))
 
     return Table(tuple(schema.names), size, read)
+
+
+def _parquet_batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of each row group, with as many per batch as their mean size permits."""
+    for number in range(file.num_row_groups):
+        group = file.metadata.row_group(number)
+        chunks = (group.column(index) for index in range(group.num_columns))
+        # The path of a nested column begins with the name of its top one, which may have dots.
+        size = sum(
+            chunk.total_uncompressed_size
+            for chunk in chunks
+            if any(f"{chunk.path_in_schema}.".startswith(f"{name}.") for name in columns)
+        )
+        # Sizes vary within a group, and a batch of several rows may be of the largest ones.
+        large = size > READ_BYTES * max(1, group.num_rows // READ_ROWS)
+        yield from file.iter_batches(1 if large else READ_ROWS, [number], columns)
 
 
 def open_arrow(place: Place) -> Table:
@@ -154,9 +176,27 @@ def _arrow_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[Row]:
     done = 0
     for batch in batches:
         for start in range(0, batch.num_rows, READ_ROWS):
-            part = _whole_microseconds(batch.slice(start, READ_ROWS))
-            yield from _python_rows(part, done)
-            done += part.num_rows
+            for part in _small_parts(batch.slice(start, READ_ROWS)):
+                yield from _python_rows(_whole_microseconds(part), done)
+                done += part.num_rows
+
+
+def _small_parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Halve a batch until each part has at most `READ_BYTES`, or one row."""
+    if batch.num_rows <= 1 or _size(batch) <= READ_BYTES:
+        yield batch
+        return
+    half = batch.num_rows // 2
+    yield from _small_parts(batch.slice(0, half))
+    yield from _small_parts(batch.slice(half))
+
+
+def _size(batch: pa.RecordBatch) -> float:
+    """Return the bytes of a batch; infinity for one that is damaged."""
+    try:
+        return float(batch.nbytes)
+    except pa.ArrowException:
+        return math.inf
 
 
 def _python_rows(batch: pa.RecordBatch, done: int) -> list[Row]:
