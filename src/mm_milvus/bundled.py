@@ -1,4 +1,4 @@
-"""The pictures that ship with the package."""
+"""The example dataset that comes with the package."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ IN_REPOSITORY = Path(__file__).parents[2] / "examples" / "emoji"
 
 
 def example_pictures() -> Path:
-    """The folder of the bundled example: metadata.jsonl and images/*.png; raises SourceError."""
-    for place in (IN_PACKAGE, IN_REPOSITORY):
-        if place.is_dir():
-            return place
+    """Return the folder of the example dataset: `metadata.jsonl` and `images/*.png`.
+
+    Raises:
+        SourceError: When neither the package nor the repository has it.
+    """
+    for folder in (IN_PACKAGE, IN_REPOSITORY):
+        if folder.is_dir():
+            return folder
     raise SourceError(
         "the example pictures are not installed: install mm-milvus from its wheel, "
         "or work in a clone of the repository"
