@@ -41,7 +41,8 @@ def test_a_quote_that_is_not_closed_does_not_swallow_rows(
     put(tmp_path, "a.png", "b.png")
     (tmp_path / "t.csv").write_text(text)
     items = read_items(tmp_path / "t.csv")
-    assert (items.ids, items.rejects) == ([], {"row-1": reason})
+    hint = "if quotes are part of the texts, read it with `no_quoting`"
+    assert (items.ids, items.rejects) == ([], {"row-1": f"{reason}; {hint}"})
 
 
 def test_a_csv_that_is_not_utf8_is_rejected(tmp_path: Path) -> None:

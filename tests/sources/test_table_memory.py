@@ -65,7 +65,7 @@ def test_the_rows_in_memory_are_bounded_by_bytes(
     cells = [to_cell(image) for image in images]
     table = pa.table({"n": range(len(cells)), "a.image": pa.array(cells, column)})
     write(table, tmp_path / file)
-    rows = open_table(locate(str(tmp_path / file)), None).read(frozenset({"a.image"}))
+    rows = open_table(locate(str(tmp_path / file))).read(frozenset({"a.image"}))
     largest = max(len(image or b"") for image in images)
     tracemalloc.start()
     try:

@@ -12,8 +12,10 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Any, Literal
 
 from mm_milvus.errors import SourceError
 from mm_milvus.files import MAX_FILE_BYTES, Place
@@ -25,13 +27,18 @@ _SCIENTIFIC = re.compile(r"-?[0-9]\.([0-9]+)[eE][+-][0-9]{2,3}")
 _LONGEST_NUMBER = 40
 """Characters; more are text: no program writes a 64-bit number with as many."""
 
+_DELIMITERS = ("\t", ";", "|", ",")
+"""Between the columns of many files."""
+
+_QUOTING_HINT = "if quotes are part of the texts, read it with `no_quoting`"
+
 _BOOLEANS = {"true": True, "false": False}
 _MISSING = frozenset({"", "nan", "null", "none", "n/a", "na"})
 
 Conversion = Callable[[str], Any]
 
 
-def open_csv(place: Place, delimiter: str) -> Table:
+def open_csv(place: Place, delimiter: str | None = None, *, no_quoting: bool = False) -> Table:
     """Read the header and the first rows of a CSV file.
 
     A column is of integers, numbers or booleans when all values in its first `HEAD_ROWS` rows are;
@@ -42,20 +49,34 @@ def open_csv(place: Place, delimiter: str) -> Table:
 
     Args:
         place: The file; UTF-8, with or without a byte order mark.
-        delimiter: One character, or the two characters backslash and t for a tab.
+        delimiter: One character, or the two characters backslash and t for a tab (default: a
+            comma, and a tab for `.tsv`).
+        no_quoting: Whether quotes are part of the texts.
 
     Raises:
-        SourceError: For a delimiter that is not one character, or a header that is not UTF-8.
+        SourceError: For a delimiter that is not one character, or a header that is not UTF-8 or
+            has another delimiter.
     """
+    is_default = delimiter is None
+    if delimiter is None:
+        delimiter = "\t" if ".tsv" in PurePosixPath(place.name.lower()).suffixes else ","
     delimiter = "\t" if delimiter == "\\t" else delimiter
     if len(delimiter) != 1 or delimiter in '\r\n"':
         raise SourceError(
             f"the delimiter {delimiter!r} cannot be used: give one character, such as , # or \\t"
         )
-    with _reader(place, delimiter) as reader:
-        names = [name.strip() for name in next(reader, [])]
+    open_reader = partial(_reader, place, delimiter, no_quoting=no_quoting)
+    with open_reader() as reader:
+        try:
+            names = [name.strip() for name in next(reader, [])]
+        except csv.Error as error:
+            raise SourceError(
+                f"the header of {place.uri} is not CSV: {one_line(error)}; {_QUOTING_HINT}"
+            ) from error
         if not all(map(is_utf8, names)):
             raise SourceError(f"{place.uri} is not UTF-8: save it as UTF-8")
+        if is_default and len(names) == 1:
+            _check_delimiter(place, names[0])
         # The index that pandas writes has no name.
         header = tuple(name or f"column_{number}" for number, name in enumerate(names, 1))
         head = [row.values for row in islice(_rows(reader, header, place.name), HEAD_ROWS)]
@@ -64,7 +85,7 @@ def open_csv(place: Place, delimiter: str) -> Table:
 
     def read(keep: frozenset[str]) -> Iterator[Row]:
         convert = {name: conversions[name] for name in conversions if name not in keep}
-        with _reader(place, delimiter) as reader:
+        with open_reader() as reader:
             next(reader)
             for row in _rows(reader, header, place.name):
                 if row.values is not None:
@@ -75,8 +96,18 @@ def open_csv(place: Place, delimiter: str) -> Table:
     return Table(header, None, read)
 
 
+def _check_delimiter(place: Place, header: str) -> None:
+    """Raise SourceError for a header of one column that another delimiter would split."""
+    delimiter = max(_DELIMITERS, key=header.count)
+    if delimiter in header:
+        raise SourceError(
+            f"{place.uri} has one column, {header!r}: if its columns are separated by "
+            f"{delimiter!r}, give that as `delimiter`"
+        )
+
+
 @contextmanager
-def _reader(place: Place, delimiter: str) -> Iterator[Any]:
+def _reader(place: Place, delimiter: str, *, no_quoting: bool) -> Iterator[Any]:
     # The limit is global to the csv module; its default of 128 KiB rejects long texts.
     csv.field_size_limit(MAX_FILE_BYTES)
     with (
@@ -84,7 +115,8 @@ def _reader(place: Place, delimiter: str) -> Iterator[Any]:
         io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="") as text,
     ):
         # Without strict, a quote that is never closed silently swallows the rows after it.
-        yield csv.reader(text, delimiter=delimiter, strict=True)
+        quoting: Literal[0, 3] = csv.QUOTE_NONE if no_quoting else csv.QUOTE_MINIMAL
+        yield csv.reader(text, delimiter=delimiter, quoting=quoting, strict=True)
 
 
 def _rows(reader: Any, header: tuple[str, ...], name: str) -> Iterator[Row]:
@@ -98,7 +130,7 @@ def _rows(reader: Any, header: tuple[str, ...], name: str) -> Iterator[Row]:
         except csv.Error as error:
             number += 1
             lines = f"{name}:{start}" + (f"-{reader.line_num}" if reader.line_num > start else "")
-            yield Row(number, fault=f"{lines} is not CSV: {one_line(error)}")
+            yield Row(number, fault=f"{lines} is not CSV: {one_line(error)}; {_QUOTING_HINT}")
             continue
         if not cells:
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import posixpath
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -83,24 +84,60 @@ def find_roles(place: Place, columns: tuple[str, ...], options: SourceOptions) -
     Raises:
         SourceError: When the table has no column of a chosen name, or none for images.
     """
-    chosen = [options.image_column, *options.caption_columns, options.id_column]
-    for name in filter(None, chosen):
+    for name in filter(None, (options.image_column, options.id_column)):
         if name not in columns:
-            near = difflib.get_close_matches(name, columns, n=1)
-            hint = f" (is it {near[0]!r}?)" if near else ""
-            raise SourceError(
-                f"{place.uri} has no column {name!r}{hint}: its columns are {', '.join(columns)}"
-            )
+            raise _missing_column(place, name, columns)
     image = options.image_column or _first(IMAGE_COLUMNS, columns)
+    captions = tuple(name for name in columns if name not in (image, options.id_column))
+    if options.caption_columns:
+        chosen = (_matching(place, name, columns, captions) for name in options.caption_columns)
+        captions = tuple(dict.fromkeys(name for names in chosen for name in names))
+    else:
+        captions = _usual_captions(captions)
     if image is None:
         raise SourceError(
             f"{place.uri} has no column with a usual name for images: name one of its columns "
             f"as `image_column`; they are {', '.join(columns)}"
         )
-    rest = tuple(name for name in columns if name not in (image, options.id_column))
-    usual = _first(CAPTION_COLUMNS, rest)
-    captions = options.caption_columns or ((usual,) if usual else ())
     return ColumnRoles(image, captions, options.id_column)
+
+
+def _missing_column(place: Place, name: str, columns: tuple[str, ...]) -> SourceError:
+    near = difflib.get_close_matches(name, columns, n=1)
+    hint = f" (is it {near[0]!r}?)" if near else ""
+    return SourceError(
+        f"{place.uri} has no column {name!r}{hint}: its columns are {', '.join(columns)}"
+    )
+
+
+def _matching(
+    place: Place, pattern: str, columns: tuple[str, ...], free: tuple[str, ...]
+) -> list[str]:
+    """Return the column of a name, or those that match a pattern and have no other role."""
+    if pattern in columns:
+        return [pattern]
+    expression = ".*".join(map(re.escape, pattern.split("*")))
+    names = [name for name in free if re.fullmatch(expression, name, re.DOTALL)]
+    if not names:
+        raise _missing_column(place, pattern, columns)
+    return sorted(names, key=_by_numbers)
+
+
+def _by_numbers(name: str) -> list[tuple[int, str]]:
+    """Return a key that sorts `caption_2` before `caption_10`."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
+
+
+def _usual_captions(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns of the first usual name: the one of that name, and the numbered ones."""
+    for usual in CAPTION_COLUMNS:
+        exact = _first((usual,), columns)
+        expression = re.compile(rf"{usual}[_ .-]?[0-9]{{1,4}}", re.IGNORECASE)
+        numbered = sorted(filter(expression.fullmatch, columns), key=_by_numbers)
+        if exact or numbered:
+            return (*([exact] if exact else []), *numbered)
+    return ()
 
 
 def _first(names: tuple[str, ...], columns: tuple[str, ...]) -> str | None:

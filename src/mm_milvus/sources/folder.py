@@ -219,7 +219,7 @@ def _find_table(root: Place, options: SourceOptions) -> _FolderTable | None:
     for name in TABLE_NAMES:
         place = root.child(name)
         if place.is_file():
-            table = open_table(place, options.delimiter)
+            table = open_table(place, options)
             if options.image_column is None and FILE_COLUMN in table.columns:
                 options = replace(options, image_column=FILE_COLUMN)
             return _FolderTable(place, table, find_roles(place, table.columns, options))

@@ -15,11 +15,13 @@ class SourceOptions:
     Attributes:
         image_column: Column of a table that has the image (default: the first usual name, such as
             `image` or `file_name`).
-        caption_columns: Columns of a table that have captions, as text or lists of text (default:
-            the first usual name).
+        caption_columns: Columns of a table that have captions, as text or lists of text, or
+            patterns of several with `*`, such as `caption_*` (default: the first usual name, and
+            those of that name with a number, such as `caption_0`).
         id_column: Column of a table that has the item id (default: the image's path).
         delimiter: One character between the columns of a CSV file (default: a comma, and a tab for
             `.tsv`).
+        no_quoting: Read quotes in a CSV file as part of its texts; each line is a row.
         caption_from_folder: A caption for each image of a folder, "a photo of a {}", filled with
             the name of the folder that the image is in.
         allow_outside: Also read the images of a table that are outside its folder.
@@ -39,6 +41,7 @@ class SourceOptions:
     caption_columns: tuple[str, ...] = ()
     id_column: str | None = None
     delimiter: str | None = None
+    no_quoting: bool = False
     caption_from_folder: str | None = None
     allow_outside: bool = False
     shard_ids: bool = False

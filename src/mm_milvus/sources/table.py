@@ -24,6 +24,8 @@ from mm_milvus.sources.entries import (
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.records import Row, Table, open_arrow, open_jsonl, open_parquet
 
+_DEFAULTS = SourceOptions()
+
 
 @dataclass(frozen=True, slots=True)
 class TableSource:
@@ -88,18 +90,17 @@ def open_table_source(place: Place, options: SourceOptions) -> TableSource:
     Raises:
         SourceError: When the table cannot be read, or a column is missing.
     """
-    table = open_table(place, options.delimiter)
+    table = open_table(place, options)
     roles = find_roles(place, table.columns, options)
     return TableSource(place, table, roles, options.allow_outside)
 
 
-def open_table(place: Place, delimiter: str | None) -> Table:
+def open_table(place: Place, options: SourceOptions = _DEFAULTS) -> Table:
     """Read the head of a table.
 
     Args:
         place: The table; its suffix decides on the format, which is CSV for any other suffix.
-        delimiter: One character between the columns of a CSV file (default: a comma, and a tab
-            for `.tsv`).
+        options: The delimiter and the quoting of a CSV file.
 
     Raises:
         SourceError: When it cannot be read, or has no columns, or two of one name.
@@ -113,7 +114,7 @@ def open_table(place: Place, delimiter: str | None) -> Table:
         elif suffix in (".arrow", ".feather", ".ipc"):
             table = open_arrow(place)
         else:
-            table = open_csv(place, delimiter or ("\t" if suffix == ".tsv" else ","))
+            table = open_csv(place, options.delimiter, no_quoting=options.no_quoting)
     except SourceError:
         raise
     except Exception as error:  # each format and filesystem has errors of its own
