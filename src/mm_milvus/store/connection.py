@@ -78,12 +78,13 @@ class Store:
         uri = os.fspath(uri)
         self.uri = public_uri(uri)
         self._secrets = [secret for secret in (token, urlsplit(uri).password) if secret]
+        self._db_name = db_name or ""
         self._path = _local_path(uri)
         with self.explained(f"cannot open {self.uri}", remedy=self._open_remedy()), self._alone():
             self.client = MilvusClient(
                 uri=str(self._path) if self._path else uri,
                 token=token or "",
-                db_name=db_name or "",
+                db_name=self._db_name,
                 timeout=CONNECT_TIMEOUT_S,
                 **tls_options(uri, os.environ),
             )
@@ -112,6 +113,22 @@ class Store:
         for folder in broken:
             shutil.rmtree(folder)
         return bool(broken)
+
+    def wait_for_embedded_index(self, collection: str) -> None:
+        """Wait until Milvus Lite has indexed the flushed rows of a collection.
+
+        It does so in a thread of its own and scans the rows until then; no call of its protocol
+        reports that. Does nothing for a server, or where this Milvus Lite has no such thread.
+
+        Args:
+            collection: The name of the collection.
+        """
+        servers = getattr(server_manager_instance, "_servers", {})
+        if str(self._path) not in servers:
+            return
+        _, database, _ = servers[str(self._path)]
+        embedded = database.get_collection(collection, database_name=self._db_name or "default")
+        getattr(embedded, "_wait_for_bg", lambda: None)()
 
     def close(self) -> None:
         """Close the connection; another process can open a local file from now on."""
