@@ -128,7 +128,7 @@ def test_each_encoder_of_a_dataset_has_its_runs(uri, dataset):
     with Store(uri) as connection:
         fill(connection, Manifest(dataset, "hub/good", "0" * 16, dim=4))
         other = encoder_suffix("hub/bad", "1" * 16)
-        fill(connection, Manifest(dataset, "hub/bad", "1" * 16, dim=4, beside=other), mixed_up=1)
+        fill(connection, Manifest(dataset, "hub/bad", "1" * 16, dim=4, suffix=other), mixed_up=1)
     evaluation = evaluate(dataset, store=uri)
     assert evaluation.encoders == ["hub/good", "hub/bad"]
     first = {run.encoder: run for run in evaluation.runs if run.direction == "image_to_text"}

@@ -1,4 +1,4 @@
-"""A small data set, stored."""
+"""A small stored dataset."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from plain_encoder import PlainEncoder
 
 @pytest.fixture
 def folder(folder) -> Path:
-    """Beside the pictures, one that cannot be read."""
+    """The pictures, and one that cannot be decoded."""
     (folder / "broken.png").write_bytes(b"<html>")
     return folder
 
 
 @pytest.fixture
 def stored(uri, dataset, folder) -> Callable[[], Dataset]:
-    """Ingest the folder; the function opens what is stored."""
+    """Ingest the folder; return a function that opens the stored dataset."""
     ingest(folder, store=uri, dataset=dataset, model=PlainEncoder())
-    with Store(uri) as connection:
-        yield lambda: open_dataset(connection, dataset)
+    with Store(uri) as store:
+        yield lambda: open_dataset(store, dataset)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,7 +44,7 @@ def list_(*, as_json: bool, store: OpenStore) -> None:
     target = store()
     uri, manifests = store_uri(target), list_datasets(target)
     if as_json:
-        print(json.dumps({"uri": uri, "datasets": [asdict(m) for m in manifests]}))
+        print(json.dumps({"uri": uri, "datasets": [manifest.to_dict() for manifest in manifests]}))
         return
     if not manifests:
         print(f"{uri} holds no dataset; add one with: mm-milvus ingest PATH")
@@ -65,7 +64,7 @@ def info(*, name: Name, as_json: bool, store: OpenStore) -> None:
     """
     from mm_milvus.store.dataset import describe_dataset
 
-    facts = asdict(describe_dataset(name, store()))
+    facts = describe_dataset(name, store()).to_dict()
     if as_json:
         print(json.dumps(facts))
         return

@@ -23,7 +23,7 @@ from mm_milvus.verification.options import VerifyOptions
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mm_milvus.verification.report import Kind, VerifyReport
+    from mm_milvus.verification.report import ProblemKind, VerifyReport
 
 EXIT_UNHEALTHY = 1
 
@@ -112,5 +112,5 @@ def _print_report(report: VerifyReport) -> None:
         print(f"problems left: {_counts(report.problems)}")
 
 
-def _counts(problems: Mapping[Kind, int]) -> str:
+def _counts(problems: Mapping[ProblemKind, int]) -> str:
     return ", ".join(f"{count:,} {kind}" for kind, count in problems.items())

@@ -62,7 +62,7 @@ def open_target(
         encoder=encoder.id,
         encoder_fingerprint=encoder.fingerprint,
         dim=encoder.dim,
-        beside=encoder_suffix(encoder.id, encoder.fingerprint) if first else "",
+        suffix=encoder_suffix(encoder.id, encoder.fingerprint) if first else "",
         index_type=options.index_type or DEFAULT_INDEX,
         columns=dict(options.promote or {}),
         document=dict(options.document or {}),

@@ -124,7 +124,7 @@ def list_datasets(store: StoreLike = DEFAULT_STORE) -> list[Manifest]:
                 manifests.append(Collection(connected, name, Modality.IMAGE).manifest())
             except StoreError:
                 continue  # another application's collection with a name of this form
-    return sorted(manifests, key=lambda manifest: (manifest.dataset, manifest.beside))
+    return sorted(manifests, key=lambda manifest: (manifest.dataset, manifest.suffix))
 
 
 def describe_dataset(dataset: str | None = None, store: StoreLike = DEFAULT_STORE) -> Manifest:
@@ -288,7 +288,7 @@ def collection_name(dataset: str, modality: Modality, encoder_suffix: str = "") 
 def _dataset_of(store: Store, manifest: Manifest) -> Dataset:
     """Name the two collections of a manifest, without a call of the engine."""
     images, texts = (
-        Collection(store, collection_name(manifest.dataset, modality, manifest.beside), modality)
+        Collection(store, collection_name(manifest.dataset, modality, manifest.suffix), modality)
         for modality in (Modality.IMAGE, Modality.TEXT)
     )
     return Dataset(manifest, images, texts)

@@ -13,6 +13,9 @@ PROPERTY = "mm_milvus"
 
 SCHEMA_VERSION = 1
 
+JSON_NAMES = {"suffix": "beside"}  # codespell:ignore beside
+"""Fields of the manifest that have another name in the stored JSON."""
+
 TARGET_RECALL = 0.98
 """Target recall of a new dataset."""
 
@@ -21,8 +24,7 @@ TARGET_RECALL = 0.98
 class Manifest:
     """What a dataset was built with: what a query must know before it compares vectors.
 
-    It is stored as JSON with the names of these fields; a renamed field would make the manifests
-    of existing datasets unreadable.
+    It is stored as the JSON of `to_dict`, which existing datasets depend on.
 
     Attributes:
         dataset: The name that the user gave.
@@ -38,7 +40,7 @@ class Manifest:
         search_params: The measured search parameters by modality: `{"image": {"nprobe": 8}}`.
         rows: The row count by modality after the last finished ingest; empty while none has
             finished.
-        beside: Suffix of the collections' names that distinguishes them from those of the
+        suffix: Suffix of the collections' names that distinguishes them from those of the
             dataset's first encoder; empty for the first.
         schema_version: Version of the collections' schema.
     """
@@ -54,7 +56,7 @@ class Manifest:
     target_recall: float = TARGET_RECALL
     search_params: dict[str, dict[str, int]] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
-    beside: str = ""
+    suffix: str = ""
     schema_version: int = SCHEMA_VERSION
 
     def require_encoder(self, encoder: str, fingerprint: str, remedy: str) -> None:
@@ -72,9 +74,14 @@ class Manifest:
                 f"their vectors cannot be compared; {remedy}"
             )
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the manifest as JSON-compatible values."""
+        fields = asdict(self)
+        return {JSON_NAMES.get(name, name): value for name, value in fields.items()}
+
     def to_properties(self) -> dict[str, str]:
         """Return the collection properties that hold this manifest."""
-        return {PROPERTY: json.dumps(asdict(self), ensure_ascii=False)}
+        return {PROPERTY: json.dumps(self.to_dict(), ensure_ascii=False)}
 
 
 def read_manifest(properties: dict[str, Any], collection: str) -> Manifest:
@@ -90,7 +97,7 @@ def read_manifest(properties: dict[str, Any], collection: str) -> Manifest:
             "choose another name (`dataset`)"
         )
     try:
-        fields = dict(json.loads(text))
+        fields: dict[str, Any] = dict(json.loads(text))
     except (ValueError, TypeError) as error:
         raise StoreError(
             f"collection {collection} has a manifest that cannot be read: {error}"
@@ -101,4 +108,5 @@ def read_manifest(properties: dict[str, Any], collection: str) -> Manifest:
             f"this mm-milvus reads {SCHEMA_VERSION}; install the matching version, or ingest again "
             "under another name (`dataset`)"
         )
-    return Manifest(**fields)
+    names = {json_name: name for name, json_name in JSON_NAMES.items()}
+    return Manifest(**{names.get(name, name): value for name, value in fields.items()})

@@ -1,9 +1,9 @@
-"""Checks that the store holds what it should: every row, once, under its key, with its vector.
+"""Check that the store holds what it should: every row once, under its key, with its vector.
 
-verify   the verb, and the repair of what it finds
+verify   the verb, and the repair of the problems
 options  its options
 report   the kinds of problems, and the report
 source   the rows of the source, compared with the store
-store    what the two collections show by themselves
+scan     the rows of the store, compared with each other and with the source
 sample   some rows encoded again
 """

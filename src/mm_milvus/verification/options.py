@@ -13,7 +13,8 @@ class VerifyOptions:
 
     Attributes:
         sample: Items to encode again; without a source, as many images and as many captions.
-        repair: Delete rows that are of no use, and ingest what is missing or stale.
+        repair: Delete damaged rows and captions without images, and ingest what is missing or
+            stale.
         prune: With `repair`: delete stored items that are no longer in the source.
         progress: Draw a progress bar on stderr, where that is a terminal.
     """
@@ -28,4 +29,4 @@ class VerifyOptions:
         if self.sample < 0:
             raise OptionError(f"`sample` is {self.sample}, and must be at least 0")
         if self.prune and not self.repair:
-            raise OptionError("`prune` is a kind of repair: set `repair` as well")
+            raise OptionError("`prune` deletes rows as part of a repair: set `repair` as well")

@@ -1,4 +1,4 @@
-"""The kinds of problems, and the account of a check."""
+"""The kinds of problems, and the report of a check."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from typing import Any
 MAX_EXAMPLES = 5
 
 
-class Kind(StrEnum):
-    """What can be wrong.
+class ProblemKind(StrEnum):
+    """What can be wrong with a stored dataset.
 
-    MANIFEST  the two collections' manifests differ, or their counts are not those of the rows
-    TWICE     rows that are stored more than once
-    KEY       an image whose primary key is not the hash of its item_id
-    VECTOR    a vector that is not finite, or no unit vector
-    ORPHAN    a caption whose image is not stored
-    GAP       an item whose captions are not numbered 0, 1, 2, ...
-    MISSING   an image or a caption of the source that is not stored
-    STALE     one that is stored in another version, or a caption that its item no longer has
-    EXTRA     one that is stored, and not in the source
-    ENCODING  a vector that differs from that of the same content encoded again
+    Attributes:
+        MANIFEST: The manifests of the two collections differ, or their counts are not the row
+            counts.
+        TWICE: Rows are stored more than once.
+        KEY: A row has a primary key that is not the hash of its item_id.
+        VECTOR: A vector is not finite, or not of unit length.
+        ORPHAN: A caption is stored whose image is not.
+        GAP: The captions of an item are not numbered 0, 1, 2, ...
+        MISSING: An image or a caption of the source is not stored.
+        STALE: A row is stored in another version, or is a caption that its item no longer has.
+        EXTRA: A row is stored whose item is not in the source.
+        ENCODING: A vector differs from that of the same content encoded again.
     """
 
     MANIFEST = "manifest"
@@ -40,25 +42,35 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem; where is the item's id, or the collection's name."""
+    """An example of a problem.
 
-    kind: Kind
+    Attributes:
+        kind: What is wrong.
+        where: The item_id, or the name of the collection.
+        reason: How it shows.
+    """
+
+    kind: ProblemKind
     where: str
     reason: str
 
 
 @dataclass(slots=True, kw_only=True)
 class VerifyReport:
-    """What a check found.
+    """Result of a check.
 
-    images, captions  the rows that are stored
-    items          read from the source; None where none was given
-    rejected       items and captions of the source that an ingest turns away: no problem
-    sampled        images and captions that were encoded again
-    least_cosine   of those with what is stored; None where none was
-    problems       how many there are, by their kind
-    examples       some of each kind
-    repaired       what was found before it was mended; None without repair
+    Attributes:
+        dataset: Name of the dataset.
+        uri: The store, without user and password.
+        images: Number of stored images.
+        captions: Number of stored captions.
+        items: Number of items read from the source; None without a source.
+        rejected: Items and captions of the source that an ingest rejects; these are no problem.
+        sampled: Images and captions that were encoded again.
+        least_cosine: The smallest cosine between these and the stored vectors; None without any.
+        problems: Number of problems by kind.
+        examples: Some problems of each kind, at most `MAX_EXAMPLES`.
+        repaired: Number of problems by kind before the repair; None without a repair.
     """
 
     dataset: str
@@ -69,23 +81,30 @@ class VerifyReport:
     rejected: int = 0
     sampled: int = 0
     least_cosine: float | None = None
-    problems: Counter[Kind] = field(default_factory=Counter)
+    problems: Counter[ProblemKind] = field(default_factory=Counter)
     examples: list[Problem] = field(default_factory=list)
-    repaired: dict[Kind, int] | None = None
+    repaired: dict[ProblemKind, int] | None = None
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there is no problem."""
         return not self.problems
 
-    def add(self, kind: Kind, where: str, reason: str, count: int = 1) -> None:
-        """Note a problem."""
+    def add(self, kind: ProblemKind, where: str, reason: str, count: int = 1) -> None:
+        """Count a problem, and keep it as an example if there are few of its kind.
+
+        Args:
+            kind: What is wrong.
+            where: The item_id, or the name of the collection.
+            reason: How it shows.
+            count: Number of rows with this problem.
+        """
         self.problems[kind] += count
-        if sum(each.kind is kind for each in self.examples) < MAX_EXAMPLES:
+        if sum(problem.kind is kind for problem in self.examples) < MAX_EXAMPLES:
             self.examples.append(Problem(kind, where, reason))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report, ready for JSON."""
+        """Return the report as JSON-compatible values."""
         return {
             "dataset": self.dataset,
             "uri": self.uri,
@@ -98,12 +117,12 @@ class VerifyReport:
             "least_cosine": self.least_cosine and round(self.least_cosine, 6),
             "problems": _plain(self.problems),
             "examples": [
-                {"kind": each.kind.value, "where": each.where, "reason": each.reason}
-                for each in self.examples
+                {"kind": problem.kind.value, "where": problem.where, "reason": problem.reason}
+                for problem in self.examples
             ],
             "repaired": None if self.repaired is None else _plain(self.repaired),
         }
 
 
-def _plain(problems: Mapping[Kind, int]) -> dict[str, int]:
+def _plain(problems: Mapping[ProblemKind, int]) -> dict[str, int]:
     return {kind.value: count for kind, count in sorted(problems.items())}

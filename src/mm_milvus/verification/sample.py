@@ -1,14 +1,15 @@
-"""Some rows encoded again, to tell whether the stored vectors are those of the content."""
+"""Encode some rows again, to check that the stored vectors are those of their content."""
 
 from __future__ import annotations
 
 import random
 import threading
 from collections.abc import Iterator, Mapping
+from typing import Generic, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mm_milvus.arrays import Vector
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.errors import SourceError
 from mm_milvus.files import read_image
@@ -22,33 +23,42 @@ from mm_milvus.store.collection import Collection
 from mm_milvus.store.dataset import Dataset
 from mm_milvus.store.read import stored_rows
 from mm_milvus.store.rows import Row
-from mm_milvus.verification.report import Kind, VerifyReport
+from mm_milvus.verification.report import ProblemKind, VerifyReport
 
-SAME_COSINE = 0.99
-"""What is left of equality where another device, precision or decoder made the vector: compact
-gives 0.9999 and more, and scaled JPEG decoding costs 0.005 at most."""
+MIN_COSINE = 0.99
+"""Vectors of equal content differ by less where another device, precision or decoder made one of
+them: compact gives a cosine of 0.9999 and more, and scaled JPEG decoding costs at most 0.005."""
+
+T = TypeVar("T")
 
 
-class Reservoir:
-    """Samples a stream: each row is as likely as any other (Vitter, 1985, algorithm R)."""
+class Reservoir(Generic[T]):
+    """A uniform random sample of a stream (algorithm R; Vitter, 1985).
+
+    Attributes:
+        values: The sample.
+    """
 
     def __init__(self, size: int) -> None:
-        """Which rows are taken depends on their order alone."""
+        """Sample at most `size` values; which ones depends on their order alone."""
+        self.values: list[T] = []
         self._size = size
         self._offered = 0
         self._random = random.Random(0)  # noqa: S311 - no secret
 
-    def next(self) -> int | None:
-        """Which of the `size` places the next row gets; None: it is not taken."""
+    def offer(self, value: T) -> None:
+        """Add a value to the sample, perhaps in place of another, or leave it out."""
         self._offered += 1
-        if self._offered <= self._size:
-            return self._offered - 1
+        if len(self.values) < self._size:
+            self.values.append(value)
+            return
         place = self._random.randrange(self._offered)
-        return place if place < self._size else None
+        if place < self._size:
+            self.values[place] = value
 
 
 def stored_items(dataset: Dataset, image_ids: list[str], text_ids: list[str]) -> list[Item]:
-    """Rows of the store as items to encode; not the images that cannot be read as they were."""
+    """Return stored rows as items to encode, without images that have changed or cannot be read."""
     images = (
         _image_item(row, dataset.manifest.document)
         for row in stored_rows(dataset.images, image_ids)
@@ -91,32 +101,40 @@ def encode_again(
     report: VerifyReport,
     decoding: DecodeOptions = DEFAULTS,
 ) -> list[tuple[Modality, str]]:
-    """Hold the items' vectors against those that are stored; the primary keys of rows that differ.
+    """Compare the vectors of items with the stored ones, and report those that differ.
 
-    encoder  None where the items bring their vectors
+    Args:
+        items: The items.
+        encoder: Encodes them; None where they have their vectors already.
+        dataset: Where their rows are stored.
+        report: Filled in.
+        decoding: How images are decoded.
+
+    Returns:
+        The rows that differ, as modality and primary key.
     """
-    flows: Iterator[Batch[Item]] = iter([Batch(items)])
+    batches: Iterator[Batch[Item]] = iter([Batch(items)])
     if encoder is not None:
-        flows = decode(flows, encoder.spec.preprocessing, encoder.batch_size, decoding)
+        batches = decode(batches, encoder.spec.preprocessing, encoder.batch_size, decoding)
         document = dataset.manifest.document
-        flows = encode(flows, encoder, document, encoder.batch_size, threading.Event())
-    wrong = []
-    for flow in flows:
+        batches = encode(batches, encoder, document, encoder.batch_size, threading.Event())
+    differing = []
+    for batch in batches:
         for collection in dataset.collections:
-            rows = {row.id: (item, row) for item in flow.items for row in _rows(item, collection)}
-            stored = collection.embeddings(list(rows))
-            for key, vector in stored.items():
+            rows = {row.id: (item, row) for item in batch.items for row in _rows(item, collection)}
+            for key, vector in collection.embeddings(list(rows)).items():
                 item, row = rows[key]
                 cosine = _cosine(vector, row)
                 report.sampled += 1
                 report.least_cosine = min(cosine, report.least_cosine or 1.0)
-                if not cosine >= SAME_COSINE:
-                    wrong.append((collection.modality, key))
+                if not cosine >= MIN_COSINE:
+                    differing.append((collection.modality, key))
                     reason = (
-                        f"its {collection.modality}'s vector and a new one: cosine {cosine:.4f}"
+                        f"the stored vector of its {collection.modality} and a new one have "
+                        f"the cosine {cosine:.4f}"
                     )
-                    report.add(Kind.ENCODING, item.item_id, reason)
-    return wrong
+                    report.add(ProblemKind.ENCODING, item.item_id, reason)
+    return differing
 
 
 def _rows(item: Item, collection: Collection) -> list[PendingRow]:
@@ -125,5 +143,5 @@ def _rows(item: Item, collection: Collection) -> list[PendingRow]:
     return [item.image] if item.image is not None else []
 
 
-def _cosine(stored: NDArray[np.float32], row: PendingRow) -> float:
+def _cosine(stored: Vector, row: PendingRow) -> float:
     return float(np.dot(stored, row.embedding)) if row.embedding is not None else 0.0

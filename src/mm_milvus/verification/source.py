@@ -1,4 +1,4 @@
-"""What the data set says should be there, held against the store."""
+"""The rows of the source, compared with the store."""
 
 from __future__ import annotations
 
@@ -19,37 +19,42 @@ from mm_milvus.sources.base import Source
 from mm_milvus.sources.decoding import decoding_of
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.dataset import Dataset
-from mm_milvus.verification.report import Kind, VerifyReport
+from mm_milvus.verification.report import ProblemKind, VerifyReport
 from mm_milvus.verification.sample import Reservoir
 
 Hashes = dict[str, tuple[str, str]]
+"""Content hash and detail hash by primary key."""
 
 
 class SourceKeys:
-    """The primary keys of all rows that a source has, and the names of what it rejects."""
+    """The primary keys of all rows of a source: add all items, sort, then look keys up.
+
+    Attributes:
+        rejected: The item_ids of items and captions that an ingest rejects.
+    """
 
     def __init__(self) -> None:
-        """Nothing is expected yet."""
-        self._keys = bytearray()
+        """Start without keys."""
+        self._packed = bytearray()
         self._ordered: Keys = key_array(b"")
         self.rejected: set[str] = set()
 
-    def note(self, item: Item) -> None:
-        """Expect all rows of an item."""
-        self._keys += pack_keys(row.id for row in item.rows())
+    def add(self, item: Item) -> None:
+        """Add the keys of all rows of an item."""
+        self._packed += pack_keys(row.id for row in item.rows())
 
-    def settle(self) -> None:
-        """All is noted."""
-        self._ordered = np.sort(key_array(self._keys))
-        self._keys.clear()
+    def sort(self) -> None:
+        """Sort the keys, once all are added."""
+        self._ordered = np.sort(key_array(self._packed))
+        self._packed.clear()
 
     def has_item(self, item_id: str) -> bool:
-        """Whether the source has an item, and would store it."""
+        """Return whether the source has an item, and an ingest would store it."""
         return bool(self.has(key_array(pack_keys([image_key(item_id)])))[0])
 
-    def has(self, digests: Keys) -> NDArray[np.bool_]:
-        """For each primary key whether the source has its row."""
-        return contains(digests, self._ordered)
+    def has(self, keys: Keys) -> NDArray[np.bool_]:
+        """Return for each primary key whether the source has its row: (n,)."""
+        return contains(keys, self._ordered)
 
 
 def compare(
@@ -59,35 +64,42 @@ def compare(
     sample: int,
     advance: Callable[[int], object],
 ) -> tuple[SourceKeys, list[Item]]:
-    """Find what is missing or stale; what an ingest would turn away is neither.
+    """Report what is missing or stale; what an ingest rejects is neither.
 
-    sample   how many of the items that are stored as they are come back
-    advance  is told how many items were read
+    Args:
+        source: What was ingested.
+        dataset: Where it is stored.
+        report: Filled in.
+        sample: Number of unchanged items to return.
+        advance: Called with the number of items of each batch.
+
+    Returns:
+        The keys of the source, and a random sample of the items that are stored unchanged.
     """
-    expected, places = SourceKeys(), Reservoir(sample)
-    sampled: list[Item] = []
+    keys = SourceKeys()
+    unchanged: Reservoir[Item] = Reservoir(sample)
     decoding = decoding_of(source)
     report.items = 0
-    for flow in _flows(source, dataset):
-        report.items += flow.read
-        report.rejected += len(flow.rejects)
-        expected.rejected.update(each.item_id for each in flow.rejects)
-        images = _stored(dataset.images, flow, lambda item: [item.image] if item.image else [])
-        texts = _stored(dataset.texts, flow, lambda item: item.captions)
-        for item in flow.items:
-            if _is_turned_away(item, images, decoding):
+    for batch in _items(source, dataset):
+        report.items += batch.read
+        report.rejected += len(batch.rejects)
+        keys.rejected.update(reject.item_id for reject in batch.rejects)
+        images = _stored(dataset.images, batch, lambda item: [item.image] if item.image else [])
+        texts = _stored(dataset.texts, batch, lambda item: item.captions)
+        for item in batch.items:
+            if _is_rejected(item, images, decoding):
                 report.rejected += 1
-                expected.rejected.add(item.item_id)
+                keys.rejected.add(item.item_id)
                 continue
-            expected.note(item)
-            if _hold(item, images, texts, report) and (place := places.next()) is not None:
-                sampled[place : place + 1] = [item]
-        advance(flow.read)
-    expected.settle()
-    return expected, sampled
+            keys.add(item)
+            if _is_unchanged(item, images, texts, report):
+                unchanged.offer(item)
+        advance(batch.read)
+    keys.sort()
+    return keys, unchanged.values
 
 
-def _flows(source: Source | Embeddings, dataset: Dataset) -> Iterator[Batch[Item]]:
+def _items(source: Source | Embeddings, dataset: Dataset) -> Iterator[Batch[Item]]:
     columns, document = dataset.manifest.columns, dataset.manifest.document
     if isinstance(source, Embeddings):
         return accept_embeddings(source.batches(), columns, dataset.manifest.dim)
@@ -95,13 +107,13 @@ def _flows(source: Source | Embeddings, dataset: Dataset) -> Iterator[Batch[Item
 
 
 def _stored(
-    collection: Collection, flow: Batch[Item], rows_of: Callable[[Item], list[PendingRow]]
+    collection: Collection, batch: Batch[Item], rows_of: Callable[[Item], list[PendingRow]]
 ) -> Hashes:
-    return collection.hashes([row.id for item in flow.items for row in rows_of(item)])
+    return collection.hashes([row.id for item in batch.items for row in rows_of(item)])
 
 
-def _is_turned_away(item: Item, images: Hashes, decoding: DecodeOptions) -> bool:
-    """Whether the item's image would be encoded, and cannot be."""
+def _is_rejected(item: Item, images: Hashes, decoding: DecodeOptions) -> bool:
+    """Return whether an ingest would have to encode the item's image, and cannot decode it."""
     row = item.image
     if row is None or row.embedding is not None or not isinstance(row.content, bytes):
         return False
@@ -114,19 +126,19 @@ def _is_turned_away(item: Item, images: Hashes, decoding: DecodeOptions) -> bool
     return False
 
 
-def _hold(item: Item, images: Hashes, texts: Hashes, report: VerifyReport) -> bool:
-    """Hold an item against what is stored of it; whether all of it is there, as it is."""
-    whole = True
+def _is_unchanged(item: Item, images: Hashes, texts: Hashes, report: VerifyReport) -> bool:
+    """Report the rows of an item that are missing or stale; return whether there is none."""
+    unchanged = True
     for number, row in enumerate(item.rows()):
         stored = (images if row is item.image else texts).get(row.id)
         if stored == (row.content_hash, item.detail_hash):
             continue
-        whole = False
-        what = "its image" if row is item.image else f"its caption {number - 1}"
+        unchanged = False
+        part = "its image" if row is item.image else f"its caption {number - 1}"
         if stored is None:
-            report.add(Kind.MISSING, item.item_id, f"{what} is not stored")
+            report.add(ProblemKind.MISSING, item.item_id, f"{part} is not stored")
         elif stored[0] == row.content_hash:
-            report.add(Kind.STALE, item.item_id, f"{what} is stored with other metadata")
+            report.add(ProblemKind.STALE, item.item_id, f"{part} is stored with other metadata")
         else:
-            report.add(Kind.STALE, item.item_id, f"{what} is stored in another version")
-    return whole
+            report.add(ProblemKind.STALE, item.item_id, f"{part} is stored in another version")
+    return unchanged

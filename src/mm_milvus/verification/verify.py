@@ -1,4 +1,4 @@
-"""The check as a whole, and the mending of what it finds."""
+"""The verb `verify`: check a stored dataset, and repair it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mm_milvus.choices import DEFAULT_STORE
 from mm_milvus.embeddings.parts import Embeddings
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.encoders.load import load_encoder
-from mm_milvus.errors import QueryError
+from mm_milvus.errors import OptionError
 from mm_milvus.ingestion.ingest import ingest
 from mm_milvus.ingestion.options import IngestOptions
 from mm_milvus.schema import Modality
@@ -27,8 +27,8 @@ from mm_milvus.store.deprecated import accepts_old_keywords
 from mm_milvus.verification.options import VerifyOptions
 from mm_milvus.verification.report import VerifyReport
 from mm_milvus.verification.sample import encode_again, stored_items
+from mm_milvus.verification.scan import RowsToDelete, Scan, check_manifests
 from mm_milvus.verification.source import compare
-from mm_milvus.verification.store import RowsToDelete, Scan, check_manifests
 
 
 @accepts_old_keywords
@@ -43,43 +43,60 @@ def verify(
     rejects: str | os.PathLike[str] | None = None,
     interrupt: AbstractContextManager[threading.Event] | None = None,
 ) -> VerifyReport:
-    """Check what the store holds of a data set; while nobody writes to it.
+    """Check that the store holds a dataset as its source has it, and repair it if asked to.
 
-    source   what was ingested; None: only what the store alone can tell is checked
-    dataset  its name in the store; None: the source's, or the only one that there is
-    encoder  None: the one that the data set was built with is loaded, if need be
-    rejects  where a repair writes the items that it rejects, as JSON lines; None: nowhere
-    interrupt  entered for the time of a repair, gives an event that ends it in order once it is set
+    Run it while nobody writes to the dataset. It takes 64 bytes of memory per row.
 
-    Memory grows by 64 bytes a row. Raises `QueryError` for an unknown data set, `SourceError`,
-    `EncoderError` and `StoreError` when the check cannot run at all.
+    Args:
+        source: What was ingested: whatever `ingest` takes. Without it, the stored rows are checked
+            for consistency only.
+        dataset: Name in the store (default: the source's name, or the only one in the store).
+        store: A Milvus Lite file (`*.db`), the URI of a server, or an open `Store`.
+        encoder: Encodes the sample again (default: the one that the dataset was built with,
+            loaded if it is needed).
+        source_options: How to read the source.
+        options: What to check, and whether to repair.
+        rejects: Where a repair writes rejected items with their reasons, as JSON lines (default:
+            nowhere).
+        interrupt: Entered for the duration of the repair's ingest; returns an event that ends it
+            in order once it is set.
+
+    Returns:
+        The problems, with examples; after a repair, those that remain.
+
+    Raises:
+        OptionError: When `prune` is set without a source.
+        QueryError: When there is no such dataset.
+        SourceError: When the source cannot be read as it was named.
+        EncoderError: When the encoder cannot be loaded.
+        StoreError: When the store cannot be reached, or holds vectors of another encoder.
     """
     options = options or VerifyOptions()
     source = as_source(source, source_options)
     if options.prune and source is None:
-        raise QueryError("without the source, nothing can be pruned: name it")
+        raise OptionError("`prune` needs the source: name it")
     name = dataset or (source.name if source is not None else None)
-    with opened(store, must_exist=True) as connection:
-        target = open_dataset(connection, name)
+    with opened(store, must_exist=True) as connected:
+        target = open_dataset(connected, name)
         if options.sample and encoder is None and not isinstance(source, Embeddings):
             encoder = load_encoder(target.manifest.encoder)
         if encoder is not None:
             target.manifest.require_encoder(
                 encoder.spec.id,
                 encoder.spec.fingerprint,
-                "check it where that encoder is, or leave out the re-encoding (`sample=0`)",
+                "check it with that encoder, or encode nothing again (`sample=0`)",
             )
-        report, spoiled = _check(source, target, connection.uri, encoder, options)
+        report, to_delete = _check(source, target, connected.uri, encoder, options)
         if report.healthy or not options.repair:
             return report
         for collection in target.collections:
-            collection.delete(spoiled[collection.modality])
+            collection.delete(to_delete[collection.modality])
         if source is not None:
-            with interrupt or nullcontext() as halt:
+            with interrupt or nullcontext() as event:
                 ingest(
                     source,
                     dataset=target.name,
-                    store=connection,
+                    store=connected,
                     model=encoder or target.manifest.encoder,
                     options=IngestOptions(
                         document=target.manifest.document or None,
@@ -87,13 +104,13 @@ def verify(
                         progress=options.progress,
                     ),
                     rejects=rejects,
-                    interrupt=halt,
+                    interrupt=event,
                 )
-        target = open_dataset(connection, target.name)
-        if not check_manifests(target, VerifyReport(dataset=target.name, uri=connection.uri)):
+        target = open_dataset(connected, target.name)
+        if not check_manifests(target, VerifyReport(dataset=target.name, uri=connected.uri)):
             target = target.finish()
-        mended, _ = _check(source, target, connection.uri, encoder, options)
-        return replace(mended, repaired=dict(report.problems))
+        repaired, _ = _check(source, target, connected.uri, encoder, options)
+        return replace(repaired, repaired=dict(report.problems))
 
 
 def _check(
@@ -103,6 +120,7 @@ def _check(
     encoder: Encoder | None,
     options: VerifyOptions,
 ) -> tuple[VerifyReport, RowsToDelete]:
+    """Return all problems, and the rows that a repair deletes."""
     report = VerifyReport(dataset=dataset.name, uri=uri)
     check_manifests(dataset, report)
     rows = report.images + report.captions
@@ -112,13 +130,13 @@ def _check(
     with closing(tqdm(total=total, unit="row", disable=None if options.progress else True)) as bar:
         if source is None:
             scan = Scan(dataset, None, report, options.sample, bar.update)
-            sampled = scan.sampled
-            items = stored_items(dataset, sampled[Modality.IMAGE], sampled[Modality.TEXT])
+            items = stored_items(dataset, scan.sample(Modality.IMAGE), scan.sample(Modality.TEXT))
         else:
-            expected, items = compare(source, dataset, report, options.sample, bar.update)
-            scan = Scan(dataset, expected, report, 0, bar.update)
-    known = None if isinstance(source, Embeddings) else encoder
-    for modality, key in encode_again(items, known, dataset, report, decoding_of(source)):
+            source_keys, items = compare(source, dataset, report, options.sample, bar.update)
+            scan = Scan(dataset, source_keys, report, 0, bar.update)
+    # The items of embeddings have their vectors already.
+    sample_encoder = None if isinstance(source, Embeddings) else encoder
+    for modality, key in encode_again(items, sample_encoder, dataset, report, decoding_of(source)):
         if source is not None:
-            scan.spoiled[modality].append(key)
-    return report, scan.spoiled
+            scan.to_delete[modality].append(key)
+    return report, scan.to_delete
