@@ -126,7 +126,7 @@ def test_a_table_that_is_not_read_is_reported(tmp_path: Path) -> None:
         (tmp_path / name).write_text("file_name,text\na.png,x\n")
     items = read_items(tmp_path)
     assert items.captions == {"a.png": ["x"], "train/b.png": []}
-    assert list(items.rejects) == ["metadata.csv", "train/metadata.csv"]
+    assert list(items.rejects) == ["train/a.png", "metadata.csv"]
 
 
 @pytest.mark.parametrize("kind", ["arrow", "feather"])

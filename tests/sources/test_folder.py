@@ -105,6 +105,127 @@ def test_a_sidecar_without_an_image_is_rejected_but_a_readme_is_not(tmp_path: Pa
     assert list(read_items(tmp_path).rejects) == ["d/b.txt"]
 
 
+@pytest.mark.parametrize(
+    ("image", "sidecar", "is_read"),
+    [
+        ("a.jpg", "a.json", True),
+        ("a.jpg", "a.jpg.json", True),
+        ("a.jpg", "a.jpg.txt", True),
+        ("a.jpg", "a.caption", True),
+        ("a.jpg", "a.TXT", True),
+        ("a.jpg", "a.jpg.supplemental-metadata.json", True),
+        ("a.jpg", "a.jpg.supplemental-met.json", True),
+        (f"{'n' * 50}.jpg", f"{'n' * 46}.json", True),
+        ("th\u00e9.jpg", "the\u0301.txt", True),
+        ("the\u0301.jpg", "th\u00e9.jpg.txt", True),
+        ("22.05.jpg", "22.05.txt", True),
+        ("22.05.jpg", "22.06.txt", False),
+        ("a.jpg", "A.txt", False),
+        ("a.jpg", "a.jpg.extra.json", False),
+        ("a.jpg", "b.jpg.json", False),
+    ],
+)
+def test_the_names_of_sidecars(tmp_path: Path, image: str, sidecar: str, is_read: bool) -> None:
+    put(tmp_path, image)
+    (tmp_path / sidecar).write_text('"x"' if sidecar.endswith(".json") else "x")
+    items = read_items(tmp_path)
+    assert items.captions == {image: ["x"] if is_read else []}
+    assert list(items.rejects) == ([] if is_read else [sidecar])
+    assert sidecar != "A.txt" or "a.jpg differs in letter case" in items.rejects["A.txt"]
+
+
+def test_one_image_finds_the_same_sidecars_as_a_folder(tmp_path: Path) -> None:
+    put(tmp_path, "a.png")
+    for suffix in ("txt", "png.txt", "png.supplemental-metadata.json"):
+        (tmp_path / f"a.{suffix}").write_text(f'"{suffix}"')
+    captions = ['"txt"', '"png.txt"', "png.supplemental-metadata.json"]
+    for path in (tmp_path, tmp_path / "a.png"):
+        assert sorted(read_items(path)["a.png"]["captions"]) == sorted(captions)
+
+
+@pytest.mark.parametrize(
+    ("content", "captions", "metadata"),
+    [
+        ({"title": "a.png", "description": "x", "url": "u"}, ["x"], {"title": "a.png", "url": "u"}),
+        ({"title": "a.png", "description": ""}, [], {"title": "a.png"}),
+        ({"title": "shoe", "description": "x"}, [], {"title": "shoe", "description": "x"}),
+        (
+            {"title": "a.png", "description": "x", "caption": "y"},
+            ["y"],
+            {"title": "a.png", "description": "x"},
+        ),
+    ],
+)
+def test_the_description_of_google_takeout_is_the_caption(
+    tmp_path: Path, content: Any, captions: list[str], metadata: Any
+) -> None:
+    put(tmp_path, "a.png")
+    (tmp_path / "a.png.json").write_text(json.dumps(content))
+    item = read_items(tmp_path)["a.png"]
+    assert (item["captions"], item["metadata"]) == (captions, metadata)
+
+
+def test_a_caption_in_several_files_is_stored_once_in_its_first_place(tmp_path: Path) -> None:
+    put(tmp_path, "a.png")
+    (tmp_path / "captions.csv").write_text("file_name,caption\na.png,two\na.png,one\n")
+    (tmp_path / "a.txt").write_text("one\n three \ntwo\n")
+    (tmp_path / "a.json").write_text('{"captions": ["three", " one ", "four", "four"]}')
+    items = read_items(tmp_path)
+    assert [text.strip() for text in items["a.png"]["captions"]] == ["two", "one", "three", "four"]
+
+
+def test_other_files_are_counted_by_suffix(tmp_path: Path) -> None:
+    put(tmp_path, "a.jfif", "b.SVG", "d/c.svg", "d/Makefile", "README.txt", "00000_stats.json")
+    put(tmp_path, ".hidden.svg", "e.mpo", "f.jpe", "g.apng")
+    source = open_source(tmp_path)
+    items = read_items(tmp_path)
+    assert items.ids == ["a.jfif", "e.mpo", "f.jpe", "g.apng"]
+    assert not items.rejects
+    assert source.skipped_files == {  # type: ignore[attr-defined]
+        ".svg": 2,
+        "without a suffix": 1,
+    }
+
+
+def test_folder_names_are_metadata_of_their_images(tmp_path: Path) -> None:
+    put(tmp_path, "a.png", "x/trench coat/b.png", "x/c.png")
+    (tmp_path / "x/c.json").write_text('{"folder": "own"}')
+    items = read_items(tmp_path)
+    assert items["a.png"]["metadata"] == {}
+    assert items["x/trench coat/b.png"]["metadata"] == {
+        "folder": "x/trench coat",
+        "folders": ["x", "trench coat"],
+    }
+    assert items["x/c.png"]["metadata"] == {"folder": "own", "folders": ["x"]}
+
+
+def test_each_folder_has_a_table_for_its_own_images(tmp_path: Path) -> None:
+    put(tmp_path, "train/a.png", "test/a.png", "test/b.png", "bad/c.png")
+    (tmp_path / "train/metadata.jsonl").write_text('{"file_name": "a.png", "text": "one"}\n')
+    (tmp_path / "test/metadata.csv").write_text("file_name,text\na.png,two\n../train/a.png,out\n")
+    (tmp_path / "bad/captions.csv").write_text("x,y\n1,2\n")
+    items = read_items(tmp_path)
+    assert items.captions == {
+        "test/a.png": ["two"],
+        "train/a.png": ["one"],
+        "bad/c.png": [],
+        "test/b.png": [],
+    }
+    assert list(items.rejects) == ["../train/a.png", "bad/captions.csv"]
+    assert "no column with a usual name for images" in items.rejects["bad/captions.csv"]
+    assert items["train/a.png"]["metadata"]["folder"] == "train"
+
+
+def test_the_image_of_a_rejected_row_of_a_table_below_is_not_read_as_unlisted(
+    tmp_path: Path,
+) -> None:
+    put(tmp_path, "a.png", "d/a.png", "d/b.png")
+    (tmp_path / "d/metadata.jsonl").write_text('{"file_name": "./a.png", "text": {"x": 1}}\n')
+    items = read_items(tmp_path)
+    assert items.ids == ["a.png", "d/b.png"]
+    assert len(items.rejects) == 1
+
+
 def test_images_are_captioned_by_the_name_of_their_folder(tmp_path: Path) -> None:
     put(tmp_path, "a.png", "x/trench coat/b.png")
     items = read_items(tmp_path, caption_from_folder="a photo of a {}")

@@ -167,7 +167,7 @@ def test_members_of_other_suffixes_are_metadata_or_rejects(tmp_path: Path) -> No
         "a.jpg": b"A",
         "a.cls": b"7\n",
         "a.code": b"00123",
-        "a.seg.label": "caf\u00e9".encode(),
+        "a.seg.label": "th\u00e9".encode(),
         "a.json": b'{"cls": 7, "code": "x"}',
         "a.npy": b"\x93NUMPY",
         "a.mp4": b"x" * 100_000,
@@ -178,7 +178,7 @@ def test_members_of_other_suffixes_are_metadata_or_rejects(tmp_path: Path) -> No
         "cls": 7,
         "code": "x",
         ".code": "00123",
-        "seg.label": "caf\u00e9",
+        "seg.label": "th\u00e9",
     }
     assert sorted(items.rejects) == ["a.mp4", "a.npy"]
 

@@ -21,6 +21,7 @@ from mm_milvus.cli.runs import (
     interrupted_by_signals,
     print_encoder_hint,
     print_rejects_file,
+    print_skipped_files,
     summary,
 )
 from mm_milvus.embeddings.options import EncodeOptions
@@ -81,6 +82,7 @@ def _print_report(report: EncodeReport) -> None:
     noun = "part" if report.parts == 1 else "parts"
     print(f"model {report.model}, {report.parts:,} {noun} written to {report.output}")
     print_rejects_file(report)
+    print_skipped_files(report)
     if report.interrupted:
         print("interrupted: what is encoded is kept; run the same command again to continue")
     else:

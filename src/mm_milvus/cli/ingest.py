@@ -26,6 +26,7 @@ from mm_milvus.cli.runs import (
     interrupted_by_signals,
     print_encoder_hint,
     print_rejects_file,
+    print_skipped_files,
     rejects_path,
     summary,
 )
@@ -130,5 +131,6 @@ def _print_report(report: IngestReport, *, dry_run: bool) -> None:
     print(summary(report, "would store" if dry_run else "stored"))
     print(f"model {report.model}, store {report.uri}")
     print_rejects_file(report)
+    print_skipped_files(report)
     if report.interrupted:
         print("interrupted: what is encoded is stored; run the same command again to continue")

@@ -75,6 +75,15 @@ def print_rejects_file(report: Report | TrainReport) -> None:
         print(f"rejects and their reasons: {report.rejects_file}")
 
 
+def print_skipped_files(report: Report) -> None:
+    """Print how many files of a folder were skipped, the most frequent suffixes first."""
+    counts = sorted(report.skipped_files.items(), key=lambda count: (-count[1], count[0]))
+    if counts:
+        listed = ", ".join(f"{number:,} {suffix}" for suffix, number in counts[:8])
+        more = f", and {sum(number for _, number in counts[8:]):,} others" if counts[8:] else ""
+        print(f"skipped files: {listed}{more} (neither images, captions nor tables)")
+
+
 def print_encoder_hint(report: Report) -> None:
     """Print that there are better encoders, after images were encoded with the small one."""
     if report.model == "compact" and report.images:

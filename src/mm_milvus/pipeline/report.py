@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ class Report:
         seconds: Duration of the whole call, model loading and indexing included.
         interrupted: Whether the run was stopped before its end.
         rejects_file: Where the rejects are; None without rejects, or where no file was asked for.
+        skipped_files: The numbers of files of a folder that are neither images, captions nor
+            tables, by suffix.
     """
 
     dataset: str
@@ -40,6 +42,7 @@ class Report:
     seconds: float = 0.0
     interrupted: bool = False
     rejects_file: Path | None = None
+    skipped_files: dict[str, int] = field(default_factory=dict)
 
     @property
     def images_per_second(self) -> float:
@@ -62,4 +65,5 @@ class Report:
             "seconds": round(self.seconds, 3),
             "images_per_second": round(self.images_per_second, 2),
             "model": self.model,
+            **({"skipped_files": self.skipped_files} if self.skipped_files else {}),
         }

@@ -70,6 +70,7 @@ def run(
             bar.update(batch.read)
             bar.set_postfix(rejected=report.rejected, skipped=report.skipped, refresh=False)
     report.rejects_file = rejects.path if report.rejected else None
+    report.skipped_files = dict(getattr(source, "skipped_files", {}))
     report.interrupted = interrupt.is_set()
 
 

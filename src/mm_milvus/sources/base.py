@@ -152,10 +152,19 @@ def _to_row(draft: Draft) -> dict[str, Any]:
         "item_id": printable(draft.item_id),
         "uri": printable(draft.uri),
         "image": draft.image if rejected is None else None,
-        "captions": [printable(text) for text in draft.captions if text.strip()],
+        "captions": _distinct(draft.captions),
         "metadata": metadata,
         "rejected": None if rejected is None else printable(one_line(rejected)),
     }
+
+
+def _distinct(captions: list[str]) -> list[str]:
+    """Return the captions in order, without blank ones, and each once: files often repeat them."""
+    distinct: dict[str, str] = {}
+    for caption in captions:
+        if text := caption.strip():
+            distinct.setdefault(text, printable(caption))
+    return list(distinct.values())
 
 
 def _size_of(row: dict[str, Any]) -> int:

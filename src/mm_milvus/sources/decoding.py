@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -32,6 +32,12 @@ class DecodedSource:
     def size(self) -> int | None:
         """An upper bound of the number of items; None where it is unknown without reading."""
         return self.source.size
+
+    @property
+    def skipped_files(self) -> Mapping[str, int]:
+        """The files of a folder that are skipped, by suffix; empty for other sources."""
+        skipped: Mapping[str, int] = getattr(self.source, "skipped_files", {})
+        return skipped
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the items of the source."""

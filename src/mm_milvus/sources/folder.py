@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 import pyarrow as pa
 
 from mm_milvus.errors import SourceError
 from mm_milvus.files import Place, is_uri, read_failure
+from mm_milvus.images.suffixes import IMAGE_SUFFIXES
 from mm_milvus.sources.base import Draft, SeenIds, rejected_draft, to_batches
 from mm_milvus.sources.entries import (
     ColumnRoles,
@@ -24,7 +28,7 @@ from mm_milvus.sources.entries import (
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.records import Table
 from mm_milvus.sources.sidecar import parse_sidecar
-from mm_milvus.sources.suffixes import IMAGE_SUFFIXES, SHARD_SUFFIXES, SIDECAR_SUFFIXES
+from mm_milvus.sources.suffixes import SHARD_SUFFIXES, SIDECAR_SUFFIXES
 from mm_milvus.sources.table import open_table
 from mm_milvus.text import is_utf8
 
@@ -35,7 +39,7 @@ TABLE_NAMES = tuple(
 )
 """The tables that a folder may have, the first one of which is read."""
 
-_TABLES_READ = f"{' '.join(TABLE_NAMES)} at the top of the folder"
+_TABLES_READ = f"{' '.join(TABLE_NAMES)} of each folder"
 
 FILE_COLUMN = "file_name"
 """The column of images in Hugging Face's imagefolder, whatever other columns the table has."""
@@ -48,6 +52,18 @@ NO_CAPTIONS = frozenset(
 )
 """Stems of text files that many datasets contain, and that are not captions of an image."""
 
+DESCRIPTION_SUFFIXES = frozenset((*SIDECAR_SUFFIXES, ".md", ".rst", ""))
+"""Suffixes of text files about the whole dataset; they are neither read nor counted."""
+
+_STATISTICS = re.compile(r"\d+_stats")
+"""The stem of the statistics that img2dataset writes next to each shard."""
+
+_TAKEOUT = "supplemental-metadata"
+"""What Google Takeout puts between the name of an image and `.json`, or the beginning of it."""
+
+TAKEOUT_LENGTH = 46
+"""Characters to which Google Takeout cuts the name of a JSON file, without its suffix."""
+
 
 @dataclass(frozen=True, slots=True)
 class _File:
@@ -57,11 +73,13 @@ class _File:
         path: Relative to the root.
         sidecars: The sidecar files of an image, relative to the root.
         fault: Why it cannot be used; None for an image.
+        table: Whether it is the table of its folder.
     """
 
     path: str
     sidecars: tuple[str, ...] = ()
     fault: str | None = None
+    table: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +95,28 @@ class _FolderTable:
 class FolderSource:
     """The images of a folder, recursively in the order of names, without hidden files.
 
-    The items of a table in the folder come first, in the order of its rows, then the images that
-    it does not list.
+    The items of tables come first, in the order of their rows, then the images that they do not
+    list. Each folder may have a table, for the images in it and below. The folder of an item is
+    metadata: `folder` is its path relative to the root, and `folders` lists the parts of it.
 
     Attributes:
         root: The folder.
         size: The number of its images.
         template: A caption with `{}` for the name of the folder that an image is in.
-        table: The table in the folder, if any.
+        tables: The tables in the folder and below.
+        table_faults: Why tables below the folder cannot be used, by their paths.
         has_sidecars: Whether any image has a sidecar. A folder with a table mostly has none, and
             looking for them takes several calls of the filesystem per image.
+        skipped_files: The numbers of files that are neither images, captions nor tables, by suffix.
     """
 
     root: Place
     size: int | None
     template: str | None
-    table: _FolderTable | None
-    has_sidecars: bool
+    tables: tuple[_FolderTable, ...] = ()
+    table_faults: Mapping[str, str] = field(default_factory=dict)
+    has_sidecars: bool = False
+    skipped_files: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -106,12 +129,13 @@ class FolderSource:
 
     def _drafts(self) -> Iterator[Draft]:
         kept, rejected = SeenIds(), SeenIds()
-        if self.table is not None:
-            yield from self._table_drafts(self.table, kept, rejected)
+        for table in self.tables:
+            yield from self._table_drafts(table, kept, rejected)
         for file in _walk(self.root):
-            if self.table is not None and file.path == self.table.place.name:
-                continue
-            if file.path not in kept and file.path not in rejected:
+            if file.table:
+                if fault := self.table_faults.get(file.path):
+                    yield rejected_draft(file.path, self.root.child(file.path).uri, fault)
+            elif file.path not in kept and file.path not in rejected:
                 yield self.draft(file)
 
     def draft(self, file: _File) -> Draft:
@@ -133,9 +157,11 @@ class FolderSource:
                 return
             draft.captions += sidecar.captions
             draft.metadata = sidecar.metadata | draft.metadata
-        folder = posixpath.basename(posixpath.dirname(draft.item_id))
-        if self.template is not None and folder:
-            draft.captions.append(self.template.replace("{}", folder))
+        folder = posixpath.dirname(draft.item_id)
+        if folder:
+            draft.metadata = {"folder": folder, "folders": folder.split("/")} | draft.metadata
+            if self.template is not None:
+                draft.captions.append(self.template.replace("{}", posixpath.basename(folder)))
 
     def _table_drafts(
         self, table: _FolderTable, kept: SeenIds, rejected: SeenIds
@@ -156,12 +182,16 @@ class FolderSource:
 
     def _entry_draft(self, entry: Entry, table: Place) -> Draft:
         row_uri = f"{table.uri}#row={entry.number}"
+        folder = table.parent.relative_to(self.root)
+        if folder and entry.path is not None and not is_uri(entry.path):
+            path = posixpath.normpath(posixpath.join(folder, entry.path))
+            entry.item_id = path if path.startswith(f"{folder}/") else entry.path
         if entry.fault is not None:
             return to_draft(entry, table, None, row_uri)
         if entry.path is None:
             return rejected_draft(entry.item_id, row_uri, f"row {entry.number} names no file")
         try:
-            image = resolve(entry.path, self.root)
+            image = resolve(entry.path, table.parent)
         except ValueError as error:
             return rejected_draft(entry.path, row_uri, f"row {entry.number}: {error}")
         if image.fs is not self.root.fs or (is_uri(entry.path) and image.fs is not None):
@@ -169,7 +199,7 @@ class FolderSource:
             return rejected_draft(entry.path, row_uri, reason)
         if not image.is_file():
             reason = f"row {entry.number}: the image is missing from the folder"
-            return rejected_draft(entry.path, image.uri, reason)
+            return rejected_draft(entry.item_id, image.uri, reason)
         entry.item_id = image.relative_to(self.root)
         entry.data = None
         draft = to_draft(entry, table, image, image.uri)
@@ -184,21 +214,18 @@ def open_folder(root: Place, options: SourceOptions) -> FolderSource:
     Raises:
         SourceError: When it contains no image, or its table cannot be read.
     """
-    size, has_sidecars = _survey(root)
-    if not size:
-        raise SourceError(_why_empty(root))
-    table = _find_table(root, options)
-    return FolderSource(root, size, options.caption_from_folder, table, has_sidecars)
-
-
-def _survey(root: Place) -> tuple[int, bool]:
-    """Return the number of images in the folder, and whether any has a sidecar."""
-    size, has_sidecars = 0, False
-    for file in _walk(root):
-        if _is_image(file.path):
+    size, has_sidecars, table_paths, skipped = 0, False, [], Counter[str]()
+    for file in _walk(root, skipped):
+        if file.table:
+            table_paths.append(file.path)
+        elif _is_image(file.path):
             size += 1
             has_sidecars = has_sidecars or bool(file.sidecars)
-    return size, has_sidecars
+    if not size:
+        raise SourceError(_why_empty(root))
+    tables, faults = _open_tables(root, table_paths, options)
+    template = options.caption_from_folder
+    return FolderSource(root, size, template, tables, faults, has_sidecars, dict(skipped))
 
 
 def _why_empty(root: Place) -> str:
@@ -215,24 +242,42 @@ def _why_empty(root: Place) -> str:
     return f"{root.uri} holds no image; the suffixes are {' '.join(sorted(IMAGE_SUFFIXES))}"
 
 
-def _find_table(root: Place, options: SourceOptions) -> _FolderTable | None:
-    for name in TABLE_NAMES:
-        place = root.child(name)
-        if place.is_file():
-            table = open_table(place, options)
-            if options.image_column is None and FILE_COLUMN in table.columns:
-                options = replace(options, image_column=FILE_COLUMN)
-            return _FolderTable(place, table, find_roles(place, table.columns, options))
-    if options.image_column or options.caption_columns:
+def _open_tables(
+    root: Place, paths: list[str], options: SourceOptions
+) -> tuple[tuple[_FolderTable, ...], dict[str, str]]:
+    """Open the tables of a folder; return those, and why others below it cannot be used."""
+    if not paths and (options.image_column or options.caption_columns):
         raise SourceError(
             f"{root.uri} has no table for the columns to be in: leave them out, or add one of "
             f"{' '.join(TABLE_NAMES)}"
         )
-    return None
+    tables, faults = [], {}
+    for path in paths:
+        try:
+            tables.append(_open_table(root.child(path), options))
+        except SourceError as error:
+            # The table of the folder itself is what the options are for.
+            if len(paths) == 1 or "/" not in path:
+                raise
+            faults[path] = str(error)
+    return tuple(tables), faults
 
 
-def _walk(root: Place) -> Iterator[_File]:
-    """Yield the images of a folder, and what cannot be used, in the order of names."""
+def _open_table(place: Place, options: SourceOptions) -> _FolderTable:
+    table = open_table(place, options)
+    if options.image_column is None and FILE_COLUMN in table.columns:
+        options = replace(options, image_column=FILE_COLUMN)
+    return _FolderTable(place, table, find_roles(place, table.columns, options))
+
+
+def _walk(root: Place, skipped: Counter[str] | None = None) -> Iterator[_File]:
+    """Yield the images of a folder, its tables, and what cannot be used, in the order of names.
+
+    Args:
+        root: The folder.
+        skipped: Receives the numbers of other files, by suffix.
+    """
+    skipped = Counter() if skipped is None else skipped
     visited: set[object] = set()
     stack = [""]
     while stack:
@@ -249,31 +294,94 @@ def _walk(root: Place) -> Iterator[_File]:
             yield _File(f"{folder}/", fault=f"the folder cannot be read: {read_failure(error)}")
             continue
         visible = [entry for entry in listing if not entry.name.startswith(".")]
-        yield from _files(folder, [entry.name for entry in visible if not entry.is_dir])
+        yield from _files(folder, [entry.name for entry in visible if not entry.is_dir], skipped)
         folders = [posixpath.join(folder, entry.name) for entry in visible if entry.is_dir]
         stack += reversed(folders)
 
 
-def _files(folder: str, names: list[str]) -> Iterator[_File]:
-    """Yield the images among the files of one folder, then the sidecars without an image."""
-    images = {}
+def _files(folder: str, names: list[str], skipped: Counter[str]) -> Iterator[_File]:
+    """Yield the images among the files of one folder, then its table, then unused captions."""
+    tables = [name for name in TABLE_NAMES if name in names]
+    images = [name for name in names if _is_image(name)]
     sidecars: dict[str, list[str]] = {}
+    unused = []
+    by_name = _images_by_name(images)
     for name in names:
-        suffix = PurePosixPath(name).suffix
         path = posixpath.join(folder, name)
-        if _is_image(name):
-            images[path] = name[: -len(suffix)]
-        elif name in TABLE_NAMES:
-            yield _File(path, fault=f"this table is not read, only the first of: {_TABLES_READ}")
+        suffix = PurePosixPath(name).suffix
+        if name in tables or name in by_name.images:
+            continue
+        stem = name[: len(name) - len(suffix)]
+        image = by_name.find(stem) if suffix.lower() in SIDECAR_SUFFIXES else None
+        if image is not None:
+            for owner in image:
+                sidecars.setdefault(owner, []).append(path)
+        elif suffix.lower() in DESCRIPTION_SUFFIXES and _is_description(stem):
+            continue
         elif suffix.lower() in SIDECAR_SUFFIXES:
-            sidecars.setdefault(name[: -len(suffix)], []).append(path)
-    for path, stem in images.items():
+            unused.append(_File(path, fault=_why_unused(stem, images)))
+        else:
+            skipped[suffix.lower() or "without a suffix"] += 1
+    for name in images:
+        path = posixpath.join(folder, name)
         fault = None if is_utf8(path) else "the file name is not valid UTF-8: rename the file"
-        yield _File(path, tuple(sidecars.get(stem, ())), fault)
-    orphans = sidecars.keys() - set(images.values())
-    for stem in sorted(stem for stem in orphans if stem.lower() not in NO_CAPTIONS):
-        for path in sidecars[stem]:
-            yield _File(path, fault="no image has the same name as these captions")
+        yield _File(path, tuple(sidecars.get(name, ())), fault)
+    for name in tables[:1]:
+        yield _File(posixpath.join(folder, name), table=True)
+    for name in tables[1:]:
+        fault = f"this table is not read, only the first of: {_TABLES_READ}"
+        yield _File(posixpath.join(folder, name), fault=fault)
+    yield from unused
+
+
+@dataclass(frozen=True, slots=True)
+class _ImagesByName:
+    """The images of one folder, by the stems that their sidecars may have.
+
+    Attributes:
+        images: The names of the images.
+        by_stem: The images by their names with and without suffix, in Unicode's NFC.
+    """
+
+    images: frozenset[str]
+    by_stem: Mapping[str, list[str]]
+
+    def find(self, stem: str) -> list[str] | None:
+        """Return the images that a sidecar without its suffix is named after; None without any."""
+        stem = unicodedata.normalize("NFC", stem)
+        if stem in self.by_stem:
+            return self.by_stem[stem]
+        name, _, rest = stem.rpartition(".")
+        if rest and _TAKEOUT.startswith(rest) and name in self.images:
+            return [name]
+        if len(stem) == TAKEOUT_LENGTH:
+            longer = [name for name in self.images if name.startswith(stem)]
+            return longer if len(longer) == 1 else None
+        return None
+
+
+def _images_by_name(names: list[str]) -> _ImagesByName:
+    by_stem: dict[str, list[str]] = {}
+    for name in names:
+        for stem in (name, name[: -len(PurePosixPath(name).suffix)]):
+            by_stem.setdefault(unicodedata.normalize("NFC", stem), []).append(name)
+    return _ImagesByName(frozenset(names), by_stem)
+
+
+def _is_description(stem: str) -> bool:
+    """Return whether a text file is about the whole dataset, as `LICENSE-MIT` is."""
+    names = (stem.lower(), stem.lower().split("-")[0])
+    return not NO_CAPTIONS.isdisjoint(names) or _STATISTICS.fullmatch(stem) is not None
+
+
+def _why_unused(stem: str, images: list[str]) -> str:
+    reason = "no image has the same name as these captions"
+    wanted = unicodedata.normalize("NFC", stem).casefold()
+    for name in images:
+        for candidate in (name, PurePosixPath(name).stem):
+            if unicodedata.normalize("NFC", candidate).casefold() == wanted:
+                return f"{reason}; {name} differs in letter case: rename one of them"
+    return reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +403,7 @@ class ImageSource:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the item."""
-        folder = FolderSource(self.image.parent, 1, None, None, has_sidecars=True)
+        folder = FolderSource(self.image.parent, 1, None, has_sidecars=True)
         file = _File(self.image.name, _sidecars_of(folder.root, self.image.name))
         return to_batches([folder.draft(file)])
 
@@ -305,6 +413,7 @@ def _is_image(path: str) -> bool:
 
 
 def _sidecars_of(root: Place, path: str) -> tuple[str, ...]:
-    stem = path[: -len(PurePosixPath(path).suffix)] if PurePosixPath(path).suffix else path
-    candidates = (stem + suffix for suffix in SIDECAR_SUFFIXES)
+    suffix = PurePosixPath(path).suffix
+    stems = dict.fromkeys((path[: len(path) - len(suffix)], path, f"{path}.{_TAKEOUT}"))
+    candidates = (stem + suffix for stem in stems for suffix in SIDECAR_SUFFIXES)
     return tuple(candidate for candidate in candidates if root.child(candidate).is_file())

@@ -9,12 +9,13 @@ from typing import TypeVar
 from mm_milvus.errors import SourceError
 from mm_milvus.files import Place, locate, read_failure
 from mm_milvus.images.options import DEFAULTS
+from mm_milvus.images.suffixes import IMAGE_SUFFIXES
 from mm_milvus.remote import without_secrets
 from mm_milvus.sources.base import Source
 from mm_milvus.sources.decoding import DecodedSource
 from mm_milvus.sources.folder import ImageSource, open_folder
 from mm_milvus.sources.options import SourceOptions
-from mm_milvus.sources.suffixes import IMAGE_SUFFIXES, SHARD_SUFFIXES, TABLE_SUFFIXES
+from mm_milvus.sources.suffixes import SHARD_SUFFIXES, TABLE_SUFFIXES
 from mm_milvus.sources.table import open_table_source
 from mm_milvus.sources.webdataset import WebDatasetSource, is_pattern, open_shards, shard_name
 from mm_milvus.text import one_line, printable

@@ -18,9 +18,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from mm_milvus.images.suffixes import IMAGE_SUFFIXES
 from mm_milvus.sources.base import Draft, rejected_draft
 from mm_milvus.sources.sidecar import parse_sidecar
-from mm_milvus.sources.suffixes import IMAGE_SUFFIXES, SIDECAR_SUFFIXES
+from mm_milvus.sources.suffixes import SIDECAR_SUFFIXES
 from mm_milvus.text import is_utf8
 
 MAX_RUN_BYTES = 32 * 2**20

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
+from mm_milvus.images.suffixes import IMAGE_SUFFIXES
 from mm_milvus.text import one_line
 
 CAPTION_KEYS = ("caption", "captions", "text")
-"""The keys of a JSON object whose values are captions; all others are metadata."""
+"""The keys of a JSON object whose values are captions; all others are metadata. In a file of Google
+Takeout, whose `title` is the name of the image, the caption is its `description`."""
 
 
 @dataclass(slots=True)
@@ -47,14 +50,26 @@ def _parse_json(name: str, text: str) -> Sidecar:
         raise ValueError(f"{name} is not valid JSON: {one_line(error)}") from error
     if not isinstance(content, dict):
         return Sidecar(to_captions(content, name))
+    keys = ("description",) if _is_takeout(content) else CAPTION_KEYS
     captions = [
         caption
-        for key in CAPTION_KEYS
+        for key in keys
         if key in content
         for caption in to_captions(content[key], f"{key} of {name}")
     ]
-    metadata = {key: value for key, value in content.items() if key not in CAPTION_KEYS}
+    metadata = {key: value for key, value in content.items() if key not in keys}
     return Sidecar(captions, metadata)
+
+
+def _is_takeout(content: dict[str, Any]) -> bool:
+    """Return whether an object is of Google Takeout: an image's file name, and its description."""
+    title = content.get("title")
+    return (
+        isinstance(title, str)
+        and isinstance(content.get("description"), str)
+        and PurePosixPath(title).suffix.lower() in IMAGE_SUFFIXES
+        and not any(key in content for key in CAPTION_KEYS)
+    )
 
 
 def to_captions(value: Any, where: str) -> list[str]:

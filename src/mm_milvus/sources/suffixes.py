@@ -1,8 +1,9 @@
-"""The suffixes of file names by which sources recognise files, in lower case."""
+"""The suffixes of file names by which sources recognise files, in lower case.
+
+Those of images are in `mm_milvus.images.suffixes`.
+"""
 
 from __future__ import annotations
-
-from mm_milvus.images.suffixes import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 
 CAPTION_SUFFIXES = (".txt", ".text", ".caption", ".captions")
 """Text with one caption per line, in a file next to an image."""
