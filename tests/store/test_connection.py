@@ -1,4 +1,4 @@
-"""What an operator reads when the store cannot be reached."""
+"""Opening and closing stores, and the messages when a store cannot be opened."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_missing_parent_folder_is_named(tmp_path):
     assert "does not exist" in reason(str(tmp_path / "nowhere" / "store.db"))
 
 
-def test_another_scheme_is_refused():
+def test_another_scheme_is_rejected():
     assert "http://" in reason("mysql://host/db")
 
 
@@ -83,7 +83,7 @@ def test_a_file_that_another_process_has_open_says_so(tmp_path):
     Store(path).close()
 
 
-def test_closing_lets_another_process_in_and_loses_nothing(tmp_path):
+def test_a_closed_file_can_be_opened_by_another_process(tmp_path):
     path = str(tmp_path / "store.db")
     assert is_missing_file(path)
     Store(path).close()
@@ -92,7 +92,7 @@ def test_closing_lets_another_process_in_and_loses_nothing(tmp_path):
     subprocess.run([sys.executable, "-c", program, path], check=True)
 
 
-def test_connections_of_one_process_share_a_file(tmp_path):
+def test_stores_of_one_process_share_a_file(tmp_path):
     path = str(tmp_path / "store.db")
     with Store(path) as first:
         Store(path).close()
@@ -103,8 +103,8 @@ def test_threads_open_and_close_one_file_at_the_same_time(tmp_path):
     path = str(tmp_path / "store.db")
 
     def use(_):
-        with Store(path) as connection:
-            return connection.client.list_collections()
+        with Store(path) as store:
+            return store.client.list_collections()
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(use, range(40))) == [[]] * 40

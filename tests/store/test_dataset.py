@@ -1,6 +1,9 @@
-"""The contract of the store, the same on every engine."""
+"""The contract of a stored dataset, the same on every engine."""
 
 from __future__ import annotations
+
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +12,15 @@ from mm_milvus.errors import QueryError, StoreError
 from mm_milvus.keys import caption_key, content_hash, image_key
 from mm_milvus.schema import Modality
 from mm_milvus.store.connection import Store
-from mm_milvus.store.dataset import create_dataset, find_dataset, list_datasets, open_dataset
-from mm_milvus.store.manifest import Manifest
+from mm_milvus.store.dataset import (
+    create_dataset,
+    describe_dataset,
+    drop_dataset,
+    find_dataset,
+    list_datasets,
+    open_dataset,
+)
+from mm_milvus.store.manifest import Manifest, read_manifest
 from mm_milvus.store.rows import Row
 
 DIM = 16
@@ -35,9 +45,9 @@ def row(item_id: str, vector: np.ndarray, caption: str | None = None, **metadata
 
 
 @pytest.fixture
-def connection(uri):
-    with Store(uri) as connection:
-        yield connection
+def store(uri):
+    with Store(uri) as store:
+        yield store
 
 
 @pytest.fixture
@@ -52,8 +62,8 @@ def manifest(dataset):
 
 
 @pytest.fixture
-def opened(connection, manifest):
-    dataset = create_dataset(connection, manifest, expected_rows=100)
+def opened(store, manifest):
+    dataset = create_dataset(store, manifest, expected_rows=100)
     yield dataset
     dataset.drop()
 
@@ -84,7 +94,7 @@ def test_an_upsert_replaces_the_row_with_the_same_id(opened):
     np.testing.assert_allclose(stored, second, atol=1e-6)
 
 
-def test_hashes_tell_what_is_stored(opened):
+def test_hashes_are_those_of_the_stored_rows(opened):
     written = row("a", vectors(1)[0], **DETAILS)
     opened.images.upsert([written], opened.manifest.columns)
     opened.counts()
@@ -94,20 +104,20 @@ def test_hashes_tell_what_is_stored(opened):
     assert opened.images.hashes([]) == {}
 
 
-def test_deleting_is_exact_and_forgives_an_unknown_id(opened):
+def test_deleting_is_exact_and_ignores_an_unknown_id(opened):
     rows = [row(str(n), v, **DETAILS) for n, v in enumerate(vectors(10))]
     opened.images.upsert(rows, opened.manifest.columns)
     opened.images.delete([image_key("3"), image_key("nobody")])
     assert opened.counts()["image"] == 9
-    left = {item_id for batch in opened.images.scan() for _, item_id in batch}
-    assert left == {str(n) for n in range(10)} - {"3"}
+    remaining = {item_id for batch in opened.images.scan() for _, item_id in batch}
+    assert remaining == {str(n) for n in range(10)} - {"3"}
 
 
 def test_a_scan_reads_every_row_once(opened):
     rows = [row(str(n), v, **DETAILS) for n, v in enumerate(vectors(2500))]
     opened.images.upsert(rows, opened.manifest.columns)
     scanned = [key for batch in opened.images.scan() for key, _ in batch]
-    assert sorted(scanned) == sorted(each.id for each in rows)
+    assert sorted(scanned) == sorted(row.id for row in rows)
 
 
 def test_search_finds_the_exact_neighbours_of_a_small_collection(opened):
@@ -117,25 +127,25 @@ def test_search_finds_the_exact_neighbours_of_a_small_collection(opened):
     finished = opened.finish()
     queries = vectors(5, seed=1)
     params = finished.manifest.search_params[Modality.IMAGE]
-    found = finished.images.search(queries, 10, params=params)
+    answers = finished.images.search(queries, 10, params=params)
     exact = np.argsort(-(queries @ stored.T), axis=1)[:, :10]
-    assert [[int(m.item_id) for m in matches] for matches in found] == exact.tolist()
+    assert [[int(m.item_id) for m in matches] for matches in answers] == exact.tolist()
 
 
-def test_finish_counts_both_collections_and_keeps_it_in_the_manifest(connection, opened):
+def test_finish_writes_the_counts_of_both_collections_to_the_manifest(store, opened):
     columns = opened.manifest.columns
     opened.images.upsert([row("a", vectors(1)[0], **DETAILS)], columns)
     opened.texts.upsert([row("a", vectors(1)[0], "one", **DETAILS)], columns)
     opened.finish()
-    again = find_dataset(connection, opened.name)
+    again = find_dataset(store, opened.name)
     assert again is not None
     assert again.manifest.rows == {"image": 1, "text": 1}
     assert again.manifest.columns == columns
-    assert again.manifest in list_datasets(connection)
+    assert again.manifest in list_datasets(store)
 
 
-def test_an_index_that_the_collection_outgrew_is_built_anew(connection, manifest):
-    dataset = create_dataset(connection, manifest, expected_rows=0)
+def test_an_index_that_no_longer_fits_the_row_count_is_rebuilt(store, manifest):
+    dataset = create_dataset(store, manifest, expected_rows=0)
     stored = vectors(1000)
     rows = [row(str(n), v, **DETAILS) for n, v in enumerate(stored)]
     dataset.images.upsert(rows, manifest.columns)
@@ -147,9 +157,9 @@ def test_an_index_that_the_collection_outgrew_is_built_anew(connection, manifest
 
 
 @pytest.mark.parametrize("index_type", ["FLAT", "IVF_SQ8", "HNSW", "AUTOINDEX"])
-def test_every_index_type_finds_the_row_itself(connection, dataset, index_type):
+def test_every_index_type_finds_the_row_itself(store, dataset, index_type):
     manifest = Manifest(dataset, "test", "0" * 16, DIM, index_type)
-    opened = create_dataset(connection, manifest, expected_rows=200)
+    opened = create_dataset(store, manifest, expected_rows=200)
     stored = vectors(200)
     opened.images.upsert([row(str(n), v) for n, v in enumerate(stored)], {})
     finished = opened.finish()
@@ -161,7 +171,7 @@ def test_every_index_type_finds_the_row_itself(connection, dataset, index_type):
 
 
 @pytest.mark.parametrize(
-    ("expression", "found"),
+    ("expression", "expected"),
     [
         ("price < 20", {"cheap"}),
         ('color == "red"', {"cheap", "dear"}),
@@ -169,7 +179,7 @@ def test_every_index_type_finds_the_row_itself(connection, dataset, index_type):
         ('metadata["tags"][0] == "sale"', {"cheap"}),
     ],
 )
-def test_promoted_columns_and_json_can_be_filtered(opened, expression, found):
+def test_promoted_columns_and_json_can_be_filtered(opened, expression, expected):
     a, b, c = vectors(3)
     rows = [
         row("cheap", a, price=10, color="red", stock=1, new=False, tags=["sale"]),
@@ -179,7 +189,7 @@ def test_promoted_columns_and_json_can_be_filtered(opened, expression, found):
     opened.images.upsert(rows, opened.manifest.columns)
     opened.counts()
     [matches] = opened.images.search(a[None], 10, expression=expression)
-    assert {match.item_id for match in matches} == found
+    assert {match.item_id for match in matches} == expected
 
 
 @pytest.mark.parametrize("expression", ["price <", "nobody == 3", "price < 'a' and ("])
@@ -191,32 +201,61 @@ def test_a_bad_expression_is_a_query_error_of_one_line(opened, expression):
     assert "\n" not in str(error.value)
 
 
-def test_names_that_milvus_refuses_can_be_used_and_do_not_collide(connection, dataset):
+def test_names_that_milvus_rejects_can_be_used_and_do_not_collide(store, dataset):
     names = [f"{dataset}-{end}" for end in ("été", "_t_")]
-    opened = [
-        create_dataset(connection, Manifest(name, "test", "0" * 16, DIM), 0) for name in names
-    ]
-    listed = [manifest.dataset for manifest in list_datasets(connection)]
+    opened = [create_dataset(store, Manifest(name, "test", "0" * 16, DIM), 0) for name in names]
+    listed = [manifest.dataset for manifest in list_datasets(store)]
     assert set(names) <= set(listed)
-    for each in opened:
-        each.drop()
+    for dataset_ in opened:
+        dataset_.drop()
 
 
-def test_an_unknown_data_set_is_refused_with_the_names_there_are(connection, opened):
+def test_an_unknown_dataset_is_an_error_that_names_the_others(store, opened):
     with pytest.raises(QueryError, match=f"no dataset 'nobody'.*{opened.name}"):
-        open_dataset(connection, "nobody")
+        open_dataset(store, "nobody")
 
 
-def test_a_collection_that_lost_its_twin_is_completed(connection, opened):
+def test_a_missing_collection_of_the_two_is_created_again(store, opened):
     opened.texts.drop()
-    again = find_dataset(connection, opened.name)
+    again = find_dataset(store, opened.name)
     assert again is not None
     assert again.counts() == {"image": 0, "text": 0}
 
 
-def test_somebody_elses_collection_is_not_touched(connection, dataset):
-    connection.client.create_collection(f"{dataset}_images", dimension=4)
+def test_a_collection_of_another_application_is_not_touched(store, dataset):
+    store.client.create_collection(f"{dataset}_images", dimension=4)
     with pytest.raises(StoreError, match="was not made by mm-milvus"):
-        find_dataset(connection, dataset)
-    assert dataset not in [manifest.dataset for manifest in list_datasets(connection)]
-    connection.client.drop_collection(f"{dataset}_images")
+        find_dataset(store, dataset)
+    assert dataset not in [manifest.dataset for manifest in list_datasets(store)]
+    store.client.drop_collection(f"{dataset}_images")
+
+
+def test_describing_a_dataset_counts_its_rows_now(store, opened):
+    opened.images.upsert([row("a", vectors(1)[0], **DETAILS)], opened.manifest.columns)
+    assert opened.manifest.rows == {}
+    described = describe_dataset(opened.name, store)
+    assert described == replace(opened.manifest, rows={"image": 1, "text": 0})
+
+
+def test_dropping_a_dataset_deletes_the_collections_of_every_encoder(store, uri, manifest):
+    create_dataset(store, manifest, expected_rows=0)
+    create_dataset(store, replace(manifest, encoder="other", suffix="_other"), expected_rows=0)
+    names = [listed.encoder for listed in list_datasets(uri) if listed.dataset == manifest.dataset]
+    assert names == ["test", "other"]
+    drop_dataset(manifest.dataset, uri)
+    assert manifest.dataset not in [listed.dataset for listed in list_datasets(store)]
+    remaining = [name for name in store.client.list_collections() if manifest.dataset in name]
+    assert remaining == []
+
+
+def test_dropping_an_unknown_dataset_is_an_error(store, opened):
+    with pytest.raises(QueryError, match=f"no dataset 'nobody'.*{opened.name}"):
+        drop_dataset("nobody", store)
+
+
+def test_the_stored_json_of_a_manifest_keeps_its_names(manifest):
+    properties = replace(manifest, suffix="_clip_01234567").to_properties()
+    stored = json.loads(properties["mm_milvus"])
+    assert stored["beside"] == "_clip_01234567"  # codespell:ignore beside
+    assert "suffix" not in stored
+    assert read_manifest(properties, "photos_images").suffix == "_clip_01234567"

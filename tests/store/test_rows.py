@@ -1,4 +1,4 @@
-"""The limits of a row, checked alike for every engine."""
+"""The limits of a row, the same for every engine, and the choice of index parameters."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def row(number: int, size: int) -> Row:
 @given(st.lists(st.sampled_from([1, 1000, 1_000_000, BATCH_BYTES + 1]), max_size=60))
 def test_batches_keep_the_order_and_the_bounds(sizes):
     rows = [row(number, size) for number, size in enumerate(sizes)]
-    made = list(batches(rows))
-    assert [each.id for batch in made for each in batch] == [each.id for each in rows]
-    for batch in made:
+    result = list(batches(rows))
+    assert [row.id for batch in result for row in batch] == [row.id for row in rows]
+    for batch in result:
         assert 1 <= len(batch) <= BATCH_ROWS
-        assert len(batch) == 1 or sum(each.size for each in batch) <= BATCH_BYTES
+        assert len(batch) == 1 or sum(row.size for row in batch) <= BATCH_BYTES
 
 
 def test_a_text_is_measured_in_bytes_not_characters():
@@ -47,7 +47,7 @@ def test_a_text_is_measured_in_bytes_not_characters():
         (json.dumps({"a": "x" * 65_536}), "over the limit of 65,536"),
     ],
 )
-def test_bad_metadata_is_refused_with_the_reason(text, reason):
+def test_bad_metadata_is_rejected_with_the_reason(text, reason):
     with pytest.raises(ItemError, match=reason):
         parse_metadata(text, {})
 
@@ -84,7 +84,7 @@ def test_a_missing_double_is_nan():
         ("bool", None),
     ],
 )
-def test_a_promoted_value_of_another_type_is_refused(kind, value):
+def test_a_promoted_value_of_another_type_is_rejected(kind, value):
     with pytest.raises(ItemError, match=f"metadata key k is promoted to {kind} and is"):
         column_value("k", kind, value)
 

@@ -1,4 +1,4 @@
-"""The choice of a search's settings: measured on the built index, as users search."""
+"""The choice of search parameters: measured on the built index, with realistic queries."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from mm_milvus.errors import OptionError
 from mm_milvus.keys import caption_key, content_hash, image_key
 from mm_milvus.store import tuner as tuners
 from mm_milvus.store.connection import Store
-from mm_milvus.store.dataset import create_dataset
+from mm_milvus.store.dataset import create_dataset, open_dataset
 from mm_milvus.store.manifest import Manifest
 from mm_milvus.store.read import sample, stored_rows
 from mm_milvus.store.rows import Row
+from mm_milvus.store.tune import tune
 
 DIM = 24
 
@@ -46,26 +47,26 @@ def few_queries(monkeypatch):
 
 
 @pytest.fixture
-def connection(uri):
-    with Store(uri) as connection:
-        yield connection
+def store(uri):
+    with Store(uri) as store:
+        yield store
 
 
 @pytest.fixture
-def build(connection, dataset):
-    """A data set of these vectors, not finished."""
+def build(store, dataset):
+    """Return a function that stores vectors as a dataset, without finishing it."""
     made = []
 
     def build(images: np.ndarray, texts: np.ndarray, index_type: str = "IVF_FLAT"):
         manifest = Manifest(dataset, "test", "0" * 16, DIM, index_type)
-        made.append(create_dataset(connection, manifest, len(images)))
+        made.append(create_dataset(store, manifest, len(images)))
         made[-1].images.upsert(map(image, range(len(images)), images), {})
         made[-1].texts.upsert(map(text, range(len(texts)), texts), {})
         return made[-1]
 
     yield build
-    for each in made:
-        each.drop()
+    for made_dataset in made:
+        made_dataset.drop()
 
 
 def test_the_choice_holds_for_the_built_index_and_queries_of_both_modalities(build, monkeypatch):
@@ -76,8 +77,8 @@ def test_the_choice_holds_for_the_built_index_and_queries_of_both_modalities(bui
     assert 1 < params["nprobe"] < 38
     for queries in (clustered(200, 2), clustered(200, 3, shift=2.0)):
         exact = np.argsort(-(queries @ images.T), axis=1)[:, :10]
-        found = finished.images.search(queries, 10, params=params)
-        pairs = zip(found, exact.tolist(), strict=True)
+        answers = finished.images.search(queries, 10, params=params)
+        pairs = zip(answers, exact.tolist(), strict=True)
         right = sum(len({int(m.item_id) for m in ms} & set(best)) for ms, best in pairs)
         assert right / exact.size >= 0.97
 
@@ -93,11 +94,11 @@ def test_equal_rows_stand_in_for_each_other(build, index_type):
 
 
 @pytest.mark.engines("lite")
-def test_a_row_that_finds_itself_has_found_nothing(build):
-    alone = build(clustered(1, 0), clustered(2, 1))
-    alone.finish()
-    assert alone.tuner(alone.images).recall(1).keys() == {"text"}
-    assert alone.tuner(alone.texts).recall(1).keys() == {"image", "text"}
+def test_a_row_is_no_neighbour_of_itself(build):
+    opened = build(clustered(1, 0), clustered(2, 1))
+    opened.finish()
+    assert opened.tuner(opened.images).recall(1).keys() == {"text"}
+    assert opened.tuner(opened.texts).recall(1).keys() == {"image", "text"}
 
 
 @pytest.mark.engines("lite")
@@ -105,7 +106,7 @@ def test_the_curve_rises_to_an_exact_search(build):
     opened = build(clustered(800, 0), clustered(64, 1, shift=2.0))
     opened.finish()
     tuning = opened.tuner(opened.images).tune()
-    means = [min(each.mean for each in point.recall.values()) for point in tuning.curve]
+    means = [min(recall.mean for recall in point.recall.values()) for point in tuning.curve]
     assert means == sorted(means)
     assert means[-1] == 1
     assert tuning.curve[0].recall.keys() == {"image", "text"}
@@ -124,7 +125,7 @@ def test_a_higher_target_takes_a_larger_setting(build, monkeypatch):
 
 
 @pytest.mark.engines("lite")
-def test_a_rounding_index_is_held_to_the_stored_vectors(build):
+def test_a_rounding_index_is_compared_with_the_stored_vectors(build):
     opened = build(clustered(400, 0), np.empty((0, DIM), np.float32), "IVF_SQ8")
     opened.finish()
     tuner = opened.tuner(opened.images)
@@ -132,14 +133,14 @@ def test_a_rounding_index_is_held_to_the_stored_vectors(build):
 
 
 @pytest.mark.engines("lite")
-def test_a_target_is_a_share(build):
+def test_a_target_recall_is_above_0_and_at_most_1(build):
     opened = build(clustered(1, 0), clustered(1, 0))
     with pytest.raises(OptionError, match="target_recall"):
         opened.with_target(0)
 
 
 @pytest.mark.engines("lite")
-def test_an_index_without_settings_and_a_collection_without_rows_have_nothing_to_tune(build):
+def test_an_index_without_parameter_and_a_collection_without_rows_have_no_curve(build):
     opened = build(clustered(50, 0), np.empty((0, DIM), np.float32), "FLAT").finish()
     assert opened.tuner(opened.images).tune() == tuners.Tuning(50, None, [], {}, exact=False)
     assert opened.manifest.search_params == {"image": {}, "text": {}}
@@ -157,5 +158,20 @@ def test_a_sample_is_the_same_every_time_and_holds_whole_rows(build):
     assert once[0].metadata == {"n": number}
     np.testing.assert_array_equal(once[0].embedding, vectors[number])
     assert {row.item_id for row in sample(opened.images, 50)} == {"0", "1", "2"}
-    [found] = stored_rows(opened.texts, [once[0].id, image_key("nobody")])
-    assert found.id == once[0].id
+    [stored] = stored_rows(opened.texts, [once[0].id, image_key("nobody")])
+    assert stored.id == once[0].id
+
+
+def test_the_verb_writes_its_choice_to_the_manifest(build, store, monkeypatch):
+    monkeypatch.setattr(tuners, "EXACT_ROWS", 0)
+    built = build(clustered(800, 0), clustered(64, 1, shift=2.0)).finish()
+    started = []
+    report = tune(built.name, store, target_recall=0.6, on_start=started.append)
+    assert started == [built.images.name, built.texts.name]
+    stored = open_dataset(store, built.name).manifest
+    assert stored.target_recall == 0.6
+    assert stored.search_params == {name: t.params for name, t in report.tunings.items()}
+    assert 1 <= stored.search_params["image"]["nprobe"] < 20
+    printed = report.to_dict()
+    assert printed["collections"]["image"]["params"] == stored.search_params["image"]
+    assert printed["collections"]["image"]["curve"][0]["recall"].keys() == {"image", "text"}

@@ -1,4 +1,4 @@
-"""What the engines say while an index is made anew is waited for; all else is told at once."""
+"""Calls are retried while an index is rebuilt; all other errors are raised immediately."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SEARCH = "failed to search/query delegator 1 for channel dml_4: fail to Search, 
 
 
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [
         SEARCH + "reason=collection not found[collection=470617785986849776]",
         SEARCH + "reason=service not ready[standalone=1]: Stopped",
@@ -20,8 +20,8 @@ SEARCH = "failed to search/query delegator 1 for channel dml_4: fail to Search, 
         "Collection 't_images' is in state 'released'; call load() before search/get/query",
     ],
 )
-def test_a_collection_that_is_being_loaded_is_waited_for(said):
-    answers = [MilvusException(message=said), MilvusException(message=said), "hits"]
+def test_a_call_is_retried_while_the_collection_is_loading(message):
+    answers = [MilvusException(message=message), MilvusException(message=message), "hits"]
 
     def call(name, limit):
         assert (name, limit) == ("t_images", 3)
@@ -36,7 +36,7 @@ def test_a_collection_that_is_being_loaded_is_waited_for(said):
 GONE = "collection not found[database=default][collection=t_images]"
 
 
-def test_a_name_that_a_rebuild_is_moving_is_waited_for_a_moment():
+def test_a_call_is_retried_while_a_rebuild_moves_the_name():
     answers = [MilvusException(message=GONE), "hits"]
 
     def call():
@@ -48,7 +48,7 @@ def test_a_name_that_a_rebuild_is_moving_is_waited_for_a_moment():
     assert retry_while_loading(call) == "hits"
 
 
-def test_a_collection_that_is_no_more_is_told_after_that_moment(monkeypatch):
+def test_a_dropped_collection_is_an_error_after_a_few_seconds(monkeypatch):
     monkeypatch.setattr(retry, "SWITCH_TIMEOUT_S", 0.15)
 
     def call():
@@ -58,7 +58,7 @@ def test_a_collection_that_is_no_more_is_told_after_that_moment(monkeypatch):
         retry_while_loading(call)
 
 
-def test_another_failure_is_told_at_once():
+def test_another_error_is_raised_immediately():
     calls = []
 
     def call():
