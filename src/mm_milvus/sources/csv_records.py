@@ -7,19 +7,17 @@ not of the type that the first block suggested, and one bad row must not stop an
 from __future__ import annotations
 
 import csv
-import io
 import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from mm_milvus.errors import SourceError
 from mm_milvus.files import MAX_FILE_BYTES, Place
-from mm_milvus.sources.records import HEAD_ROWS, Row, Table
+from mm_milvus.sources.records import HEAD_ROWS, Row, Table, open_text, without_compression
 from mm_milvus.text import is_utf8, one_line
 
 _PLAIN = re.compile(r"-?[0-9]+\.([0-9]+)")
@@ -48,7 +46,7 @@ def open_csv(place: Place, delimiter: str | None = None, *, no_quoting: bool = F
     in any case are missing values; in a column of text only the empty cell is.
 
     Args:
-        place: The file; UTF-8, with or without a byte order mark.
+        place: The file, as `open_text` reads it.
         delimiter: One character, or the two characters backslash and t for a tab (default: a
             comma, and a tab for `.tsv`).
         no_quoting: Whether quotes are part of the texts.
@@ -59,7 +57,8 @@ def open_csv(place: Place, delimiter: str | None = None, *, no_quoting: bool = F
     """
     is_default = delimiter is None
     if delimiter is None:
-        delimiter = "\t" if ".tsv" in PurePosixPath(place.name.lower()).suffixes else ","
+        is_tsv = without_compression(place.name).lower().endswith(".tsv")
+        delimiter = "\t" if is_tsv else ","
     delimiter = "\t" if delimiter == "\\t" else delimiter
     if len(delimiter) != 1 or delimiter in '\r\n"':
         raise SourceError(
@@ -110,10 +109,7 @@ def _check_delimiter(place: Place, header: str) -> None:
 def _reader(place: Place, delimiter: str, *, no_quoting: bool) -> Iterator[Any]:
     # The limit is global to the csv module; its default of 128 KiB rejects long texts.
     csv.field_size_limit(MAX_FILE_BYTES)
-    with (
-        place.open() as stream,
-        io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="") as text,
-    ):
+    with open_text(place, "") as text:
         # Without strict, a quote that is never closed silently swallows the rows after it.
         quoting: Literal[0, 3] = csv.QUOTE_NONE if no_quoting else csv.QUOTE_MINIMAL
         yield csv.reader(text, delimiter=delimiter, quoting=quoting, strict=True)

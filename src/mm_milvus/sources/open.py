@@ -16,7 +16,7 @@ from mm_milvus.sources.decoding import DecodedSource
 from mm_milvus.sources.folder import ImageSource, open_folder
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.suffixes import SHARD_SUFFIXES, TABLE_SUFFIXES
-from mm_milvus.sources.table import open_table_source
+from mm_milvus.sources.table import is_table, open_table_source
 from mm_milvus.sources.webdataset import WebDatasetSource, is_pattern, open_shards, shard_name
 from mm_milvus.text import one_line, printable
 
@@ -39,8 +39,9 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions = _DEFAULTS
 
     Args:
         path: The local path or fsspec URI of a folder, of a table (.csv .tsv .jsonl .parquet
-            .arrow, or any file with a `delimiter`), of a tar shard or a pattern of shards, such as
-            `data-{0000..0009}.tar` and `data-*.tar`, or of an image.
+            .arrow, text also compressed as .gz .zst .bz2, or any file with a `delimiter`), of a
+            tar shard or a pattern of shards, such as `data-{0000..0009}.tar` and `data-*.tar`, or
+            of an image.
         options: How to read it.
 
     Returns:
@@ -75,7 +76,7 @@ def _open(text: str, options: SourceOptions) -> Source:
         return WebDatasetSource(shard_name(place.name), (place,), options.shard_ids)
     if PurePosixPath(place.name).suffix.lower() in IMAGE_SUFFIXES:
         return ImageSource(place)
-    if options.delimiter or PurePosixPath(place.name).suffix.lower() in TABLE_SUFFIXES:
+    if options.delimiter or is_table(place.name):
         return open_table_source(place, options)
     raise SourceError(
         f"{place.uri} is of no known kind: give a folder of images, an image, a table "

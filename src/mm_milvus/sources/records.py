@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import math
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import IO, Any, cast
+from pathlib import PurePosixPath
+from typing import IO, Any, TextIO, cast
 
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from mm_milvus.files import Place
-from mm_milvus.text import one_line
+from mm_milvus.text import is_utf8, one_line
 
 HEAD_ROWS = 1000
 """Number of rows at the head of a text file that define its columns."""
@@ -24,6 +28,9 @@ READ_ROWS = 64
 
 READ_BYTES = 2**20
 """Most bytes of several rows per read; rows that are larger are read one by one."""
+
+_TEXT_BYTES = 2**20
+"""Bytes of a compressed text that are decompressed at a time."""
 
 BUFFER_BYTES = 4 * 2**20
 """Bytes of a column of Parquet per read; without it, the whole column of a row group is read."""
@@ -60,21 +67,61 @@ class Table:
     read: Callable[[frozenset[str]], Iterator[Row]]
 
 
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+"""Codecs of compressed text files by the last suffix of their names."""
+
+
+TEXT_TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
+"""Formats that may be compressed as a whole, such as `.csv.gz`."""
+
+
+def without_compression(name: str) -> str:
+    """Return the name of a text file without the suffix of its compression."""
+    path = PurePosixPath(name)
+    inner = PurePosixPath(path.stem).suffix.lower()
+    compressed = path.suffix.lower() in COMPRESSIONS and inner in TEXT_TABLE_SUFFIXES
+    return path.stem if compressed else name
+
+
+@contextmanager
+def open_text(place: Place, newline: str) -> Iterator[TextIO]:
+    """Open a file of text, compressed or not.
+
+    The text is UTF-16 when it begins with the byte order mark of that, else UTF-8. Bytes that are
+    not valid become lone surrogates.
+
+    Args:
+        place: The file; the last suffix of its name shows whether it is compressed.
+        newline: Where lines end, as `io.TextIOWrapper` has it; line ends are not converted.
+    """
+    codec = COMPRESSIONS.get(PurePosixPath(place.name).suffix.lower())
+    with ExitStack() as stack:
+        stream: Any = stack.enter_context(place.open())
+        if codec is not None:
+            stream = stack.enter_context(pa.CompressedInputStream(stream, codec))
+            stream = stack.enter_context(io.BufferedReader(stream, _TEXT_BYTES))
+        if stream.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            encoding, errors = "utf-16", "surrogatepass"
+        else:
+            encoding, errors = "utf-8-sig", "surrogateescape"
+        yield stack.enter_context(io.TextIOWrapper(stream, encoding, errors, newline))
+
+
 def open_jsonl(place: Place) -> Table:
     """Open a file of JSON objects, one per line."""
     columns: dict[str, None] = {}
-    with place.open() as stream:
+    with open_text(place, "\n") as stream:
         for row in islice(_jsonl_rows(stream, place.name), HEAD_ROWS):
             columns.update(dict.fromkeys(row.values or {}))
 
     def read(_: frozenset[str]) -> Iterator[Row]:
-        with place.open() as stream:
+        with open_text(place, "\n") as stream:
             yield from _jsonl_rows(stream, place.name)
 
     return Table(tuple(columns), None, read)
 
 
-def _jsonl_rows(stream: IO[bytes], name: str) -> Iterator[Row]:
+def _jsonl_rows(stream: TextIO, name: str) -> Iterator[Row]:
     number = 0
     for line_number, line in enumerate(stream, 1):
         if not line.strip():
@@ -82,7 +129,7 @@ def _jsonl_rows(stream: IO[bytes], name: str) -> Iterator[Row]:
         number += 1
         where = f"{name}:{line_number}"
         try:
-            values = json.loads(line.decode("utf-8-sig"), parse_float=_finite)
+            values = json.loads(_valid_unicode(line), parse_float=_finite)
         except (ValueError, RecursionError) as error:
             yield Row(number, fault=f"{where} is not valid JSON: {one_line(error)}")
             continue
@@ -90,6 +137,13 @@ def _jsonl_rows(stream: IO[bytes], name: str) -> Iterator[Row]:
             yield Row(number, values)
         else:
             yield Row(number, fault=f"{where} is not a JSON object")
+
+
+def _valid_unicode(line: str) -> str:
+    """Return a line; raise ValueError where its bytes were not valid text."""
+    if not is_utf8(line):
+        raise ValueError("its bytes are not valid text")
+    return line.removeprefix("\ufeff")
 
 
 def _finite(text: str) -> float | str:

@@ -22,7 +22,15 @@ from mm_milvus.sources.entries import (
     to_draft,
 )
 from mm_milvus.sources.options import SourceOptions
-from mm_milvus.sources.records import Row, Table, open_arrow, open_jsonl, open_parquet
+from mm_milvus.sources.records import (
+    Row,
+    Table,
+    open_arrow,
+    open_jsonl,
+    open_parquet,
+    without_compression,
+)
+from mm_milvus.sources.suffixes import TABLE_SUFFIXES
 
 _DEFAULTS = SourceOptions()
 
@@ -45,8 +53,8 @@ class TableSource:
 
     @property
     def name(self) -> str:
-        """The file's name without its suffix."""
-        return PurePosixPath(self.place.name).stem
+        """The file's name without its suffixes."""
+        return PurePosixPath(without_compression(self.place.name)).stem
 
     @property
     def size(self) -> int | None:
@@ -84,6 +92,11 @@ class TableSource:
         return to_draft(entry, self.place, image, uri)
 
 
+def is_table(name: str) -> bool:
+    """Return whether a file is a table by its name: text formats may be compressed."""
+    return PurePosixPath(without_compression(name)).suffix.lower() in TABLE_SUFFIXES
+
+
 def open_table_source(place: Place, options: SourceOptions) -> TableSource:
     """Open a table as a source.
 
@@ -105,7 +118,7 @@ def open_table(place: Place, options: SourceOptions = _DEFAULTS) -> Table:
     Raises:
         SourceError: When it cannot be read, or has no columns, or two of one name.
     """
-    suffix = PurePosixPath(place.name).suffix.lower()
+    suffix = PurePosixPath(without_compression(place.name)).suffix.lower()
     try:
         if suffix in (".jsonl", ".ndjson"):
             table = open_jsonl(place)
