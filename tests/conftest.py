@@ -15,8 +15,8 @@ from pictures import PICTURES, caption
 from server import milvus_server
 
 ENGINES = ("lite", "server", "container")
-USUAL = ("lite", "server")
-"""The container runs the same server: of it, ingest and search are asked, which mark themselves."""
+DEFAULT_ENGINES = ("lite", "server")
+"""The container runs the same server as `server`: only tests that are marked for it use it."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,21 +27,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" in metafunc.fixturenames:
-        asked = metafunc.config.getoption("--engine") or ENGINES
+        selected = metafunc.config.getoption("--engine") or ENGINES
         marker = metafunc.definition.get_closest_marker("engines")
-        engines = [engine for engine in asked if engine in (marker.args if marker else USUAL)]
+        allowed = marker.args if marker else DEFAULT_ENGINES
+        engines = [engine for engine in selected if engine in allowed]
         metafunc.parametrize("engine", engines, scope="session")
 
 
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rejects files are written where one works."""
+    """Run each test in an empty folder: some write files to the current one."""
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def server(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
-    """The URI of the running server; None for Milvus Lite, which is a file a test."""
+    """Yield the URI of the running server; None for Milvus Lite, which has one file per test."""
     if engine == "lite":
         yield None
     elif engine == "server":
@@ -56,29 +57,29 @@ def server(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 
 @pytest.fixture
 def uri(server: str | None, tmp_path: Path) -> str:
-    """Where a test may store."""
+    """Return the URI of a store that the test may write to."""
     return server or str(tmp_path / "store.db")
 
 
 @pytest.fixture
 def dataset() -> str:
-    """A name that no other test uses: the servers are shared."""
+    """Return a dataset name that no other test uses, because the servers are shared."""
     return f"t_{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture(scope="session")
 def clothing() -> Path:
-    """The clothing photos, in a folder a class under `train` and `validation`."""
+    """Return the folder of the clothing photos: `train` and `validation`, each by class."""
     root = Path(__file__).parents[1]
     folder = Path(os.environ.get("MM_MILVUS_CLOTHING", root.parent / "shared/data/clothing"))
     if not folder.is_dir():
-        pytest.skip("the clothing photos are not here: name their folder in MM_MILVUS_CLOTHING")
+        pytest.skip("no clothing photos: name their folder in MM_MILVUS_CLOTHING")
     return folder
 
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The folder of a saved small model, by its architecture; built once."""
+    """Return a function that returns the folder of a small model of an architecture, built once."""
     import torch
 
     from small_models import BUILDERS
@@ -96,13 +97,13 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 
 @pytest.fixture(scope="session")
 def emoji() -> Path:
-    """The bundled example data."""
+    """Return the folder of the bundled example data."""
     return Path(__file__).parents[1] / "examples" / "emoji"
 
 
 @pytest.fixture
 def folder(tmp_path: Path, emoji: Path) -> Path:
-    """Six real pictures; each with its name as the first caption and `NAME emoji` as the second."""
+    """Return a folder of six pictures, each with the captions NAME and `NAME emoji`."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     for name in PICTURES:

@@ -1,8 +1,8 @@
 """A real Milvus in a container, run through testcontainers on this machine's Docker engine.
 
-Where no engine answers and the tests run as root on Linux, an engine of their own is started
-for as long as the container runs. The image is the official one where it can be had;
-otherwise scripts/build-milvus-image.sh makes one.
+Where no engine answers and the tests run as root on Linux, they start one for as long as the
+container runs. The image is the official one where it is available; otherwise
+scripts/build-milvus-image.sh makes one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-# Ryuk is an image to pull, for what the context managers here do; read upon the import.
+# Ryuk would be another image to pull, for what the context managers here do. Read on import.
 os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
 
 import docker
@@ -29,13 +29,14 @@ from testcontainers.core.container import DockerContainer
 OFFICIAL_IMAGE = "milvusdb/milvus:v2.6.11"
 BUILT_IMAGE = "mm-milvus-test/milvus:2.3.5"
 BUILD_SCRIPT = Path(__file__).parents[1] / "scripts" / "build-milvus-image.sh"
-# The Debian packages of the programs that an engine, and the making of an image, need.
+# Debian packages, by program, that an engine needs, and that building an image needs.
 ENGINE_PACKAGES = {"dockerd": "docker.io", "iptables": "iptables", "ip": "iproute2"}
 BUILD_PACKAGES = {"debootstrap": "debootstrap", "xz": "xz-utils"}
 PORT = 19530
 
-# A bridge of our own: an engine that was killed leaves its containers' addresses on docker0,
-# where they answer for ours. The network is one for documentation (RFC 5737), so nobody's.
+# A separate bridge: an engine that was killed leaves the addresses of its containers on docker0,
+# where they would answer instead of the new ones. The network is reserved for documentation
+# (RFC 5737), so nothing else uses it.
 BRIDGE = "mm-milvus0"
 BRIDGE_ADDRESS = "198.51.100.1/24"
 
@@ -47,11 +48,11 @@ STOP_TIMEOUT_S = 30.0
 
 
 def unavailable() -> str | None:
-    """The reason why no Milvus container can run here, on one line; None if one can."""
+    """Return why no Milvus container can run here, as one line; None if one can."""
     if engine_answers():
         if has_image() or can_build():
             return None
-        return f"no image {wanted_image()} is here or can be pulled: name one in MM_MILVUS_IMAGE"
+        return f"no image {wanted_image()} is local or can be pulled: name one in MM_MILVUS_IMAGE"
     if sys.platform != "linux":
         return "no Docker engine answers: start Docker"
     if os.geteuid() != 0:
@@ -63,7 +64,7 @@ def unavailable() -> str | None:
 
 @contextmanager
 def milvus_container() -> Iterator[str]:
-    """The URI of a fresh Milvus in a container, which is stopped and removed at the end."""
+    """Yield the URI of a new Milvus in a container, which is stopped and removed at the end."""
     with ExitStack() as stack:
         if not engine_answers():
             install(ENGINE_PACKAGES)
@@ -75,7 +76,7 @@ def milvus_container() -> Iterator[str]:
 
 
 def milvus(name: str) -> DockerContainer:
-    """A standalone Milvus that keeps its metadata and its data within the container."""
+    """Return a standalone Milvus that keeps its metadata and its data inside the container."""
     return (
         DockerContainer(name)
         .with_command("milvus run standalone")
@@ -89,7 +90,7 @@ def milvus(name: str) -> DockerContainer:
 
 
 def wait_until_ready(uri: str, container: DockerContainer) -> None:
-    """Returns when a call is answered: an open port alone is Docker's proxy."""
+    """Return when a call is answered: Docker's proxy opens the port earlier."""
 
     def answers() -> bool:
         try:
@@ -103,11 +104,11 @@ def wait_until_ready(uri: str, container: DockerContainer) -> None:
     if not wait_for(answers, READY_TIMEOUT_S, 0.5):
         output, errors = container.get_logs()
         tail = (output + errors).decode(errors="replace")[-2000:]
-        raise RuntimeError(f"Milvus at {uri} did not get ready; its log ends with:\n{tail}")
+        raise RuntimeError(f"Milvus at {uri} was not ready in time; its log ends with:\n{tail}")
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float, pause_s: float) -> bool:
-    """Whether the condition came true in time."""
+    """Return whether the condition became true in time."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if condition():
@@ -121,7 +122,7 @@ def wanted_image() -> str:
 
 
 def image() -> str:
-    """The name of an image that is here: the wanted one, else the one that is built here."""
+    """Return the name of a local image: the wanted one, otherwise one that is built here."""
     name = wanted_image()
     if is_local(name):
         return name
@@ -130,7 +131,7 @@ def image() -> str:
             client.images.pull(name)
         return name
     if "MM_MILVUS_IMAGE" in os.environ:
-        raise RuntimeError(f"MM_MILVUS_IMAGE={name}: not here and not to be pulled: name another")
+        raise RuntimeError(f"MM_MILVUS_IMAGE={name}: not local and cannot be pulled: name another")
     if not is_local(BUILT_IMAGE):
         install(BUILD_PACKAGES)
         subprocess.run([BUILD_SCRIPT], check=True, env=os.environ | {"PYTHON": sys.executable})
@@ -152,7 +153,7 @@ def is_local(name: str) -> bool:
 
 
 def is_published(name: str) -> bool:
-    """Whether the image's registry answers for it soon: there may be no way to it."""
+    """Return whether the registry of the image answers in time: it may be unreachable."""
     with engine(REGISTRY_TIMEOUT_S) as client:
         try:
             client.images.get_registry_data(name)
@@ -183,7 +184,7 @@ def engine_answers() -> bool:
 
 
 def missing(packages: dict[str, str]) -> list[str]:
-    """The packages whose programs are not here."""
+    """Return the packages whose programs are missing."""
     return [package for program, package in packages.items() if not shutil.which(program)]
 
 
@@ -202,10 +203,10 @@ def install(packages: dict[str, str]) -> None:
 
 @contextmanager
 def own_engine() -> Iterator[None]:
-    """Runs a Docker engine of our own, named by DOCKER_HOST meanwhile.
+    """Run a separate Docker engine, to which DOCKER_HOST points inside the block.
 
-    Its images are kept in the cache folder for the next run, so only one can run at a time:
-    a second one waits.
+    Its images are kept in the cache folder for the next run, so only one engine can run at a
+    time: a second one waits.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mm-milvus"
     cache.mkdir(parents=True, exist_ok=True)
@@ -224,7 +225,7 @@ def own_engine() -> Iterator[None]:
 
 @contextmanager
 def bridge() -> Iterator[None]:
-    """Makes the network of the containers, anew: what a killed run left on it is cut off."""
+    """Create the network of the containers, and remove that of a run that was killed."""
     remove = ["ip", "link", "delete", BRIDGE]
     subprocess.run(remove, check=False, capture_output=True)
     for command in (
@@ -241,7 +242,7 @@ def bridge() -> Iterator[None]:
 
 @contextmanager
 def dockerd(images: Path, run: Path) -> Iterator[str]:
-    """The address of a Docker engine; vfs is the storage that works on any file system."""
+    """Yield the address of a new Docker engine; its storage, vfs, works on every file system."""
     host = f"unix://{run}/docker.sock"
     log = run / "dockerd.log"
     with log.open("w") as output:
@@ -278,13 +279,13 @@ def dockerd(images: Path, run: Path) -> Iterator[str]:
 
 @contextmanager
 def environ(name: str, value: str) -> Iterator[None]:
-    """Sets a variable of the environment for as long as the context lasts."""
-    before = os.environ.get(name)
+    """Set an environment variable inside the block."""
+    previous = os.environ.get(name)
     os.environ[name] = value
     try:
         yield
     finally:
-        if before is None:
+        if previous is None:
             del os.environ[name]
         else:
-            os.environ[name] = before
+            os.environ[name] = previous

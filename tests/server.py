@@ -1,4 +1,4 @@
-"""A real Milvus server from the `milvus` package, started and stopped by the tests."""
+"""A real Milvus server from the package `milvus`, started and stopped by the tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOG_TAIL = 2000
 
 
 class Server:
-    """A server whose data lies in a folder: it can be killed, and started again on it."""
+    """A server that keeps its data in a folder: it can be killed, and started again."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,10 +30,10 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, and wait until it answers.
+        """Start the server, and wait until it answers.
 
-        Its ports are others each time: the wrapper takes the next one where connections to the
-        former one have just been cut.
+        It gets new ports each time: the wrapper takes the next port where connections to the
+        previous one have just been cut.
         """
         proxy, etcd, peer = free_ports(3)
         self.uri = f"http://127.0.0.1:{proxy}"
@@ -61,12 +61,12 @@ class Server:
             raise
 
     def kill(self) -> None:
-        """Signal 9, to the wrapper and to all of the server."""
+        """Send signal 9 to the wrapper and to all processes of the server."""
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def stop(self) -> None:
-        """Let the wrapper end its server; failing that, kill both."""
+        """Let the wrapper stop its server; kill both if it does not."""
         self._process.send_signal(signal.SIGINT)
         try:
             self._process.wait(STOP_TIMEOUT_S)
@@ -76,7 +76,7 @@ class Server:
 
 @contextmanager
 def milvus_server(folder: Path) -> Iterator[str]:
-    """The URI of a fresh server whose data lies in the folder."""
+    """Yield the URI of a new server that keeps its data in the folder."""
     server = Server(folder)
     server.start()
     try:
@@ -86,7 +86,7 @@ def milvus_server(folder: Path) -> Iterator[str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Distinct ports of the loopback address on which nothing listens now."""
+    """Return distinct free ports of the loopback address."""
     with ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
@@ -95,7 +95,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def etcd_config(folder: Path, client: int, peer: int) -> Path:
-    """The file that moves the embedded etcd, which takes 2379 and 2380 whatever it is told."""
+    """Write the file that sets the ports of the embedded etcd, by default 2379 and 2380."""
     path = folder / "etcd.yaml"
     path.write_text(
         f"listen-client-urls: http://127.0.0.1:{client}\n"
@@ -124,5 +124,5 @@ def wait_until_ready(uri: str, process: subprocess.Popen[bytes], logs: Path) -> 
         if path.exists()
     ]
     raise RuntimeError(
-        "\n".join([f"Milvus at {uri} did not get ready; its logs end with:", *tails])
+        "\n".join([f"Milvus at {uri} was not ready in time; its logs end with:", *tails])
     )

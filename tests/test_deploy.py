@@ -1,4 +1,4 @@
-"""The Compose file serves this machine only, waits for health, and holds no secret."""
+"""The Compose file publishes ports on loopback only, waits for health, and has no secrets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def compose() -> dict[str, Any]:
     return yaml.safe_load(COMPOSE.read_text())
 
 
-def test_it_has_milvus_and_what_milvus_needs(compose: dict[str, Any]) -> None:
+def test_it_has_milvus_and_the_services_that_milvus_needs(compose: dict[str, Any]) -> None:
     assert sorted(compose["services"]) == sorted(SERVICES)
 
 
@@ -54,11 +54,11 @@ def test_milvus_starts_when_the_others_are_healthy(compose: dict[str, Any]) -> N
 def test_each_image_is_pinned_to_a_release(compose: dict[str, Any], name: str) -> None:
     image, _, tag = compose["services"][name]["image"].partition(":")
     assert image
-    assert re.search(r"\d+[.-]\d+", tag), "a tag that names a release"
+    assert re.search(r"\d+[.-]\d+", tag), "the tag does not name a release"
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_the_data_lies_in_a_named_volume(compose: dict[str, Any], name: str) -> None:
+def test_the_data_is_in_a_named_volume(compose: dict[str, Any], name: str) -> None:
     volumes = [entry.partition(":")[0] for entry in compose["services"][name]["volumes"]]
     assert volumes
     assert set(volumes) <= set(compose["volumes"])

@@ -1,5 +1,5 @@
-"""The helpers assert as well: their assertions tell what differs."""
+"""Let pytest explain failed assertions in the helpers as well."""
 
 import pytest
 
-pytest.register_assert_rewrite("changing", "killing")
+pytest.register_assert_rewrite("changing_dataset", "killing")

@@ -1,4 +1,4 @@
-"""Ingests in processes of their own, to be killed: at a moment, or at a call of the engine."""
+"""Ingests in separate processes, killed after a delay or after a call of the engine."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from changing import Changing
+from changing_dataset import ChangingDataset
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
-    ["changing", "mm_milvus.ingestion.ingest", "mm_milvus.verification.verify"]
+    ["changing_dataset", "mm_milvus.ingestion.ingest", "mm_milvus.verification.verify"]
 )
-"""Forked from a process that has imported all and connected to nothing: a start costs little."""
+"""Processes are forked from one with all imports and no connections, so they start quickly."""
 
 CALLS = (
     "create_collection",
@@ -28,11 +28,11 @@ CALLS = (
     "drop_index",
     "alter_collection_properties",
 )
-"""The methods of pymilvus' connection that change what is stored."""
+"""The methods of the pymilvus connection that change what is stored."""
 
 
-def start(data: Changing, uri: str, dataset: str) -> Any:
-    """An ingest that has just begun, in a process of its own."""
+def start(data: ChangingDataset, uri: str, dataset: str) -> Any:
+    """Start an ingest in a separate process; return the process."""
     receiver, sender = PROCESSES.Pipe(duplex=False)
     process = PROCESSES.Process(target=_ingest, args=(data, uri, dataset, sender))
     process.start()
@@ -41,8 +41,8 @@ def start(data: Changing, uri: str, dataset: str) -> Any:
     return process
 
 
-def kill_during(data: Changing, uri: str, dataset: str, after_s: float) -> bool:
-    """Kill an ingest so long after its start; whether it was still at work."""
+def kill_during(data: ChangingDataset, uri: str, dataset: str, after_s: float) -> bool:
+    """Kill an ingest after a delay; return whether it was still running."""
     process = start(data, uri, dataset)
     time.sleep(after_s)
     process.kill()
@@ -51,17 +51,21 @@ def kill_during(data: Changing, uri: str, dataset: str, after_s: float) -> bool:
     return process.exitcode != 0
 
 
-def duration(data: Changing, uri: str, dataset: str) -> float:
-    """How long a whole ingest takes in such a process, in seconds."""
+def duration(data: ChangingDataset, uri: str, dataset: str) -> float:
+    """Return how many seconds a complete ingest takes in a separate process."""
     process = start(data, uri, dataset)
-    begun = time.monotonic()
+    started = time.monotonic()
     process.join()
     assert process.exitcode == 0
-    return time.monotonic() - begun
+    return time.monotonic() - started
 
 
-def kill_at_call(data: Changing, uri: str, dataset: str, number: int) -> str | None:
-    """Let an ingest kill itself after its n-th changing call; the call, None if there are less."""
+def kill_at_call(data: ChangingDataset, uri: str, dataset: str, number: int) -> str | None:
+    """Let an ingest kill itself after its n-th changing call.
+
+    Returns:
+        The name of that call; None if there are fewer calls.
+    """
     receiver, sender = PROCESSES.Pipe(duplex=False)
     process = PROCESSES.Process(target=_ingest_until, args=(data, uri, dataset, number, sender))
     process.start()
@@ -71,23 +75,23 @@ def kill_at_call(data: Changing, uri: str, dataset: str, number: int) -> str | N
     return receiver.recv() if process.exitcode else None
 
 
-def _ingest(data: Changing, uri: str, dataset: str, sender: Any) -> None:
+def _ingest(data: ChangingDataset, uri: str, dataset: str, sender: Any) -> None:
     os.chdir(data.folder.parent)
     sender.send("ready")
     data.ingest(uri, dataset)
 
 
-def _ingest_until(data: Changing, uri: str, dataset: str, number: int, sender: Any) -> None:
+def _ingest_until(data: ChangingDataset, uri: str, dataset: str, number: int, sender: Any) -> None:
     from pymilvus.client.grpc_handler import GrpcHandler
 
-    left = number
+    remaining = number
 
     def counted(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(*arguments: Any, **options: Any) -> Any:
-            nonlocal left
+            nonlocal remaining
             answer = call(*arguments, **options)
-            left -= 1
-            if left == 0:
+            remaining -= 1
+            if remaining == 0:
                 sender.send(name)
                 os.kill(os.getpid(), signal.SIGKILL)
             return answer

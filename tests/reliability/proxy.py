@@ -1,4 +1,4 @@
-"""A TCP proxy whose line can be cut, delayed and reset."""
+"""A TCP proxy whose connections can be delayed, held and reset."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from urllib.parse import urlsplit
 READ_BYTES = 4096
 POLL_S = 0.05
 RESET = struct.pack("ii", 1, 0)
-"""Linger for no time: closing sends a reset, and not the end of the stream."""
+"""Do not linger: closing sends a reset instead of the end of the stream."""
 
 
 class Proxy:
-    """Passes bytes on to a server, until it is told otherwise.
+    """Passes bytes on to a server.
 
-    delay_s  how long each piece of at most 4 KiB waits
-    held     while set, nothing passes, and nobody is told: as when a cable is pulled
+    Attributes:
+        delay_s: How long each piece of at most 4 KiB waits.
+        held: While it is set, nothing passes and no connection ends, as when a cable is pulled.
+        passed: How many bytes have passed.
     """
 
     def __init__(self, uri: str, tls: ssl.SSLContext | None) -> None:
-        place = urlsplit(uri)
-        self._server = (place.hostname, place.port)
+        address = urlsplit(uri)
+        self._server = (address.hostname, address.port)
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         scheme = "https" if tls else "http"
@@ -39,21 +41,21 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def reset_after(self, count: int) -> None:
-        """Reset all connections once so many more bytes have passed."""
+        """Reset all connections once `count` more bytes have passed."""
         self._cut_at = self.passed + count
 
     def reset(self) -> None:
-        """Reset all connections; new ones are taken."""
+        """Reset all connections; new ones are accepted."""
         self._cut_at = None
-        for each in self._open:
+        for end in self._open:
             with suppress(OSError):
-                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
         self._open.clear()
 
     def close(self) -> None:
-        """Take no connections, and reset those there are."""
+        """Accept no more connections, and reset the open ones."""
         self._listener.close()
         self.reset()
 
@@ -67,7 +69,7 @@ class Proxy:
         if self._tls is not None:
             try:
                 near = self._tls.wrap_socket(near, server_side=True)
-            except OSError:  # the client refused our certificate, or we refused its
+            except OSError:  # one side rejected the certificate of the other
                 return
         far = socket.create_connection(self._server)
         self._open += [near, far]
@@ -90,7 +92,7 @@ class Proxy:
 
 @contextmanager
 def proxied(uri: str, tls: ssl.SSLContext | None = None) -> Iterator[Proxy]:
-    """A proxy in front of the server at the URI; with a context, one that speaks TLS."""
+    """Yield a proxy in front of the server at the URI; with a context, one that speaks TLS."""
     proxy = Proxy(uri, tls)
     try:
         yield proxy

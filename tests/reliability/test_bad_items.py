@@ -1,4 +1,4 @@
-"""Whatever lies in a folder: the good is stored, and the bad is told with its reason."""
+"""Whatever a folder contains, good items are stored, and bad ones are rejected with a reason."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from changing import Changing
+from changing_dataset import ChangingDataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from killing import PROCESSES
@@ -40,7 +40,7 @@ def saved(kind: str, mode: str = "RGB", **options: object) -> bytes:
 
 
 def bomb(side: int) -> bytes:
-    """A PNG of some bytes that says it has so many pixels a side."""
+    """Return a PNG of a few bytes whose header claims `side` x `side` pixels."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         check = zlib.crc32(name + body)
@@ -70,7 +70,7 @@ def good_files() -> dict[str, bytes]:
 
 
 def bad_files() -> dict[str, tuple[bytes, str]]:
-    """By name the content, and a part of the reason."""
+    """Return by name the content, and a part of the expected reason."""
     *head, last = saved("JPEG", "L", progressive=True).split(b"\xff\xda")
     endless = b"\xff\xda".join([*head, *[last[:-2]] * 5000]) + b"\xff\xd9"
     cut = {
@@ -89,11 +89,11 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
 
 def rejects(dataset: str) -> dict[str, str]:
     lines = Path(f"{dataset}.rejects.jsonl").read_text().splitlines()
-    told = map(json.loads, lines)
-    return {each["item_id"]: each["reason"] for each in told}
+    entries = map(json.loads, lines)
+    return {entry["item_id"]: entry["reason"] for entry in entries}
 
 
-def test_a_folder_of_all_that_can_be_wrong(tmp_path, monkeypatch, uri, dataset):
+def test_a_folder_with_everything_that_can_be_wrong(tmp_path, monkeypatch, uri, dataset):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "pictures"
     folder.mkdir()
@@ -109,26 +109,26 @@ def test_a_folder_of_all_that_can_be_wrong(tmp_path, monkeypatch, uri, dataset):
     (folder / "folder.png").mkdir()
     rejects_file = f"{dataset}.rejects.jsonl"
     report = ingest(folder, store=uri, dataset=dataset, model=PlainEncoder(), rejects=rejects_file)
-    with Store(uri) as connection:
-        rows = open_dataset(connection, dataset).images.scan()
+    with Store(uri) as store:
+        rows = open_dataset(store, dataset).images.scan()
         stored = {item_id for batch in rows for _, item_id in batch}
-    told = rejects(dataset)
+    reasons = rejects(dataset)
     whole = {name for name in bad if name.startswith(("TIFF", "BMP", "GIF"))}
     assert good.keys() <= stored <= good.keys() | whole
-    assert stored.isdisjoint(told)
-    assert stored | told.keys() == good.keys() | bad.keys() | {
+    assert stored.isdisjoint(reasons)
+    assert stored | reasons.keys() == good.keys() | bad.keys() | {
         "itself.png", "nowhere.png", "fifo.png",
     }  # fmt: skip
     for name, (_, reason) in bad.items():
-        assert name in stored or reason in told[name]
-    assert all(told.values())
-    assert report.rejected == len(told)
+        assert name in stored or reason in reasons[name]
+    assert all(reasons.values())
+    assert report.rejected == len(reasons)
     assert verify(folder, dataset=dataset, store=uri, encoder=PlainEncoder()).healthy
 
 
 def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch, uri, dataset):
     monkeypatch.chdir(tmp_path)
-    data = Changing(tmp_path, seed=4, most=60)
+    data = ChangingDataset(tmp_path, seed=4, max_items=60)
     data.change()
     files = sorted(data.folder.glob("*.png"))
     over = threading.Event()
@@ -152,21 +152,25 @@ def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch, uri, datase
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become nobody")
 def test_a_file_without_permission_is_rejected():
-    """Root may read all: a process that has become nobody tries it."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "pictures"
+    """Root can read everything, so a process that has become the user nobody reads."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "pictures"
         (folder / "closed").mkdir(parents=True)
         for name in ("a.png", "mine.png", "closed/b.png"):
             (folder / name).write_bytes(saved("PNG"))
-        for path, mode in ((Path(place), 0o755), (folder / "mine.png", 0), (folder / "closed", 0)):
+        for path, mode in (
+            (Path(temporary), 0o755),
+            (folder / "mine.png", 0),
+            (folder / "closed", 0),
+        ):
             path.chmod(mode)
         receiver, sender = PROCESSES.Pipe(duplex=False)
         process = PROCESSES.Process(target=_read_as_nobody, args=(folder, sender))
         process.start()
         sender.close()
-        found = receiver.recv()
+        rejected = receiver.recv()
         process.join()
-    assert found == {
+    assert rejected == {
         "a.png": None,
         "mine.png": "the image cannot be read: Permission denied",
         "closed/": "the folder cannot be read: Permission denied",
@@ -204,8 +208,8 @@ ROWS = st.lists(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(ROWS, st.sampled_from([None, "id"]), st.binary(max_size=20))
-def test_a_table_of_anything_gives_items_or_reasons(tmp_path, rows, id_column, tail):
-    """Every row is an item, or is told why not; adjacent rows of an image may be one."""
+def test_a_table_with_any_values_gives_items_or_reasons(tmp_path, rows, id_column, tail):
+    """Every row is an item or has a reason; adjacent rows of one image may be one item."""
     (tmp_path / "a.png").write_bytes(b"x")
     lines = [json.dumps(row).encode() for row in rows]
     (tmp_path / "t.jsonl").write_bytes(b"\n".join([*lines, tail]))

@@ -1,4 +1,4 @@
-"""Ingests that are killed with signal 9: one more run, and the store is the data set."""
+"""Ingests that are killed with signal 9: after one more run, the store holds the dataset."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 from itertools import count
 
 import pytest
-from changing import Changing
+from changing_dataset import ChangingDataset
 from killing import duration, kill_at_call, kill_during
 
 from mm_milvus import SearchClient
@@ -17,22 +17,22 @@ SEED = int(os.environ.get("MM_MILVUS_SEED", "0"))
 
 
 def kill_many(tmp_path, uri, dataset, kills: int) -> None:
-    """Kill at random moments; sometimes the data set changes, sometimes a run is let through."""
+    """Kill ingests at random moments; now and then change the dataset, and let a run finish."""
     chance = random.Random(SEED)
-    data = Changing(tmp_path, SEED)
+    data = ChangingDataset(tmp_path, SEED)
     data.change()
-    whole = duration(data, uri, dataset)
-    done = tried = checked = 0
-    while done < kills:
-        tried += 1
+    seconds = duration(data, uri, dataset)
+    killed = started = checked = 0
+    while killed < kills:
+        started += 1
         if chance.random() < 0.8:
             data.change()
-        done += kill_during(data, uri, dataset, chance.uniform(0, whole))
-        if chance.random() < 0.3 or done == kills:
+        killed += kill_during(data, uri, dataset, chance.uniform(0, seconds))
+        if chance.random() < 0.3 or killed == kills:
             data.ingest(uri, dataset)
             data.check(uri, dataset)
             checked += 1
-    print(f"killed {done} of {tried} ingests of {whole:.2f} s, whole after {checked} more")
+    print(f"killed {killed} of {started} ingests of {seconds:.2f} s, checked after {checked} more")
 
 
 def test_some_kills_at_random_moments(tmp_path, uri, dataset):
@@ -45,8 +45,8 @@ def test_fifty_kills_at_random_moments(tmp_path, uri, dataset):
 
 
 def kill_at_every_call(tmp_path, uri, dataset) -> list[str]:
-    """Kill the first ingest, and then one of other data, after each changing call in turn."""
-    data = Changing(tmp_path, SEED, most=400)
+    """Kill the first ingest, and then one of changed data, after each changing call in turn."""
+    data = ChangingDataset(tmp_path, SEED, max_items=400)
     calls = []
     for first in (True, False):
         for number in count(1):
@@ -71,13 +71,13 @@ def test_a_kill_after_every_call_that_changes_the_store(tmp_path, uri, dataset):
 
 
 @pytest.mark.engines("lite")
-def test_half_an_index_file_of_milvus_lite_is_built_anew(tmp_path, uri, dataset):
-    data = Changing(tmp_path, SEED)
+def test_a_truncated_index_file_of_milvus_lite_is_rebuilt(tmp_path, uri, dataset):
+    data = ChangingDataset(tmp_path, SEED)
     data.change()
     data.ingest(uri, dataset)
-    halves = list((tmp_path / "store.db").rglob("*.idx"))
-    assert halves
-    for path in halves:
+    index_files = list((tmp_path / "store.db").rglob("*.idx"))
+    assert index_files
+    for path in index_files:
         path.write_bytes(path.read_bytes()[:10])
     data.check(uri, dataset)
     with SearchClient(uri, dataset, encoder=PlainEncoder()) as client:
@@ -85,12 +85,12 @@ def test_half_an_index_file_of_milvus_lite_is_built_anew(tmp_path, uri, dataset)
 
 
 @pytest.mark.engines("lite")
-def test_half_a_collection_of_milvus_lite_is_made_anew(tmp_path, uri, dataset):
-    """Killed between making its folder and its schema."""
+def test_a_half_made_collection_of_milvus_lite_is_created_again(tmp_path, uri, dataset):
+    """A process was killed after it made the folder and before it wrote the schema."""
     half = tmp_path / "store.db" / "collections" / f"{dataset}_images"
     half.mkdir(parents=True)
     (half / "schema.json.tmp").touch()
-    data = Changing(tmp_path, SEED)
+    data = ChangingDataset(tmp_path, SEED)
     data.change()
     data.ingest(uri, dataset)
     data.check(uri, dataset)

@@ -1,4 +1,4 @@
-"""A token is never shown; a line to a server can be encrypted; files are data and not programs."""
+"""Tokens are never shown, connections can be encrypted, and files are data, never programs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ import subprocess
 import sys
 import tarfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from changing import Changing
+from changing_dataset import ChangingDataset
 from proxy import proxied
 
 from mm_milvus import SearchClient, ingest
@@ -36,14 +35,16 @@ SOURCE = Path(__file__).parents[2] / "src" / "mm_milvus"
 
 
 @pytest.mark.engines("server")
-def test_a_token_is_nowhere_in_what_is_kept_or_said(tmp_path, monkeypatch, uri, dataset, caplog):
+def test_a_token_is_in_no_report_manifest_message_or_log(
+    tmp_path, monkeypatch, uri, dataset, caplog
+):
     monkeypatch.chdir(tmp_path)
     caplog.set_level(logging.DEBUG)
-    data = Changing(tmp_path, seed=5, most=30)
+    data = ChangingDataset(tmp_path, seed=5, max_items=30)
     data.change()
     (data.folder / "broken.png").write_bytes(b"x")
-    place = urlsplit(uri)
-    secret_uri = f"http://root:{SECRET}@{place.netloc}"
+    address = urlsplit(uri)
+    secret_uri = f"http://root:{SECRET}@{address.netloc}"
     token = f"root:{SECRET}"
     model = PlainEncoder()
     report = ingest(
@@ -53,20 +54,20 @@ def test_a_token_is_nowhere_in_what_is_kept_or_said(tmp_path, monkeypatch, uri, 
         model=model,
         rejects=f"{dataset}.rejects.jsonl",
     )
-    with Store(secret_uri, token=token) as connection:
-        kept = asdict(open_dataset(connection, dataset).manifest)
-    said = [json.dumps([report.to_dict(), kept]), Path(f"{dataset}.rejects.jsonl").read_text()]
+    with Store(secret_uri, token=token) as store:
+        manifest = open_dataset(store, dataset).manifest.to_dict()
+    texts = [json.dumps([report.to_dict(), manifest]), Path(f"{dataset}.rejects.jsonl").read_text()]
     for wrong in ({"dataset": "nobody"}, {"db_name": "nowhere"}):
         with pytest.raises(MmMilvusError) as error:
             SearchClient(
                 Store(secret_uri, token=token, db_name=wrong.get("db_name")), wrong.get("dataset")
             )
-        said.append(str(error.value))
-    assert SECRET not in "".join(said) + caplog.text
+        texts.append(str(error.value))
+    assert SECRET not in "".join(texts) + caplog.text
 
 
 def test_a_token_is_not_in_the_title_of_the_process(tmp_path):
-    """A server that accepts and never answers keeps the process waiting while we look."""
+    """A server that accepts and never answers keeps the process waiting meanwhile."""
     program = Path(sys.executable).parent / "mm-milvus"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -78,9 +79,9 @@ def test_a_token_is_not_in_the_title_of_the_process(tmp_path):
                 ["ps", "-ww", "-o", "args=", "-p", str(process.pid)], capture_output=True, text=True
             ).stdout
             process.kill()
-            _, said = process.communicate()
+            _, output = process.communicate()
     assert uri in title
-    assert SECRET not in title + said
+    assert SECRET not in title + output
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_a_token_is_not_in_the_title_of_the_process(tmp_path):
         (["ingest", "p"], ["ingest", "p"], None),
     ],
 )
-def test_a_token_is_taken_out_of_the_arguments(arguments, rest, token):
+def test_a_token_is_removed_from_the_arguments(arguments, rest, token):
     assert split_token(arguments) == (rest, token)
 
 
@@ -102,9 +103,9 @@ def test_a_token_is_taken_out_of_the_arguments(arguments, rest, token):
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory) -> Path:
-    """A certificate of 127.0.0.1 that signs itself, and its key."""
+    """Return a folder with a self-signed certificate of 127.0.0.1 and its key."""
     if shutil.which("openssl") is None:
-        pytest.skip("there is no openssl program to make a certificate with")
+        pytest.skip("the program openssl is missing")
     folder = tmp_path_factory.mktemp("certificates")
     command = (
         "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=127.0.0.1 "
@@ -134,11 +135,11 @@ def test_a_server_behind_tls_is_reached_with_the_right_certificates(
         if mutual:
             monkeypatch.setenv("MM_MILVUS_CLIENT_CERT", cert)
             monkeypatch.setenv("MM_MILVUS_CLIENT_KEY", key)
-        with Store(proxy.uri) as connection:
-            assert isinstance(connection.client.list_collections(), list)
+        with Store(proxy.uri) as store:
+            assert isinstance(store.client.list_collections(), list)
 
 
-def test_certificates_that_are_not_there_or_not_enough_are_named(tmp_path):
+def test_missing_certificates_are_named(tmp_path):
     assert tls_options("http://host:1", {"MM_MILVUS_CA_CERT": "nowhere"}) == {}
     assert tls_options("https://host:1", {"MM_MILVUS_CA_CERT": ""}) == {}
     with pytest.raises(StoreError, match="MM_MILVUS_CA_CERT names nowhere, which is not a file"):
@@ -151,8 +152,8 @@ def test_certificates_that_are_not_there_or_not_enough_are_named(tmp_path):
 # Files are data
 
 
-def test_the_names_in_an_archive_lead_nowhere(tmp_path):
-    """Shards are read as streams, and never unpacked: a name is a name."""
+def test_names_in_an_archive_are_never_used_as_paths(tmp_path):
+    """Shards are read as streams, and never unpacked."""
     names = ["../../out.png", "/tmp/abs.png", "a/../../b.png", "plain.png"]
     with tarfile.open(tmp_path / "s.tar", "w") as tar:
         for name in names:
@@ -185,15 +186,15 @@ def test_no_file_that_is_read_can_run_code(path):
     assert "trust_remote_code=True" not in text
     for call in calls_of(path):
         name = ast.unparse(call.func)
-        options = {each.arg: ast.unparse(each.value) for each in call.keywords}
+        options = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
         if name == "torch.load":
             assert options.get("weights_only") == "True"
         if name in {"yaml.load", "eval", "exec", "os.system"}:
             pytest.fail(f"{name} in {path}")
 
 
-def test_time_is_not_wasted_on_a_silent_server(monkeypatch):
-    """The other end takes the connection and says nothing: an error within the time."""
+def test_a_silent_server_is_an_error_in_time(monkeypatch):
+    """The server accepts the connection and never answers."""
     monkeypatch.setattr("mm_milvus.store.connection.CONNECT_TIMEOUT_S", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         start = time.monotonic()

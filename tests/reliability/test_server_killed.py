@@ -1,4 +1,4 @@
-"""The server is killed with signal 9 while it is written to, and started again."""
+"""The server is killed with signal 9 during writes, and started again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 import threading
 
 import pytest
-from changing import Changing
+from changing_dataset import ChangingDataset
 
 from mm_milvus.errors import StoreError
 from server import Server
@@ -20,7 +20,7 @@ def test_a_server_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     chance = random.Random(0)
     server = Server(tmp_path)
-    data = Changing(tmp_path, seed=3)
+    data = ChangingDataset(tmp_path, seed=3)
     server.start()
     try:
         data.change()

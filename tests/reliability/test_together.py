@@ -1,4 +1,4 @@
-"""Many at once: threads on one client, two ingests of one data set, queries while it fills."""
+"""Concurrent use: threads on one client, two ingests of one dataset, queries while it fills."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from changing import WORDS, Changing
+from changing_dataset import WORDS, ChangingDataset
 from killing import PROCESSES, start
 
 from mm_milvus import SearchClient
@@ -17,30 +17,30 @@ THREADS = 64
 
 
 @pytest.fixture
-def data(tmp_path, monkeypatch) -> Changing:
+def data(tmp_path, monkeypatch) -> ChangingDataset:
     monkeypatch.chdir(tmp_path)
-    data = Changing(tmp_path, seed=6)
+    data = ChangingDataset(tmp_path, seed=6)
     data.change()
     return data
 
 
-def test_sixty_four_threads_on_one_client_find_what_one_finds(data, uri, dataset):
+def test_sixty_four_threads_on_one_client_get_the_same_hits_as_one(data, uri, dataset):
     data.ingest(uri, dataset)
     with SearchClient(uri, dataset, encoder=PlainEncoder()) as client:
-        questions = [f"{WORDS[n % len(WORDS)]} {WORDS[n % 7]}" for n in range(THREADS)]
-        alone = {question: client.search(question) for question in {*questions}}
+        queries = [f"{WORDS[n % len(WORDS)]} {WORDS[n % 7]}" for n in range(THREADS)]
+        expected = {query: client.search(query) for query in {*queries}}
         barrier = threading.Barrier(THREADS)
 
-        def ask(question):
+        def search(query):
             barrier.wait()
-            return client.search(question)
+            return client.search(query)
 
         with ThreadPoolExecutor(THREADS) as pool:
-            assert list(pool.map(ask, questions)) == [alone[each] for each in questions]
+            assert list(pool.map(search, queries)) == [expected[query] for query in queries]
 
 
 @pytest.mark.engines("server")
-def test_two_ingests_of_one_data_set_at_once_store_it_once(data, uri, dataset):
+def test_two_concurrent_ingests_of_one_dataset_store_it_once(data, uri, dataset):
     processes = [start(data, uri, dataset) for _ in range(2)]
     for process in processes:
         process.join()
@@ -48,41 +48,41 @@ def test_two_ingests_of_one_data_set_at_once_store_it_once(data, uri, dataset):
     data.check(uri, dataset)
 
 
-def ask_while_it_fills(data, uri, dataset) -> None:
+def search_while_it_fills(data, uri, dataset) -> None:
     data.ingest(uri, dataset)
     data.change()
-    over = threading.Event()
-    answers = []
+    finished = threading.Event()
+    hit_counts = []
 
-    def ask() -> None:
+    def search() -> None:
         with SearchClient(uri, dataset, encoder=PlainEncoder()) as client:
-            while not over.is_set():
-                answers.append(len(client.search("red dress")))
+            while not finished.is_set():
+                hit_counts.append(len(client.search("red dress")))
 
     with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(ask)
+        searching = pool.submit(search)
         try:
             data.ingest(uri, dataset)
         finally:
-            over.set()
-        asking.result()
-    assert {*answers} == {10}
+            finished.set()
+        searching.result()
+    assert {*hit_counts} == {10}
     data.check(uri, dataset)
 
 
 @pytest.mark.engines("lite")
-def test_queries_are_answered_while_the_data_set_fills(data, uri, dataset):
-    ask_while_it_fills(data, uri, dataset)
+def test_queries_are_answered_while_the_dataset_fills(data, uri, dataset):
+    search_while_it_fills(data, uri, dataset)
 
 
 @pytest.mark.slow
 @pytest.mark.engines("server")
 def test_queries_are_answered_while_a_server_fills(data, uri, dataset):
-    ask_while_it_fills(data, uri, dataset)
+    search_while_it_fills(data, uri, dataset)
 
 
 @pytest.mark.engines("lite")
-def test_a_file_that_another_process_ingests_into_says_what_to_do(data, uri, dataset):
+def test_a_file_that_another_process_has_open_is_an_error_with_a_remedy(data, uri, dataset):
     receiver, sender = PROCESSES.Pipe(duplex=False)
     process = PROCESSES.Process(target=_hold, args=(uri, sender))
     process.start()

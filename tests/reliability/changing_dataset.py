@@ -1,4 +1,4 @@
-"""A data set that changes, and whether a store holds exactly it."""
+"""A dataset that changes, and the check that a store holds exactly this dataset."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ from plain_encoder import PlainEncoder
 WORDS = ["red", "green", "blue", "dress", "shoe", "hat", "cat", "dog", "bird", "tree"]
 
 
-class Changing:
-    """Tiny pictures with zero to three captions each, in a folder; `change` makes it another."""
+class ChangingDataset:
+    """Tiny pictures with zero to three captions each, in a folder; `change` changes them."""
 
-    def __init__(self, folder: Path, seed: int, most: int = 200) -> None:
+    def __init__(self, folder: Path, seed: int, max_items: int = 200) -> None:
         self.folder = folder / "pictures"
         self.random = random.Random(seed)
-        self.most = most
+        self.max_items = max_items
 
     def change(self) -> None:
-        """Other items, some of them the same; some captions more, less or other."""
+        """Write the folder again: other items, some unchanged, some with other captions."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir()
         rows = []
-        for number in self.random.sample(range(self.most), self.random.randint(20, self.most)):
+        for number in self.random.sample(
+            range(self.max_items), self.random.randint(20, self.max_items)
+        ):
             name = f"{number:04}.png"
             colour = (number, 40 * self.random.randrange(3), 99)
             Image.new("RGB", (8, 8), colour).save(self.folder / name)
@@ -42,14 +44,14 @@ class Changing:
         (self.folder / "metadata.jsonl").write_text("\n".join(rows))
 
     def ingest(self, uri: str, dataset: str) -> IngestReport:
-        """A run that makes the store the same as the folder, if nothing ends it."""
+        """Ingest and prune: afterwards the store is the same as the folder."""
         options = IngestOptions(prune=True, batch_size=8)
         return ingest(
             self.folder, store=uri, dataset=dataset, model=PlainEncoder(), options=options
         )
 
     def rows(self) -> dict[str, tuple[str, str, str | None]]:
-        """What must be stored: item, content hash and caption by primary key."""
+        """Return what must be stored: item, content hash and caption by primary key."""
         rows = {}
         for line in (self.folder / "metadata.jsonl").read_text().splitlines():
             row = json.loads(line)
@@ -61,12 +63,11 @@ class Changing:
         return rows
 
     def check(self, uri: str, dataset: str) -> None:
-        """Assert that exactly these rows are stored, each once, under its own vector."""
+        """Assert that exactly these rows are stored, each once and with its own vector."""
         expected = self.rows()
-        with Store(uri) as connection:
-            store = open_dataset(connection, dataset)
+        with Store(uri) as store:
             stored = {}
-            for collection in store.collections:
+            for collection in open_dataset(store, dataset).collections:
                 keys = [key for batch in collection.scan() for key, _ in batch]
                 assert len(keys) == len({*keys}) == collection.count()
                 stored |= {
