@@ -166,8 +166,12 @@ def test_names_in_an_archive_are_never_used_as_paths(tmp_path):
             tar.addfile(member)
     before = {*tmp_path.parent.rglob("*")}
     rows = [row for b in open_source(tmp_path / "s.tar").batches() for row in b.to_pylist()]
-    assert {row["image"] for row in rows} == {b"x"}
-    assert len(rows) == len(names)
+    items = [row for row in rows if row["rejected"] is None]
+    assert {row["image"] for row in items} == {b"x"}
+    assert len(items) == len(names)
+    links = [row for row in rows if row["rejected"] is not None]
+    assert [row["image"] for row in links] == [None, None]
+    assert all("which is not followed" in row["rejected"] for row in links)
     assert {*tmp_path.parent.rglob("*")} == before
 
 
