@@ -29,7 +29,7 @@ from mm_milvus.encoders.load import load_encoder
 from mm_milvus.encoders.torch.encoder import TorchEncoder, Towers
 from mm_milvus.errors import EncoderError
 from mm_milvus.exporting.export import export
-from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.decoding import load_pixels
 
 IMAGES, TEXTS = 32, 128
 WORDS = (

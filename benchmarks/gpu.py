@@ -32,7 +32,7 @@ from benchmarks.figures import seconds
 from benchmarks.photos import jpeg
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.encoders.load import load_encoder
-from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.decoding import load_pixels
 from mm_milvus.images.preprocessing import Preprocessing
 
 CALL_SIZES = (1, 32, 256, 1024)

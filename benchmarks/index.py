@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from mm_milvus.bundled import example_pictures
 from mm_milvus.encoders.load import load_encoder
-from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.decoding import load_pixels
 from mm_milvus.keys import caption_key, content_hash, image_key
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.connection import Store

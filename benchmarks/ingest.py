@@ -41,7 +41,7 @@ from mm_milvus import ingest
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.encoders.load import load_encoder
 from mm_milvus.exporting.export import export
-from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.decoding import load_pixels
 from mm_milvus.sources.open import open_source
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.store.connection import Store

@@ -28,7 +28,7 @@ import pyarrow as pa
 from benchmarks.photos import caption, jpeg
 from mm_milvus import ingest
 from mm_milvus.encoders.base import EncoderSpec
-from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.decoding import load_pixels
 from mm_milvus.images.preprocessing import Preprocessing
 from mm_milvus.schema import ITEMS
 from mm_milvus.store.connection import Store

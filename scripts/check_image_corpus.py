@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from mm_milvus.errors import ImageError
-from mm_milvus.images.decode import decode
+from mm_milvus.images.decoding import decode
 from mm_milvus.images.formats import FORMATS
 
 ROUNDING = 1

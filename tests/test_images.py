@@ -25,8 +25,8 @@ from transformers import (
 )
 
 from mm_milvus.errors import ImageError, SourceError
-from mm_milvus.images import decode as decode_module
-from mm_milvus.images.decode import decode, load_pixels
+from mm_milvus.images import decoding
+from mm_milvus.images.decoding import decode, load_pixels
 from mm_milvus.images.load import load_image
 from mm_milvus.images.preprocessing import Preprocessing
 
@@ -315,7 +315,7 @@ def test_a_jpeg_of_too_many_scans_is_rejected():
 
 def test_a_file_over_the_limit_of_bytes_is_rejected(monkeypatch):
     data = saved(noise(64, 64), "BMP")
-    monkeypatch.setattr(decode_module, "MAX_FILE_BYTES", len(data))
+    monkeypatch.setattr(decoding, "MAX_FILE_BYTES", len(data))
     assert decode(data).size == (64, 64)
     with pytest.raises(ImageError, match=r"^has 12,343 bytes, over the limit of 12,342$"):
         decode(data + b"\0")
@@ -332,7 +332,7 @@ def test_the_host_applications_limit_of_pixels_is_neither_used_nor_changed(monke
 def test_broken_metadata_is_ignored_without_a_warning():
     """In a separate process, as pytest replaces the filters of warnings."""
     program = (
-        "import sys; from mm_milvus.images.decode import decode; decode(sys.stdin.buffer.read())"
+        "import sys; from mm_milvus.images.decoding import decode; decode(sys.stdin.buffer.read())"
     )
     data = saved(noise(8, 8), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     process = subprocess.run(

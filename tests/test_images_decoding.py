@@ -21,7 +21,7 @@ from PIL import Image, ImageChops
 from image_files import png, tiff
 from mm_milvus.errors import ImageError
 from mm_milvus.images import memory
-from mm_milvus.images.decode import decode, load_pixels
+from mm_milvus.images.decoding import decode, load_pixels
 from mm_milvus.images.formats import FORMATS, formats
 from mm_milvus.images.load import load_image
 from mm_milvus.images.memory import MemoryBudget
@@ -215,7 +215,7 @@ def test_other_truncated_formats_are_rejected_as_before(name):
 PEAK = """
 import sys
 sys.path[:0] = {path!r}
-from mm_milvus.images.decode import decode
+from mm_milvus.images.decoding import decode
 def status(name):
     lines = open("/proc/self/status").read().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
@@ -283,7 +283,7 @@ def test_threads_share_a_budget_in_order_and_no_picture_waits_for_ever():
 
 def test_a_failed_picture_gives_its_part_back(monkeypatch):
     budget = MemoryBudget(1)
-    monkeypatch.setattr("mm_milvus.images.decode.DECODING", budget)
+    monkeypatch.setattr("mm_milvus.images.decoding.DECODING", budget)
     for _ in range(3):
         with pytest.raises(ImageError):
             decode(saved(smooth(90, 60), "PNG")[:-400])
@@ -313,7 +313,7 @@ def test_decoders_write_nothing_to_the_terminal(kind):
             data[place + 8 : place + 10] = b"\0\0"
     program = (
         f"import sys; sys.path.insert(0, {SOURCE!r})\n"
-        "from mm_milvus.images.decode import decode\n"
+        "from mm_milvus.images.decoding import decode\n"
         "try: decode(sys.stdin.buffer.read())\n"
         "except Exception as error: print(error)\n"
     )

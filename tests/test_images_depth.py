@@ -12,7 +12,7 @@ from PIL import Image
 
 from image_files import png, tiff
 from mm_milvus.errors import ImageError
-from mm_milvus.images.decode import decode
+from mm_milvus.images.decoding import decode
 from mm_milvus.images.load import load_image
 from mm_milvus.images.options import DecodeOptions
 

@@ -12,6 +12,7 @@ import pytest
     [
         ("sources", "open_source", "sources.open"),
         ("sources", "read_image", "files"),
+        ("images", "decode", "images.decoding"),
         ("search", "parse_rerank", "search.rerank"),
         ("search", "SearchClient", "search.client"),
     ],

@@ -20,7 +20,7 @@ import numpy as np
 from mm_milvus.arrays import Vectors
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.encoders.load import load_encoder
-from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.decoding import load_pixels
 
 from .emoji import HELD_OUT, emoji
 from .phrases import misspelt, plural

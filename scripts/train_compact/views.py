@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from mm_milvus.encoders.compact.encoder import PREPROCESSING
-from mm_milvus.images.decode import decode, load_pixels
+from mm_milvus.images.decoding import decode, load_pixels
 
 from .colours import dominant_colour
 from .emoji import Emoji

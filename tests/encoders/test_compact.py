@@ -17,7 +17,7 @@ from PIL import Image
 from mm_milvus.arrays import Vectors
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.encoders.load import load_encoder
-from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.decoding import load_pixels
 
 MAX_BYTES = 25_000_000
 SCRIPTS = (

@@ -25,7 +25,7 @@ from mm_milvus.encoders.load import load_encoder
 from mm_milvus.encoders.trained.dual import Projection, ProjectionShape, save_dual
 from mm_milvus.encoders.trained.pair import Pair, clip_pair, separate_pair
 from mm_milvus.errors import EncoderError, MissingExtraError
-from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.decoding import load_pixels
 
 TEXTS = ["a red dress", "", "blue " * 200, "  Sneakers,\tsize 42\n", "👗", *RED_DRESS.values()]
 CPU = torch.device("cpu")

@@ -18,7 +18,7 @@ from languages import RED_DRESS
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.encoders.load import load_encoder
 from mm_milvus.errors import EncoderError, OptionError
-from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.decoding import load_pixels
 
 ARCHITECTURES = ["clip", "siglip", "siglip2", "chinese_clip", "altclip"]
 TEXTS = [

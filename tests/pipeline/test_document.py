@@ -16,7 +16,7 @@ from mm_milvus.embeddings.encode import encode
 from mm_milvus.embeddings.options import EncodeOptions
 from mm_milvus.encoders.load import load_encoder
 from mm_milvus.errors import OptionError, OutputError, StoreError
-from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.decoding import load_pixels
 from mm_milvus.keys import image_key
 from mm_milvus.pipeline.document import combine
 from mm_milvus.store.connection import Store

@@ -28,7 +28,7 @@ from mm_milvus import (
     ingest,
 )
 from mm_milvus.encoders.load import load_encoder
-from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.decoding import load_pixels
 from mm_milvus.rerankers import load_reranker
 from mm_milvus.search.fusion import FUSION_MODES, Background, fuse_scores
 from mm_milvus.search.options import SearchOptions

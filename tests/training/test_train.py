@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 import mm_milvus.training.loop
 from mm_milvus.encoders.load import load_encoder
 from mm_milvus.errors import EncoderError, OptionError, OutputError, SourceError
-from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.decoding import load_pixels
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.training.options import TrainOptions
 from mm_milvus.training.train import train

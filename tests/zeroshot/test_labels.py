@@ -18,7 +18,7 @@ from transformers import AutoModel, AutoProcessor
 from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE
 from mm_milvus.encoders.load import load_encoder
 from mm_milvus.errors import OptionError
-from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.decoding import load_pixels
 from mm_milvus.zeroshot.labels import TEMPLATES, TEXTS_PER_CALL, LabelJudge, label_vectors
 
 LABELS = ["a red dress", "blue jeans", "white sneakers"]

@@ -11,7 +11,7 @@ import numpy as np
 from mm_milvus.arrays import Pixels, Vectors
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.errors import ImageError, OptionError
-from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.decoding import load_pixels
 from mm_milvus.images.load import ImageLike, read
 from mm_milvus.images.preprocessing import Preprocessing
 

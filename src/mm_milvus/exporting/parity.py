@@ -13,7 +13,7 @@ from mm_milvus.bundled import example_pictures
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.encoders.exported.encoder import ExportedEncoder
 from mm_milvus.encoders.torch.fingerprint import PROBE_TEXTS
-from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.decoding import load_pixels
 from mm_milvus.images.preprocessing import Preprocessing
 
 BATCH_SIZES = (1, 7)

@@ -1,7 +1,7 @@
 """Image files to RGB pixels: size limits, orientation, colour modes; every failure has a reason.
 
 load           load an image by path, URI, bytes, PIL image or array
-decode         image files to RGB images, and to the pixels of an encoder
+decoding       image files to RGB images, and to the pixels of an encoder
 formats        recognise and open files of the supported formats
 colour         pictures of any mode and depth to 8-bit RGB on white
 repair         complete JPEG files that lack their end
@@ -12,3 +12,14 @@ preprocessing  the input that an encoder expects
 options        options of decoding
 suffixes       the suffixes of image files
 """
+
+from mm_milvus.old_names import old_names
+
+__getattr__ = old_names(
+    __name__,
+    {
+        "Preprocessing": "mm_milvus.images.preprocessing",
+        "decode": "mm_milvus.images.decoding",
+        "load_pixels": "mm_milvus.images.decoding",
+    },
+)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mm_milvus.errors import ImageError
 from mm_milvus.files import read_image
-from mm_milvus.images.decode import decode
+from mm_milvus.images.decoding import decode
 from mm_milvus.images.options import DecodeOptions
 
 ImageLike = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8] | NDArray[np.uint16]

@@ -15,7 +15,7 @@ from mm_milvus.choices import IMAGE_FIELD
 from mm_milvus.concurrent import map_ahead
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.errors import ImageError, ItemError
-from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.decoding import load_pixels
 from mm_milvus.images.options import DEFAULTS, DecodeOptions
 from mm_milvus.images.preprocessing import Preprocessing
 from mm_milvus.limits import check_embedding

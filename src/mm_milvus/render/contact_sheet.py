@@ -8,7 +8,7 @@ from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from mm_milvus.images.decode import decode
+from mm_milvus.images.decoding import decode
 from mm_milvus.render.style import FAINT, INK, LINE
 
 THUMBNAIL = 128

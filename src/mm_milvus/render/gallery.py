@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from mm_milvus.errors import MmMilvusError
-from mm_milvus.images.decode import decode
+from mm_milvus.images.decoding import decode
 from mm_milvus.render.style import CSS
 from mm_milvus.search.hits import Hit, ListScore
 

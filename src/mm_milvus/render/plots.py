@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from mm_milvus.images.decode import decode
+from mm_milvus.images.decoding import decode
 from mm_milvus.render.map_page import Layout
 from mm_milvus.render.style import FAINT, INK, LINE, REST, REST_COLOUR, group_colours
 

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from mm_milvus.images.decode import decode
+from mm_milvus.images.decoding import decode
 
 Protocol = Literal["kitty", "iterm2", "blocks"]
 

@@ -12,7 +12,7 @@ import numpy as np
 from mm_milvus.arrays import Vector
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.errors import ImageError, QueryError, SourceError
-from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.decoding import load_pixels
 from mm_milvus.images.load import ImageLike, read
 
 MINUS_WEIGHT = 0.5

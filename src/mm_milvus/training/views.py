@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mm_milvus.images.decode import decode, load_pixels
+from mm_milvus.images.decoding import decode, load_pixels
 from mm_milvus.images.options import DEFAULTS, DecodeOptions
 from mm_milvus.images.preprocessing import Preprocessing
 

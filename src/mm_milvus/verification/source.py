@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mm_milvus.embeddings.accept import accept_embeddings
 from mm_milvus.embeddings.parts import Embeddings
 from mm_milvus.errors import ImageError
-from mm_milvus.images.decode import decode
+from mm_milvus.images.decoding import decode
 from mm_milvus.images.options import DecodeOptions
 from mm_milvus.keys import Keys, contains, image_key, key_array, pack_keys
 from mm_milvus.pipeline.accept import accept_items

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from mm_milvus.errors import EncoderError
-from mm_milvus.images.decode import load_pixels
+from mm_milvus.images.decoding import load_pixels
 from mm_milvus.images.preprocessing import Preprocessing, Resample
 
 PROBE_SHAPES = [(97, 61), (61, 97), (41, 41)]
