@@ -58,8 +58,8 @@ class Table:
     Attributes:
         columns: The names of its columns; for JSONL, those of the first `HEAD_ROWS` rows.
         size: The number of its rows, where it is known without reading them.
-        read: Return a new stream of its rows. The given columns keep their values as text, unchanged
-            from the file; other columns of bytes are omitted.
+        read: Return a new stream of its rows. The given columns keep their values as the
+            text of the file; other columns of bytes are omitted.
     """
 
     columns: tuple[str, ...]
