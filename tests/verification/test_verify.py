@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections import Counter
 from dataclasses import replace
 
@@ -238,3 +239,18 @@ def test_a_sample_has_its_size_and_repeats_no_row():
         reservoir.offer(number)
     assert len({*reservoir.values}) == len(reservoir.values) == 5
     assert max(reservoir.values) > 5
+
+
+def test_a_check_is_ended_by_its_interrupt(folder, uri, dataset):
+    ingest(folder, store=uri, dataset=dataset, model=PlainEncoder())
+    interrupt = threading.Event()
+    interrupt.set()
+    for source in (folder, None):
+        with pytest.raises(KeyboardInterrupt):
+            verify_(
+                source,
+                dataset=dataset,
+                store=uri,
+                encoder=PlainEncoder(),
+                interrupt=interrupt,
+            )

@@ -92,10 +92,10 @@ def drop(
     from mm_milvus.store.connection import opened
     from mm_milvus.store.dataset import drop_dataset, open_dataset
 
-    with opened(store(), must_exist=True) as connection:
+    with opened(store(), must_exist=True) as connected:
         if not yes:
-            rows = _rows(open_dataset(connection, name).manifest)
-            typer.confirm(f"Delete {name} ({rows}) from {connection.uri}?", abort=True)
+            rows = _rows(open_dataset(connected, name).manifest)
+            typer.confirm(f"Delete {name} ({rows}) from {connected.uri}?", abort=True)
         drop_dataset(name, connection)
     print(f"dropped {name}")
 

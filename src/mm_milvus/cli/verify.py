@@ -79,14 +79,15 @@ def verify(
         else as_source(source, source_options)
     )
     name = dataset or (items.name if items is not None else None)
-    report = verify(
-        items,
-        dataset=dataset,
-        store=store(),
-        options=options,
-        rejects=None if name is None else rejects_path(name),
-        interrupt=interrupted_by_signals(),
-    )
+    with interrupted_by_signals() as interrupt:
+        report = verify(
+            items,
+            dataset=dataset,
+            store=store(),
+            options=options,
+            rejects=None if name is None else rejects_path(name),
+            interrupt=interrupt,
+        )
     if as_json:
         print(json.dumps(report.to_dict(), ensure_ascii=False))
     else:

@@ -52,12 +52,12 @@ def evaluate(
     judged = None
     if options.queries is not None and options.qrels is not None:
         judged = read_judged_queries(options.queries, options.qrels, options.sample, options.seed)
-    with opened(store, must_exist=True) as connection:
-        name = open_dataset(connection, dataset).name
+    with opened(store, must_exist=True) as connected:
+        name = open_dataset(connected, dataset).name
         encoders = options.encoders or [
-            manifest.encoder for manifest in find_indexes(connection, name)
+            manifest.encoder for manifest in find_indexes(connected, name)
         ]
-        indexes = open_indexes(connection, name, encoders)
+        indexes = open_indexes(connected, name, encoders)
         evaluation = Evaluation(
             dataset=name,
             encoders=[index.manifest.encoder for index in indexes],

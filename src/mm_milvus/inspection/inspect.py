@@ -59,8 +59,8 @@ def inspect_dataset(
     """
     if sample < 2:
         raise OptionError(f"`sample` is {sample}, and must be at least 2")
-    with opened(store, must_exist=True) as connection:
-        stored = open_dataset(connection, dataset)
+    with opened(store, must_exist=True) as connected:
+        stored = open_dataset(connected, dataset)
         drawn = read_sample(stored, sample)
         stored_images = stored.images.count()
     if by is None:

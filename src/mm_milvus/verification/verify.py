@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing
 from dataclasses import replace
 
 from tqdm import tqdm
@@ -41,7 +41,7 @@ def verify(
     source_options: SourceOptions | None = None,
     options: VerifyOptions | None = None,
     rejects: str | os.PathLike[str] | None = None,
-    interrupt: AbstractContextManager[threading.Event] | None = None,
+    interrupt: threading.Event | None = None,
 ) -> VerifyReport:
     """Check that the store holds a dataset as its source has it, and repair it if asked to.
 
@@ -58,8 +58,9 @@ def verify(
         options: What to check, and whether to repair.
         rejects: Where a repair writes rejected items with their reasons, as JSON lines (default:
             nowhere).
-        interrupt: Entered for the duration of the repair's ingest; returns an event that ends it
-            in order once it is set.
+        interrupt: An event that ends the call once it is set. A check then raises
+            KeyboardInterrupt; the ingest of a repair stores what is encoded, and what remains is
+            checked.
 
     Returns:
         The problems, with examples; after a repair, those that remain.
@@ -86,30 +87,30 @@ def verify(
                 encoder.spec.fingerprint,
                 "check it with that encoder, or encode nothing again (`sample=0`)",
             )
-        report, to_delete = _check(source, target, connected.uri, encoder, options)
+        report, to_delete = _check(source, target, connected.uri, encoder, options, interrupt)
         if report.healthy or not options.repair:
             return report
         for collection in target.collections:
             collection.delete(to_delete[collection.modality])
         if source is not None:
-            with interrupt or nullcontext() as event:
-                ingest(
-                    source,
-                    dataset=target.name,
-                    store=connected,
-                    model=encoder or target.manifest.encoder,
-                    options=IngestOptions(
-                        document=target.manifest.document or None,
-                        prune=options.prune,
-                        progress=options.progress,
-                    ),
-                    rejects=rejects,
-                    interrupt=event,
-                )
+            ingest(
+                source,
+                dataset=target.name,
+                store=connected,
+                model=encoder or target.manifest.encoder,
+                options=IngestOptions(
+                    document=target.manifest.document or None,
+                    prune=options.prune,
+                    progress=options.progress,
+                ),
+                rejects=rejects,
+                interrupt=interrupt,
+            )
         target = open_dataset(connected, target.name)
         if not check_manifests(target, VerifyReport(dataset=target.name, uri=connected.uri)):
             target = target.finish()
-        repaired, _ = _check(source, target, connected.uri, encoder, options)
+        # Also after an interrupted repair: the report is what is left to do.
+        repaired, _ = _check(source, target, connected.uri, encoder, options, None)
         return replace(repaired, repaired=dict(report.problems))
 
 
@@ -119,8 +120,15 @@ def _check(
     uri: str,
     encoder: Encoder | None,
     options: VerifyOptions,
+    interrupt: threading.Event | None,
 ) -> tuple[VerifyReport, RowsToDelete]:
     """Return all problems, and the rows that a repair deletes."""
+
+    def advance(rows: int) -> None:
+        bar.update(rows)
+        if interrupt is not None and interrupt.is_set():
+            raise KeyboardInterrupt
+
     report = VerifyReport(dataset=dataset.name, uri=uri)
     check_manifests(dataset, report)
     rows = report.images + report.captions
@@ -129,11 +137,11 @@ def _check(
         total += source.size or 0
     with closing(tqdm(total=total, unit="row", disable=None if options.progress else True)) as bar:
         if source is None:
-            scan = Scan(dataset, None, report, options.sample, bar.update)
+            scan = Scan(dataset, None, report, options.sample, advance)
             items = stored_items(dataset, scan.sample(Modality.IMAGE), scan.sample(Modality.TEXT))
         else:
-            source_keys, items = compare(source, dataset, report, options.sample, bar.update)
-            scan = Scan(dataset, source_keys, report, 0, bar.update)
+            source_keys, items = compare(source, dataset, report, options.sample, advance)
+            scan = Scan(dataset, source_keys, report, 0, advance)
     # The items of embeddings have their vectors already.
     sample_encoder = None if isinstance(source, Embeddings) else encoder
     for modality, key in encode_again(items, sample_encoder, dataset, report, decoding_of(source)):
