@@ -96,7 +96,7 @@ def drop(
         if not yes:
             rows = _rows(open_dataset(connected, name).manifest)
             typer.confirm(f"Delete {name} ({rows}) from {connected.uri}?", abort=True)
-        drop_dataset(name, connection)
+        drop_dataset(name, connected)
     print(f"dropped {name}")
 
 

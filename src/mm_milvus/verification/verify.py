@@ -109,7 +109,7 @@ def verify(
         target = open_dataset(connected, target.name)
         if not check_manifests(target, VerifyReport(dataset=target.name, uri=connected.uri)):
             target = target.finish()
-        # Also after an interrupted repair: the report is what is left to do.
+        # Also after an interrupted repair: the report shows what remains.
         repaired, _ = _check(source, target, connected.uri, encoder, options, None)
         return replace(repaired, repaired=dict(report.problems))
 
