@@ -41,8 +41,8 @@ def main() -> None:
     else:
         lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()
         subjects = [line for line in lines if not line.startswith("#")][:1]
-    if found := faults(subjects):
-        sys.exit("\n".join(found))
+    if lines := faults(subjects):
+        sys.exit("\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ def package() -> griffe.Module:
 
 def documented(package: griffe.Module, name: str) -> Iterator[griffe.Object]:
     """Yield a public object, and the public methods and properties of a class."""
-    found = package[name]
-    item = found.final_target if found.is_alias else found
+    alias = package[name]
+    item = alias.final_target if alias.is_alias else alias
     yield item
     if item.is_class:
         yield from (

@@ -42,6 +42,6 @@ def test_no_phrase_is_broken_over_two_lines():
     for name in files():
         for paragraph in SEPARATE.split((ROOT / name).read_text(encoding="utf-8")):
             joined = LINE_BREAK.sub(" ", paragraph)
-            found = {match.group().lower() for match in WORDS.finditer(joined)} & phrases
-            broken += [f"{name}: {phrase}" for phrase in found]
+            matches = {match.group().lower() for match in WORDS.finditer(joined)}
+            broken += [f"{name}: {phrase}" for phrase in matches & phrases]
     assert broken == []
