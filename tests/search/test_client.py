@@ -318,7 +318,7 @@ def test_filters_restrict_both_collections(client):
         ({"text": "a", "weights": [1, 2]}, "2 weights for 1 parts"),
         ({"text": "a", "weights": [-1]}, "make no sense"),
         ({"like": "nobody.png"}, "no item 'nobody.png' in dataset 'catalogue'"),
-        ({"image": np.zeros((4, 4, 2), np.uint8)}, "give uint8 pixels"),
+        ({"image": np.zeros((4, 4, 2), np.uint8)}, "give pixels of uint8"),
         ({"text": "a", "where": ["price<<3"]}, "at character 7"),
         ({"text": "a", "filter": "price <"}, "Milvus refused the filter 'price <'|refused"),
         ({"image": b"no image"}, "cannot search with the image given as bytes"),
