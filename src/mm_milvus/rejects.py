@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,15 +34,15 @@ class RejectsFile:
     begins, and none is made without a reject.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None) -> None:
         """Delete the previous run's file; without a path, nothing is written at all."""
-        self.path = path
+        self.path = None if path is None else Path(path)
         self._file: IO[str] | None = None
-        if path is not None:
+        if self.path is not None:
             try:
-                path.unlink(missing_ok=True)
+                self.path.unlink(missing_ok=True)
             except OSError as error:
-                raise unwritable(path, error) from error
+                raise unwritable(self.path, error) from error
 
     def write(self, rejects: Iterable[Reject]) -> None:
         """Append rejects. Raises OutputError."""

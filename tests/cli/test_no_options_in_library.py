@@ -13,8 +13,6 @@ from commands import LEAVES
 import mm_milvus
 
 PACKAGE = Path(mm_milvus.__file__).parent
-MAY_SHOW_COMMANDS = {"training/report.py"}
-"""The card of a trained model shows how to use it."""
 
 OPTIONS = {
     option for command in LEAVES.values() for param in command.params for option in param.opts
@@ -43,10 +41,7 @@ def named_options(source: str) -> list[str]:
 
 
 MODULES = [
-    path
-    for path in sorted(PACKAGE.rglob("*.py"))
-    if path.relative_to(PACKAGE).parts[0] != "cli"
-    and path.relative_to(PACKAGE).as_posix() not in MAY_SHOW_COMMANDS
+    path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[0] != "cli"
 ]
 
 

@@ -31,8 +31,7 @@ from mm_milvus.pipeline.batch import Batch, Item
 from mm_milvus.pipeline.plan import SeenKeys, plan
 from mm_milvus.pipeline.report import Report
 from mm_milvus.pipeline.run import run
-from mm_milvus.pipeline.stages import count_new, decode
-from mm_milvus.pipeline.stages import encode as encode_stage
+from mm_milvus.pipeline.stages import count_new, encoding_stages
 from mm_milvus.rejects import RejectsFile
 from mm_milvus.sources.base import Source
 from mm_milvus.sources.decoding import decoding_of
@@ -105,7 +104,6 @@ def encode(
         _check_same(previous, encoder, options)
     spec = encoder.spec
     document = dict(options.document or {})
-    size = options.batch_size or encoder.batch_size
     schema = Header(spec, source.name, document or None).schema()
     seen = SeenKeys() if options.prune else None
     compare = partial(compare_with_parts, previous=PreviousParts(previous)) if previous else None
@@ -120,17 +118,11 @@ def encode(
             [
                 partial(accept_items, columns={}, document=document),
                 partial(plan, compare=compare, seen=seen),
-                partial(
-                    decode,
-                    preprocessing=spec.preprocessing,
-                    batch_size=size,
-                    options=decoding_of(source),
-                ),
-                partial(
-                    encode_stage,
-                    encoder=encoder,
+                *encoding_stages(
+                    encoder,
+                    decoding=decoding_of(source),
                     document=document,
-                    batch_size=size,
+                    batch_size=options.batch_size,
                     interrupt=interrupt,
                 ),
                 count_new,

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from mm_milvus.choices import DEFAULT_MODEL, DEFAULT_STORE
@@ -28,7 +27,7 @@ from mm_milvus.pipeline.batch import Batch, Item
 from mm_milvus.pipeline.plan import SeenKeys, plan
 from mm_milvus.pipeline.report import Report
 from mm_milvus.pipeline.run import Stage, run
-from mm_milvus.pipeline.stages import count_new, decode, encode
+from mm_milvus.pipeline.stages import count_new, encoding_stages
 from mm_milvus.rejects import RejectsFile
 from mm_milvus.schema import Modality
 from mm_milvus.sources.base import Source
@@ -110,8 +109,7 @@ def ingest(
         if not (options.dry_run and is_missing_file(store)):
             connected = stack.enter_context(opened(store))
             target = open_target(connected, name, identity, source.size or 0, options)
-        path = None if rejects is None else Path(rejects)
-        rejected = stack.enter_context(closing(RejectsFile(path)))
+        rejected = stack.enter_context(closing(RejectsFile(rejects)))
         _fill(source, encoder, target, options, report, rejected, interrupt or threading.Event())
     report.seconds = time.perf_counter() - started
     return report
@@ -172,19 +170,17 @@ def _stages(
         return [partial(accept_embeddings, columns=columns, dim=dim), planned, count_new]
     if encoder is None:
         raise TypeError("a source needs an encoder")
-    size = options.batch_size or encoder.batch_size
-    encoding = partial(
-        encode, encoder=encoder, document=document, batch_size=size, interrupt=interrupt
+    decoding, encoding = encoding_stages(
+        encoder,
+        decoding=decoding_of(source),
+        document=document,
+        batch_size=options.batch_size,
+        interrupt=interrupt,
     )
     return [
         partial(accept_items, columns=columns, document=document),
         planned,
-        partial(
-            decode,
-            preprocessing=encoder.spec.preprocessing,
-            batch_size=size,
-            options=decoding_of(source),
-        ),
+        decoding,
         *([] if options.dry_run else [encoding]),
         count_new,
     ]

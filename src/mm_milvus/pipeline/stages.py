@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -21,11 +22,38 @@ from mm_milvus.images.preprocessing import Preprocessing
 from mm_milvus.limits import check_embedding
 from mm_milvus.pipeline.batch import Batch, Item, regroup
 from mm_milvus.pipeline.document import combine
+from mm_milvus.pipeline.run import Stage
 from mm_milvus.rejects import Reject
 
 BATCHES_AHEAD = 2
 """Batches that are encoded in parallel: while one is tokenized, copied or nearly done, the device
 works on the other."""
+
+
+def encoding_stages(
+    encoder: Encoder,
+    *,
+    decoding: DecodeOptions,
+    document: Mapping[str, float],
+    batch_size: int | None,
+    interrupt: threading.Event,
+) -> tuple[Stage, Stage]:
+    """Return `decode` and `encode` as an encoder needs them.
+
+    Args:
+        encoder: Names the size of the pixels, and makes the vectors.
+        decoding: How images are decoded.
+        document: Weights of the fields of an item's vector; empty: its image alone.
+        batch_size: Images per encoder call (default: chosen by the encoder).
+        interrupt: Once it is set, batches that are not under way are dropped.
+    """
+    size = batch_size or encoder.batch_size
+    return (
+        partial(
+            decode, preprocessing=encoder.spec.preprocessing, batch_size=size, options=decoding
+        ),
+        partial(encode, encoder=encoder, document=document, batch_size=size, interrupt=interrupt),
+    )
 
 
 def decode(

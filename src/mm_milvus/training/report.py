@@ -75,7 +75,7 @@ def model_card(report: TrainReport, options: TrainOptions, towers: Mapping[str, 
         [
             f"# An encoder trained on {report.dataset}",
             "",
-            "Embeds images and texts into one space. Trained by `mm-milvus train`:",
+            "Embeds images and texts into one space. Trained by mm-milvus:",
             "",
             *(f"- {what}: {name}" for what, name in towers.items()),
             f"- data: {report.dataset}; items: "
@@ -95,7 +95,9 @@ def model_card(report: TrainReport, options: TrainOptions, towers: Mapping[str, 
             "",
             "## Use",
             "",
-            "    mm-milvus ingest ./photos --model THIS_FOLDER",
+            "    from mm_milvus import ingest",
+            "",
+            '    ingest("./photos", model="THIS_FOLDER")',
             "",
         ]
     )

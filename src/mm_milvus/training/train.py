@@ -131,7 +131,7 @@ def _read(
 ) -> list[Pairs]:
     """Read the documents to train on, and those to validate on where they have their own source."""
     pairs = []
-    with closing(RejectsFile(None if rejects is None else Path(rejects))) as file:
+    with closing(RejectsFile(rejects)) as file:
         # Random views are for training: validation sees the images alone.
         for source, views in zip(sources, (options.views, 1), strict=False):
             counts = Report(dataset=source.name, model=report.model)

@@ -21,7 +21,7 @@ from mm_milvus.pipeline.batch import Batch, Item, PendingRow, regroup
 from mm_milvus.pipeline.options import RunOptions
 from mm_milvus.pipeline.report import Report
 from mm_milvus.pipeline.run import run
-from mm_milvus.pipeline.stages import count_new, decode, encode
+from mm_milvus.pipeline.stages import count_new, encoding_stages
 from mm_milvus.rejects import Reject, RejectsFile
 from mm_milvus.sources.base import Source
 from mm_milvus.sources.decoding import decoding_of
@@ -95,10 +95,8 @@ def judge_images(
         items_per_call: Items per call of `account` (default: as many as the encoder takes).
     """
     interrupt = interrupt or threading.Event()
-    size = options.batch_size or encoder.batch_size
     with ExitStack() as stack:
-        path = None if rejects is None else Path(rejects)
-        rejected = stack.enter_context(closing(RejectsFile(path)))
+        rejected = stack.enter_context(closing(RejectsFile(rejects)))
         receive: Receiver | None = output if callable(output) else None
         if output is not None and not callable(output):
             file = stack.enter_context(FindingsFile(Path(output), judge.schema))
@@ -121,13 +119,13 @@ def judge_images(
             source,
             [
                 _accept_images,
-                partial(
-                    decode,
-                    preprocessing=encoder.spec.preprocessing,
-                    batch_size=size,
-                    options=decoding_of(source),
+                *encoding_stages(
+                    encoder,
+                    decoding=decoding_of(source),
+                    document={},
+                    batch_size=options.batch_size,
+                    interrupt=interrupt,
                 ),
-                partial(encode, encoder=encoder, document={}, batch_size=size, interrupt=interrupt),
                 *([] if items_per_call is None else [partial(regroup, size=items_per_call)]),
                 count_new,
             ],
