@@ -217,7 +217,7 @@ def is_uri(text: str) -> bool:
     return _SCHEME.match(text) is not None
 
 
-def locate(path: str | os.PathLike[str], fetch: FetchOptions | None = None) -> Place:
+def locate(path: str | os.PathLike[str], fetch: FetchOptions = DEFAULT_FETCH) -> Place:
     """Return the place that a local path or an fsspec URI names; it need not exist.
 
     Args:
@@ -228,7 +228,6 @@ def locate(path: str | os.PathLike[str], fetch: FetchOptions | None = None) -> P
         SourceError: When the filesystem is unknown, or its package is not installed.
     """
     text = os.fspath(path)
-    fetch = fetch or DEFAULT_FETCH
     if not is_uri(text):
         local = Path(os.path.abspath(Path(text).expanduser())).as_posix()  # noqa: PTH100
         return Place(local, fetch=fetch)

@@ -175,10 +175,10 @@ def _grey_scaler(
     image: Image.Image, encoding: Encoding, options: DecodeOptions
 ) -> Callable[[Image.Image], Image.Image]:
     black, white = _range(image, encoding, options)
-    key = image.info.get("transparency") if image.mode.startswith("I;16") else None
     table = None
     if image.mode.startswith("I;16"):
         table = _scaled(np.arange(65_536), black, white, encoding.inverted)
+        key = image.info.get("transparency")
         if isinstance(key, int):
             table[key & 65_535] = 255
 

@@ -163,30 +163,32 @@ def _read(
 ) -> Picture:
     """Decode; the one place where an error inside a decoder becomes an `ImageError`."""
     source = image if isinstance(image, bytes) else _unread_file(image) or image
-    data = source if isinstance(source, bytes) else b""
     try:
         if isinstance(source, bytes):
-            return _read_file(source, at_least, options, memory)
+            return _read_file_or_complete_it(source, at_least, options, memory)
         return _read_pil(source, options, memory)
     except ImageError:
         raise
     except Exception as error:  # decoders raise almost every class of error on bad bytes
-        if options.lenient and _is_truncated(error) and data.startswith(JPEG_START):
-            return _read_completed(data, at_least, memory)
+        data = source if isinstance(source, bytes) else b""
         raise ImageError(_why_broken(error, data)) from error
 
 
-def _read_completed(data: bytes, at_least: int | None, memory: MemoryClaim) -> Picture:
-    """Decode a JPEG file without its end; reject it where more than that is missing."""
+def _read_file_or_complete_it(
+    data: bytes, at_least: int | None, options: DecodeOptions, memory: MemoryClaim
+) -> Picture:
+    """Decode a file; with `lenient`, also a JPEG file that lacks no more than its last bytes."""
     try:
-        completed = completed_jpeg(data)
-        if completed is not None:
-            return _read_file(completed, at_least, DEFAULTS, memory)
+        return _read_file(data, at_least, options, memory)
     except ImageError:
         raise
     except Exception as error:
-        raise ImageError(_why_broken(error, data)) from error
-    raise ImageError("is truncated, and lacks more than its last bytes")
+        if not (options.lenient and _is_truncated(error) and data.startswith(JPEG_START)):
+            raise
+    completed = completed_jpeg(data)
+    if completed is None:
+        raise ImageError("is truncated, and lacks more than its last bytes")
+    return _read_file(completed, at_least, DEFAULTS, memory)
 
 
 def _unread_file(image: Image.Image) -> bytes | None:
@@ -194,16 +196,16 @@ def _unread_file(image: Image.Image) -> bytes | None:
 
     The file has more than Pillow keeps: the lower bytes of 16-bit colours, the depth of greys.
     """
-    file = image.fp if isinstance(image, ImageFile) else None
     if (
-        file is None
-        or not isinstance(image, ImageFile)
+        not isinstance(image, ImageFile)
+        or image.fp is None
         or not image.tile
         or image.format not in (*FORMATS, "MPO")
         or image.decoderconfig  # drafted
         or image.tell() != 0
     ):
         return None
+    file = image.fp
     try:
         position = file.tell()
         try:

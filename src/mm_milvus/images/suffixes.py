@@ -1,6 +1,8 @@
-"""The suffixes of image files, in lower case; without imports, as sources need them early."""
+"""The suffixes of image files, in lower case, and the check of a name for them."""
 
 from __future__ import annotations
+
+from pathlib import PurePosixPath
 
 IMAGE_SUFFIXES = frozenset(
     (
@@ -16,3 +18,8 @@ IMAGE_SUFFIXES = frozenset(
 )
 """Those that Pillow registers for the formats that are decoded (`formats.FORMATS`), and those of
 the HEIF plug-in; a test compares them with the registry."""
+
+
+def has_image_suffix(path: str) -> bool:
+    """Return whether the last suffix of a path is that of an image, in any letter case."""
+    return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES

@@ -84,7 +84,7 @@ def rejected_draft(item_id: str, uri: str, reason: str) -> Draft:
     return Draft(item_id or "(no name)", uri, rejected=reason)
 
 
-def to_batches(drafts: Iterable[Draft], fetch_concurrency: int = 16) -> Iterator[pa.RecordBatch]:
+def to_batches(drafts: Iterable[Draft], fetch_concurrency: int) -> Iterator[pa.RecordBatch]:
     """Read the images that are still files, and collect the items into batches, in order.
 
     Args:
@@ -145,7 +145,7 @@ def _to_row(draft: Draft) -> dict[str, Any]:
     if rejected is None and not draft.image:
         rejected = "the image file is empty"
     try:
-        metadata = json.dumps(to_json(draft.metadata) or {}, ensure_ascii=False)
+        metadata = json.dumps(to_json(draft.metadata), ensure_ascii=False)
     except RecursionError:
         metadata, rejected = "{}", rejected or "its metadata is nested too deeply"
     return {

@@ -229,11 +229,11 @@ def _inside(written: str, folder: Place) -> str | None:
         path = posixpath.normpath(posixpath.join(folder.path, written))
         return path if path.startswith(folder.path.rstrip("/") + "/") else None
     # What leads out is decided after decoding %2e%2e, which a web server decodes as well.
-    name = written.partition("?")[0] if is_http(folder.fs) else written
-    relative = posixpath.normpath(unquote(name) if is_http(folder.fs) else name)
+    on_web = is_http(folder.fs)
+    relative = posixpath.normpath(unquote(written.partition("?")[0]) if on_web else written)
     if written.startswith("/") or relative in (".", "..") or relative.startswith("../"):
         return None
-    return folder.child(written if is_http(folder.fs) else relative).path
+    return folder.child(written if on_web else relative).path
 
 
 def _join(folder: str, written: str) -> str:
@@ -339,17 +339,21 @@ def _image(value: Any, column: str) -> tuple[str | None, bytes | None]:
     return path if isinstance(path, str) and path else None, data
 
 
-def to_draft(entry: Entry, table: Place, image: Place | None, uri: str) -> Draft:
+def row_uri(table: Place, entry: Entry) -> str:
+    """Return the URI of the first row of an entry."""
+    return f"{table.uri}#row={entry.number}"
+
+
+def to_draft(entry: Entry, image: Place | None, uri: str) -> Draft:
     """Return the item of an entry.
 
     Args:
         entry: An entry, with or without a fault.
-        table: The table that it is from.
         image: The file that its image is read from, where the entry has no content.
         uri: The `uri` of the item.
     """
     if entry.fault is not None:
-        return rejected_draft(entry.item_id, f"{table.uri}#row={entry.number}", entry.fault)
+        return rejected_draft(entry.item_id, uri, entry.fault)
     content = image if entry.data is None else entry.data
     return Draft(entry.item_id, uri, entry.captions, entry.metadata, content)
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from mm_milvus.errors import SourceError
 from mm_milvus.files import Place, is_uri, read_failure
-from mm_milvus.images.suffixes import IMAGE_SUFFIXES
+from mm_milvus.images.suffixes import IMAGE_SUFFIXES, has_image_suffix
 from mm_milvus.sources.base import Draft, SeenIds, rejected_draft, to_batches
 from mm_milvus.sources.entries import (
     ColumnRoles,
@@ -23,6 +23,7 @@ from mm_milvus.sources.entries import (
     read_entries,
     repeated_id,
     resolve,
+    row_uri,
     to_draft,
 )
 from mm_milvus.sources.options import SourceOptions
@@ -171,8 +172,7 @@ class FolderSource:
                 draft = self._entry_draft(entry, table.place)
             except Exception as error:  # each filesystem has errors of its own
                 reason = f"row {entry.number}: {read_failure(error)}"
-                row_uri = f"{table.place.uri}#row={entry.number}"
-                draft = rejected_draft(entry.item_id, row_uri, reason)
+                draft = rejected_draft(entry.item_id, row_uri(table.place, entry), reason)
             if draft.rejected is not None:
                 rejected.record(entry.item_id, entry.number)
             elif (first := kept.record(entry.item_id, entry.number)) != entry.number:
@@ -181,28 +181,28 @@ class FolderSource:
             yield draft
 
     def _entry_draft(self, entry: Entry, table: Place) -> Draft:
-        row_uri = f"{table.uri}#row={entry.number}"
+        uri = row_uri(table, entry)
         folder = table.parent.relative_to(self.root)
         if folder and entry.path is not None and not is_uri(entry.path):
             path = posixpath.normpath(posixpath.join(folder, entry.path))
             entry.item_id = path if path.startswith(f"{folder}/") else entry.path
         if entry.fault is not None:
-            return to_draft(entry, table, None, row_uri)
+            return to_draft(entry, None, uri)
         if entry.path is None:
-            return rejected_draft(entry.item_id, row_uri, f"row {entry.number} names no file")
+            return rejected_draft(entry.item_id, uri, f"row {entry.number} names no file")
         try:
             image = resolve(entry.path, table.parent)
         except ValueError as error:
-            return rejected_draft(entry.path, row_uri, f"row {entry.number}: {error}")
+            return rejected_draft(entry.path, uri, f"row {entry.number}: {error}")
         if image.fs is not self.root.fs or (is_uri(entry.path) and image.fs is not None):
             reason = f"row {entry.number}: {entry.path} is not a file of the folder"
-            return rejected_draft(entry.path, row_uri, reason)
+            return rejected_draft(entry.path, uri, reason)
         if not image.is_file():
             reason = f"row {entry.number}: the image is missing from the folder"
             return rejected_draft(entry.item_id, image.uri, reason)
         entry.item_id = image.relative_to(self.root)
         entry.data = None
-        draft = to_draft(entry, table, image, image.uri)
+        draft = to_draft(entry, image, image.uri)
         sidecars = _sidecars_of(self.root, entry.item_id) if self.has_sidecars else ()
         self._describe(draft, sidecars)
         return draft
@@ -218,7 +218,7 @@ def open_folder(root: Place, options: SourceOptions) -> FolderSource:
     for file in _walk(root, skipped):
         if file.table:
             table_paths.append(file.path)
-        elif _is_image(file.path):
+        elif has_image_suffix(file.path):
             size += 1
             has_sidecars = has_sidecars or bool(file.sidecars)
     if not size:
@@ -302,9 +302,9 @@ def _walk(root: Place, skipped: Counter[str] | None = None) -> Iterator[_File]:
 def _files(folder: str, names: list[str], skipped: Counter[str]) -> Iterator[_File]:
     """Yield the images among the files of one folder, then its table, then unused captions."""
     tables = [name for name in TABLE_NAMES if name in names]
-    images = [name for name in names if _is_image(name)]
+    images = [name for name in names if has_image_suffix(name)]
     sidecars: dict[str, list[str]] = {}
-    unused = []
+    unused: list[tuple[str, str]] = []
     by_name = _images_by_name(images)
     for name in names:
         path = posixpath.join(folder, name)
@@ -319,7 +319,7 @@ def _files(folder: str, names: list[str], skipped: Counter[str]) -> Iterator[_Fi
         elif suffix.lower() in DESCRIPTION_SUFFIXES and _is_description(stem):
             continue
         elif suffix.lower() in SIDECAR_SUFFIXES:
-            unused.append(_File(path, fault=_why_unused(stem, images)))
+            unused.append((path, stem))
         else:
             skipped[suffix.lower() or "without a suffix"] += 1
     for name in images:
@@ -331,7 +331,9 @@ def _files(folder: str, names: list[str], skipped: Counter[str]) -> Iterator[_Fi
     for name in tables[1:]:
         fault = f"this table is not read, only the first of: {_TABLES_READ}"
         yield _File(posixpath.join(folder, name), fault=fault)
-    yield from unused
+    by_folded = by_name.by_folded_stem() if unused else {}
+    for path, stem in unused:
+        yield _File(path, fault=_why_unused(stem, by_folded))
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,10 +343,12 @@ class _ImagesByName:
     Attributes:
         images: The names of the images.
         by_stem: The images by their names with and without suffix, in Unicode's NFC.
+        by_start: Images with long names, by the first `TAKEOUT_LENGTH` characters of these.
     """
 
     images: frozenset[str]
     by_stem: Mapping[str, list[str]]
+    by_start: Mapping[str, list[str]]
 
     def find(self, stem: str) -> list[str] | None:
         """Return the images that a sidecar without its suffix is named after; None without any."""
@@ -355,17 +359,27 @@ class _ImagesByName:
         if rest and _TAKEOUT.startswith(rest) and name in self.images:
             return [name]
         if len(stem) == TAKEOUT_LENGTH:
-            longer = [name for name in self.images if name.startswith(stem)]
+            longer = self.by_start.get(stem, [])
             return longer if len(longer) == 1 else None
         return None
+
+    def by_folded_stem(self) -> dict[str, str]:
+        """Return the first image of each stem by the stem without letter case."""
+        by_folded: dict[str, str] = {}
+        for stem, names in self.by_stem.items():
+            by_folded.setdefault(stem.casefold(), names[0])
+        return by_folded
 
 
 def _images_by_name(names: list[str]) -> _ImagesByName:
     by_stem: dict[str, list[str]] = {}
+    by_start: dict[str, list[str]] = {}
     for name in names:
+        if len(name) >= TAKEOUT_LENGTH:
+            by_start.setdefault(name[:TAKEOUT_LENGTH], []).append(name)
         for stem in (name, name[: -len(PurePosixPath(name).suffix)]):
             by_stem.setdefault(unicodedata.normalize("NFC", stem), []).append(name)
-    return _ImagesByName(frozenset(names), by_stem)
+    return _ImagesByName(frozenset(names), by_stem, by_start)
 
 
 def _is_description(stem: str) -> bool:
@@ -374,14 +388,10 @@ def _is_description(stem: str) -> bool:
     return not NO_CAPTIONS.isdisjoint(names) or _STATISTICS.fullmatch(stem) is not None
 
 
-def _why_unused(stem: str, images: list[str]) -> str:
+def _why_unused(stem: str, by_folded: Mapping[str, str]) -> str:
     reason = "no image has the same name as these captions"
-    wanted = unicodedata.normalize("NFC", stem).casefold()
-    for name in images:
-        for candidate in (name, PurePosixPath(name).stem):
-            if unicodedata.normalize("NFC", candidate).casefold() == wanted:
-                return f"{reason}; {name} differs in letter case: rename one of them"
-    return reason
+    name = by_folded.get(unicodedata.normalize("NFC", stem).casefold())
+    return f"{reason}; {name} differs in letter case: rename one of them" if name else reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,13 +413,9 @@ class ImageSource:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the item."""
-        folder = FolderSource(self.image.parent, 1, None, has_sidecars=True)
+        folder = FolderSource(self.image.parent, 1, None)
         file = _File(self.image.name, _sidecars_of(folder.root, self.image.name))
-        return to_batches([folder.draft(file)])
-
-
-def _is_image(path: str) -> bool:
-    return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
+        return to_batches([folder.draft(file)], self.image.fetch.concurrency)
 
 
 def _sidecars_of(root: Place, path: str) -> tuple[str, ...]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import PurePosixPath
 from typing import TypeVar
 
 from mm_milvus.errors import SourceError
 from mm_milvus.files import Place, locate, read_failure
 from mm_milvus.images.options import DEFAULTS
-from mm_milvus.images.suffixes import IMAGE_SUFFIXES
+from mm_milvus.images.suffixes import has_image_suffix
 from mm_milvus.remote import without_secrets
 from mm_milvus.sources.base import Source
 from mm_milvus.sources.decoding import DecodedSource
@@ -74,7 +73,7 @@ def _open(text: str, options: SourceOptions) -> Source:
         raise SourceError(f"{place.uri} does not exist: check the path")
     if place.name.lower().endswith(SHARD_SUFFIXES):
         return WebDatasetSource(shard_name(place.name), (place,), options.shard_ids)
-    if PurePosixPath(place.name).suffix.lower() in IMAGE_SUFFIXES:
+    if has_image_suffix(place.name):
         return ImageSource(place)
     if options.delimiter or is_table(place.name):
         return open_table_source(place, options)

@@ -105,12 +105,10 @@ class Run:
             for key, members in self.samples.items()
             if f"{self.last_key}.".startswith(f"{key}.") or key.startswith(f"{self.last_key}.")
         }
-        done = Run(self.group, self.shard_uri, self.samples.copy())
-        for key in rest:
-            del done.samples[key]
+        done = {key: members for key, members in self.samples.items() if key not in rest}
         self.samples = rest
         self.size = sum(len(member.data) for members in rest.values() for member in members)
-        return done.drafts()
+        return Run(self.group, self.shard_uri, done).drafts()
 
     def drafts(self) -> Iterator[Draft]:
         """Yield the items, and a reject for each member that is no part of one."""
@@ -128,11 +126,12 @@ class Run:
         for key in sorted(self.samples.keys() - images, key=len):
             owner = next((prefix for prefix in _prefixes(key) if prefix in images), None)
             longer = extensions.get(key, [])
+            only = longer[0] if len(longer) == 1 else None
             if owner is not None:
                 self.samples[owner] += self.samples.pop(key)
-            elif len(longer) == 1 and all(map(is_image, self.samples.get(longer[0], [None]))):
-                self.samples[key] += self.samples.pop(longer[0])
-                images ^= {key, longer[0]}
+            elif only in images and all(map(is_image, self.samples[only])):
+                self.samples[key] += self.samples.pop(only)
+                images ^= {key, only}
 
     def _drafts_of(self, key: str, members: list[Member]) -> Iterator[Draft]:
         images = [member for member in members if is_image(member)]
@@ -184,9 +183,9 @@ class Run:
         return f"{self.shard_uri}#{member.name}"
 
 
-def is_image(member: Member | None) -> bool:
+def is_image(member: Member) -> bool:
     """Return whether a member has the suffix of an image."""
-    return member is not None and member.suffix in IMAGE_SUFFIXES
+    return member.suffix in IMAGE_SUFFIXES
 
 
 def _prefixes(key: str) -> Iterator[str]:

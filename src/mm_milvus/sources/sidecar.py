@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any
 
-from mm_milvus.images.suffixes import IMAGE_SUFFIXES
+from mm_milvus.images.suffixes import has_image_suffix
 from mm_milvus.text import one_line
 
 CAPTION_KEYS = ("caption", "captions", "text")
@@ -67,7 +66,7 @@ def _is_takeout(content: dict[str, Any]) -> bool:
     return (
         isinstance(title, str)
         and isinstance(content.get("description"), str)
-        and PurePosixPath(title).suffix.lower() in IMAGE_SUFFIXES
+        and has_image_suffix(title)
         and not any(key in content for key in CAPTION_KEYS)
     )
 

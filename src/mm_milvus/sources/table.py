@@ -19,6 +19,7 @@ from mm_milvus.sources.entries import (
     read_entries,
     repeated_id,
     resolve,
+    row_uri,
     to_draft,
 )
 from mm_milvus.sources.options import SourceOptions
@@ -78,18 +79,18 @@ class TableSource:
             yield draft
 
     def _draft(self, entry: Entry) -> Draft:
-        row_uri = f"{self.place.uri}#row={entry.number}"
         if entry.fault is not None or entry.data is not None or entry.path is None:
-            return to_draft(entry, self.place, None, row_uri)
+            return to_draft(entry, None, row_uri(self.place, entry))
         try:
             image = resolve(entry.path, self.place.parent, allow_outside=self.allow_outside)
         except ValueError as error:
-            return rejected_draft(entry.item_id, row_uri, f"row {entry.number}: {error}")
+            reason = f"row {entry.number}: {error}"
+            return rejected_draft(entry.item_id, row_uri(self.place, entry), reason)
         # A URI is kept as the table has it: some filesystems would not return all of it.
         uri = entry.path if image.fs is not None and is_uri(entry.path) else image.uri
         if self.roles.item_id is None and uri == image.uri and image.is_under(self.place.parent):
             entry.item_id = image.relative_to(self.place.parent)
-        return to_draft(entry, self.place, image, uri)
+        return to_draft(entry, image, uri)
 
 
 def is_table(name: str) -> bool:
