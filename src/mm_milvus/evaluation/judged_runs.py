@@ -31,6 +31,7 @@ from mm_milvus.search.candidates import (
     Candidates,
     candidates_per_list,
     find_candidates,
+    search_lists,
 )
 from mm_milvus.search.fusion import fuse_scores, fusion_mode, rank_order
 from mm_milvus.search.hits import Timings
@@ -134,17 +135,14 @@ def rankings(
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(queries), QUERIES_PER_CALL):
             block = vectors[start : start + QUERIES_PER_CALL]
-            for scored_list in lists:
-                for matches in scored_list.search(block, limit, ""):
-                    ranked[scored_list.modality.value].append(_rank_list(matches, numbers))
+            by_list = [block] * len(lists)
+            matches = search_lists(lists, by_list, limit, "", pool)
+            for scored_list, by_query in zip(lists, matches, strict=True):
+                ranked[scored_list.modality.value] += [
+                    _rank_list(of_query, numbers) for of_query in by_query
+                ]
             for candidates in find_candidates(
-                lists,
-                [block] * len(lists),
-                limit,
-                "",
-                background=background,
-                pool=pool,
-                timings=Timings(),
+                lists, by_list, matches, background=background, pool=pool, timings=Timings()
             ):
                 for fusion in fusions:
                     ranked[fusion].append(_rank_fused(candidates, fusion, numbers))

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_milvus.arrays import Vectors
+from mm_milvus.search.fusion import SCORE_DECIMALS
 
 Keys = NDArray[np.int64]
 """Rounded scores in the high bits, inverted document numbers in the low bits: larger is better."""
 
-DECIMALS = 6
-SCALE = 10**DECIMALS
+SCALE = 10**SCORE_DECIMALS
 """Scores are rounded as a search rounds them, so that equal vectors tie."""
 
 BITS = 40

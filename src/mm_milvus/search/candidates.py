@@ -77,40 +77,56 @@ def candidates_per_list(hits: int) -> int:
     return min(MAX_LIMIT, max(MIN_CANDIDATES, CANDIDATES_PER_HIT * hits))
 
 
-def find_candidates(
+def search_lists(
     lists: Sequence[ScoredList],
     vectors: Sequence[Vectors],
     limit: int,
     expression: str,
-    *,
-    background: bool,
-    bound: CompletionBound | None = None,
     pool: ThreadPoolExecutor,
-    timings: Timings,
-) -> list[Candidates]:
-    """Search all lists in parallel, and score what each found in the others.
+) -> list[list[list[Match]]]:
+    """Search all lists in parallel.
 
     Args:
         lists: The lists to search.
         vectors: Per list the q queries in its vector space: float32 (q, dim).
         limit: Number of rows to read from each list, per query.
         expression: A Milvus boolean expression that rows must meet; empty for all.
+        pool: Runs the searches.
+
+    Returns:
+        Per list and query the matches, best first.
+    """
+    calls = [
+        partial(scored_list.search, queries, limit, expression)
+        for scored_list, queries in zip(lists, vectors, strict=True)
+    ]
+    return _in_parallel(pool, calls)
+
+
+def find_candidates(
+    lists: Sequence[ScoredList],
+    vectors: Sequence[Vectors],
+    matches: Sequence[Sequence[Sequence[Match]]],
+    *,
+    background: bool,
+    bound: CompletionBound | None = None,
+    pool: ThreadPoolExecutor,
+    timings: Timings,
+) -> list[Candidates]:
+    """Score what each list found in the others.
+
+    Args:
+        lists: The lists that were searched.
+        vectors: Per list the q queries in its vector space: float32 (q, dim).
+        matches: What `search_lists` returned.
         background: Whether the fusion mode needs the distribution of all rows' scores.
         bound: Which candidates must be scored in all lists; None: all of them.
-        pool: Runs the searches.
-        timings: Receives the durations of "search", "background" and "complete".
+        pool: Runs the lookups.
+        timings: Receives the durations of "background" and "complete".
 
     Returns:
         The candidates of each query.
     """
-    with timings.time("search"):
-        matches = _in_parallel(
-            pool,
-            [
-                partial(scored_list.search, queries, limit, expression)
-                for scored_list, queries in zip(lists, vectors, strict=True)
-            ],
-        )
     queries = range(len(vectors[0]))
     rows = [
         {match.item_id: match for by_query in matches for match in by_query[query]}

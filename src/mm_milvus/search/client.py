@@ -23,6 +23,7 @@ from mm_milvus.search.candidates import (
     CompletionBound,
     candidates_per_list,
     find_candidates,
+    search_lists,
 )
 from mm_milvus.search.fusion import fuse_scores, fusion_mode
 from mm_milvus.search.hits import Explanation, Hit, Timings
@@ -214,25 +215,30 @@ class SearchClient:
         # The items of `like` are found, but not returned.
         not_returned = max(len(query.like) for query in queries)
         hits = options.offset + options.top_k + not_returned
+        with timings.time("search"):
+            matches = search_lists(
+                lists, by_list, candidates_per_list(hits), expression, self._pool
+            )
         candidates = find_candidates(
             lists,
             by_list,
-            candidates_per_list(hits),
-            expression,
+            matches,
             background=fusion_mode(options.fusion).needs_background,
             bound=self._bound(options, hits),
             pool=self._pool,
             timings=timings,
         )
-        return [
-            (
-                Ranking(
-                    query, self._spaces, [vectors[n] for vectors in by_space], options, self._pool
-                ),
-                of_query,
+        rankings = [
+            Ranking(
+                query,
+                self._spaces,
+                [vectors[n : n + 1] for vectors in by_list],
+                options,
+                self._pool,
             )
-            for n, (query, of_query) in enumerate(zip(queries, candidates, strict=True))
+            for n, query in enumerate(queries)
         ]
+        return list(zip(rankings, candidates, strict=True))
 
     def _bound(self, options: SearchOptions, hits: int) -> CompletionBound | None:
         """Return which candidates matter; None where others than the best may become hits."""

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from mm_milvus.arrays import Vector, Vectors
+from mm_milvus.arrays import Vectors
 from mm_milvus.keys import image_key
 from mm_milvus.schema import Modality
 from mm_milvus.search.candidates import Candidates, rescore
@@ -31,11 +31,11 @@ class Ranking:
         self,
         query: Query,
         spaces: Sequence[Space],
-        vectors: Sequence[Vector],
+        vectors: Sequence[Vectors],
         options: SearchOptions,
         pool: ThreadPoolExecutor,
     ) -> None:
-        """Rank for a query, whose vector in each space is float32 (dim,)."""
+        """Rank for a query, whose vector for each list is float32 (1, dim)."""
         self._query = query
         self._spaces = spaces
         self._vectors = vectors
@@ -130,9 +130,8 @@ class Ranking:
 
     def _rescore(self, candidates: Candidates, hits: Sequence[Hit]) -> list[Hit]:
         lists = [scored_list for space in self._spaces for scored_list in space.lists]
-        vectors = [vector[None] for vector in self._vectors for _ in Modality]
         item_ids = {hit.item_id for hit in hits}
-        return self._fuse(rescore(candidates, item_ids, lists, vectors, self._pool))
+        return self._fuse(rescore(candidates, item_ids, lists, self._vectors, self._pool))
 
 
 def list_names(spaces: Sequence[Space]) -> list[str]:
