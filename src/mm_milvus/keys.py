@@ -6,6 +6,7 @@ million.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from hashlib import blake2b
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 DIGEST_BYTES = 16
 ID_DIGITS = 2 * DIGEST_BYTES
+
+_FORM = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}")
 
 DIGEST = np.dtype((np.void, DIGEST_BYTES))
 
@@ -36,6 +39,11 @@ def content_hash(content: bytes | str) -> str:
     """Return the hash of an image file or of a caption's UTF-8 text: 32 hex digits."""
     data = content.encode() if isinstance(content, str) else content
     return blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
+
+
+def is_key(text: str) -> bool:
+    """Return whether a text has the form of a key or of a content hash: 32 hex digits."""
+    return _FORM.fullmatch(text) is not None
 
 
 def pack_keys(keys: Iterable[str]) -> bytes:

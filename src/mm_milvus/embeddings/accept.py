@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,13 +10,12 @@ import pyarrow as pa
 from mm_milvus.arrays import Vector
 from mm_milvus.embeddings.arrow import to_nested, to_numpy
 from mm_milvus.errors import ItemError
-from mm_milvus.keys import DIGEST_BYTES, content_hash
+from mm_milvus.keys import ID_DIGITS, content_hash, is_key
 from mm_milvus.limits import check_embedding
 from mm_milvus.pipeline.accept import add_item, make_item
 from mm_milvus.pipeline.batch import Batch, Item, PendingRow
 from mm_milvus.rejects import Reject
 
-_HASH = re.compile(rf"[0-9a-f]{{{2 * DIGEST_BYTES}}}")
 _VECTORS = ("image_embedding", "caption_embeddings")
 
 
@@ -58,8 +56,8 @@ def _rows(
     for name in ("item_id", "uri", "content_hash", "metadata"):
         if not record[name]:
             raise ItemError(f"it has no {name}")
-    if not _HASH.fullmatch(record["content_hash"]):
-        raise ItemError(f"its content_hash is not {2 * DIGEST_BYTES} hex digits")
+    if not is_key(record["content_hash"]):
+        raise ItemError(f"its content_hash is not {ID_DIGITS} hex digits")
     check_embedding(image, dim)
     rows = [PendingRow("", b"", record["content_hash"], image)]
     captions = record["captions"] or []

@@ -15,7 +15,7 @@ from mm_milvus.embeddings.arrow import to_nested, to_numpy
 from mm_milvus.embeddings.parts import Embeddings, Part
 from mm_milvus.keys import DIGEST_BYTES, content_hash
 
-DETAILS = ["item_id", "uri", "content_hash", "captions", "metadata"]
+DETAILS = ["uri", "content_hash", "captions", "metadata"]
 
 
 @dataclass(frozen=True, slots=True)

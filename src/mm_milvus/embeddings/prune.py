@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import tee
+
 from mm_milvus.embeddings.parts import Embeddings, Part
 from mm_milvus.embeddings.writer import rewrite_part
 from mm_milvus.keys import image_key
@@ -19,9 +21,10 @@ def prune_parts(embeddings: Embeddings, seen: SeenKeys) -> int:
     """
     pruned, start = 0, 0
     latest = embeddings.latest_rows().mask()
-    missing = seen.missing(map(_keys, embeddings.parts))
-    for part, missing_rows in zip(embeddings.parts, missing, strict=True):
-        item_ids = [item_id for ids in part.column("item_id") for item_id in ids]
+    stored, compared = tee(map(_keys, embeddings.parts))
+    missing = seen.missing(compared)
+    for part, rows, missing_rows in zip(embeddings.parts, stored, missing, strict=True):
+        item_ids = [item_id for _, item_id in rows]
         counts = [len(captions) for lists in part.column("captions") for captions in lists]
         absent = {item_id for _, item_id in missing_rows}
         current = latest[start : start + part.rows].tolist()

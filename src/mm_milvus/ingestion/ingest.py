@@ -217,8 +217,8 @@ class RowWriter:
 
 def finished_rows(item: Item, modality: Modality) -> Iterator[Row]:
     """Yield the encoded rows of an item for one collection."""
-    for row in [item.image] if modality is Modality.IMAGE else item.captions:
-        if row is not None and row.embedding is not None:
+    for row in item.rows_of(modality):
+        if row.embedding is not None:
             yield Row(
                 id=row.id,
                 item_id=item.item_id,

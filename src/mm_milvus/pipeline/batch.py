@@ -8,6 +8,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from mm_milvus.arrays import Pixels, Vector
 from mm_milvus.rejects import Reject
+from mm_milvus.schema import Modality
 
 ItemT = TypeVar("ItemT")
 
@@ -61,7 +62,13 @@ class Item:
 
     def rows(self) -> list[PendingRow]:
         """Return the rows that must be written, the image first."""
-        return [*([self.image] if self.image is not None else []), *self.captions]
+        return [*self.rows_of(Modality.IMAGE), *self.captions]
+
+    def rows_of(self, modality: Modality) -> list[PendingRow]:
+        """Return the rows that must be written to one collection."""
+        if modality is Modality.TEXT:
+            return self.captions
+        return [self.image] if self.image is not None else []
 
 
 @dataclass(slots=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mm_milvus.keys import contains, key_array, pack_keys
+from mm_milvus.keys import Keys, contains, image_key, key_array, pack_keys
 from mm_milvus.pipeline.batch import Batch, Item, gather
 
 COMPARED_ITEMS = 1000
@@ -20,30 +22,54 @@ StoredKey = tuple[str, str]
 
 
 class SeenKeys:
-    """The primary keys of all rows of a source, 16 bytes each: 160 MB for ten million."""
+    """The primary keys of all rows of a source: add all items, then look keys up.
+
+    They take 16 bytes each: 160 MB for ten million.
+
+    Attributes:
+        rejected: The item_ids of items and captions that an ingest rejects.
+    """
 
     def __init__(self) -> None:
         """Start with no keys."""
+        self.rejected: set[str] = set()
         self._packed = bytearray()
-        self._rejected: set[str] = set()
+
+    def add(self, item: Item) -> None:
+        """Add the keys of all rows of an item."""
+        self._packed += pack_keys(row.id for row in item.rows())
 
     def record(self, batch: Batch[Item]) -> None:
         """Record the keys of a batch that has just been read."""
         for item in batch.items:
-            self._packed += pack_keys(row.id for row in item.rows())
+            self.add(item)
         # An item that cannot be read today is still in the source: its stored rows stay.
-        self._rejected.update(reject.item_id for reject in batch.rejects)
+        self.rejected.update(reject.item_id for reject in batch.rejects)
+
+    def has(self, keys: Keys) -> NDArray[np.bool_]:
+        """Return for each primary key whether the source has its row: (n,)."""
+        return contains(keys, self._ordered)
+
+    def has_item(self, item_id: str) -> bool:
+        """Return whether the source has an item, and an ingest would store it."""
+        return bool(self.has(key_array(pack_keys([image_key(item_id)])))[0])
 
     def missing(self, batches: Iterable[list[StoredKey]]) -> Iterator[list[StoredKey]]:
         """Yield, per batch of stored rows, those that are no longer in the source."""
-        seen = np.sort(key_array(self._packed))
         for batch in batches:
-            is_seen = contains(key_array(pack_keys(key for key, _ in batch)), seen)
+            is_seen = self.has(key_array(pack_keys(key for key, _ in batch)))
             yield [
                 (key, item_id)
                 for (key, item_id), in_source in zip(batch, is_seen, strict=True)
-                if not in_source and item_id not in self._rejected
+                if not in_source and item_id not in self.rejected
             ]
+
+    @cached_property
+    def _ordered(self) -> Keys:
+        """All keys in order, sorted at the first lookup."""
+        ordered = np.sort(key_array(self._packed))
+        self._packed.clear()
+        return ordered
 
 
 def plan(

@@ -19,7 +19,6 @@ from mm_milvus.pipeline.batch import Batch, Item, PendingRow
 from mm_milvus.pipeline.document import document_hash, document_texts
 from mm_milvus.pipeline.stages import decode, encode
 from mm_milvus.schema import Modality
-from mm_milvus.store.collection import Collection
 from mm_milvus.store.dataset import Dataset
 from mm_milvus.store.read import stored_rows
 from mm_milvus.store.rows import Row
@@ -121,7 +120,11 @@ def encode_again(
     differing = []
     for batch in batches:
         for collection in dataset.collections:
-            rows = {row.id: (item, row) for item in batch.items for row in _rows(item, collection)}
+            rows = {
+                row.id: (item, row)
+                for item in batch.items
+                for row in item.rows_of(collection.modality)
+            }
             for key, vector in collection.embeddings(list(rows)).items():
                 item, row = rows[key]
                 cosine = _cosine(vector, row)
@@ -135,12 +138,6 @@ def encode_again(
                     )
                     report.add(ProblemKind.ENCODING, item.item_id, reason)
     return differing
-
-
-def _rows(item: Item, collection: Collection) -> list[PendingRow]:
-    if collection.modality is Modality.TEXT:
-        return item.captions
-    return [item.image] if item.image is not None else []
 
 
 def _cosine(stored: Vector, row: PendingRow) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -10,25 +9,23 @@ import numpy as np
 from mm_milvus.arrays import Vector
 from mm_milvus.errors import ItemError
 from mm_milvus.keys import (
-    DIGEST_BYTES,
     Keys,
     caption_key,
     contains,
     image_key,
+    is_key,
     key_array,
     pack_keys,
     unpack_keys,
 )
 from mm_milvus.limits import check_embedding
+from mm_milvus.pipeline.plan import SeenKeys
 from mm_milvus.schema import Modality
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.dataset import Dataset
 from mm_milvus.store.read import scan_embeddings, stored_rows
 from mm_milvus.verification.report import MAX_EXAMPLES, ProblemKind, VerifyReport
 from mm_milvus.verification.sample import Reservoir
-from mm_milvus.verification.source import SourceKeys
-
-_KEY = re.compile(rf"[0-9a-f]{{{2 * DIGEST_BYTES}}}")
 
 RowsToDelete = dict[Modality, list[str]]
 """Primary keys of rows that a repair deletes: either an ingest writes them again, or no search
@@ -73,7 +70,7 @@ class Scan:
     def __init__(
         self,
         dataset: Dataset,
-        source_keys: SourceKeys | None,
+        source_keys: SeenKeys | None,
         report: VerifyReport,
         sample: int,
         advance: Callable[[int], object],
@@ -121,7 +118,7 @@ class Scan:
             read += len(batch)
             rows = []
             for (key, item_id), vector in zip(batch, vectors, strict=True):
-                if not _KEY.fullmatch(key):
+                if not is_key(key):
                     reason = f"one of its rows has the key {key!r}"
                     self._report.add(ProblemKind.KEY, item_id, reason)
                     self._delete(modality, key, item_id)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mm_milvus.embeddings.accept import accept_embeddings
 from mm_milvus.embeddings.parts import Embeddings
 from mm_milvus.errors import ImageError
 from mm_milvus.images.decoding import decode
 from mm_milvus.images.options import DecodeOptions
-from mm_milvus.keys import Keys, contains, image_key, key_array, pack_keys
 from mm_milvus.pipeline.accept import accept_items
-from mm_milvus.pipeline.batch import Batch, Item, PendingRow
+from mm_milvus.pipeline.batch import Batch, Item
+from mm_milvus.pipeline.plan import SeenKeys
 from mm_milvus.sources.base import Source
 from mm_milvus.sources.decoding import decoding_of
 from mm_milvus.store.collection import Collection
@@ -26,44 +23,13 @@ Hashes = dict[str, tuple[str, str]]
 """Content hash and detail hash by primary key."""
 
 
-class SourceKeys:
-    """The primary keys of all rows of a source: add all items, sort, then look keys up.
-
-    Attributes:
-        rejected: The item_ids of items and captions that an ingest rejects.
-    """
-
-    def __init__(self) -> None:
-        """Start without keys."""
-        self._packed = bytearray()
-        self._ordered: Keys = key_array(b"")
-        self.rejected: set[str] = set()
-
-    def add(self, item: Item) -> None:
-        """Add the keys of all rows of an item."""
-        self._packed += pack_keys(row.id for row in item.rows())
-
-    def sort(self) -> None:
-        """Sort the keys, once all are added."""
-        self._ordered = np.sort(key_array(self._packed))
-        self._packed.clear()
-
-    def has_item(self, item_id: str) -> bool:
-        """Return whether the source has an item, and an ingest would store it."""
-        return bool(self.has(key_array(pack_keys([image_key(item_id)])))[0])
-
-    def has(self, keys: Keys) -> NDArray[np.bool_]:
-        """Return for each primary key whether the source has its row: (n,)."""
-        return contains(keys, self._ordered)
-
-
 def compare(
     source: Source | Embeddings,
     dataset: Dataset,
     report: VerifyReport,
     sample: int,
     advance: Callable[[int], object],
-) -> tuple[SourceKeys, list[Item]]:
+) -> tuple[SeenKeys, list[Item]]:
     """Report what is missing or stale; what an ingest rejects is neither.
 
     Args:
@@ -76,7 +42,7 @@ def compare(
     Returns:
         The keys of the source, and a random sample of the items that are stored unchanged.
     """
-    keys = SourceKeys()
+    keys = SeenKeys()
     unchanged: Reservoir[Item] = Reservoir(sample)
     decoding = decoding_of(source)
     report.items = 0
@@ -84,8 +50,7 @@ def compare(
         report.items += batch.read
         report.rejected += len(batch.rejects)
         keys.rejected.update(reject.item_id for reject in batch.rejects)
-        images = _stored(dataset.images, batch, lambda item: [item.image] if item.image else [])
-        texts = _stored(dataset.texts, batch, lambda item: item.captions)
+        images, texts = _stored(dataset.images, batch), _stored(dataset.texts, batch)
         for item in batch.items:
             if _is_rejected(item, images, decoding):
                 report.rejected += 1
@@ -95,7 +60,6 @@ def compare(
             if _is_unchanged(item, images, texts, report):
                 unchanged.offer(item)
         advance(batch.read)
-    keys.sort()
     return keys, unchanged.values
 
 
@@ -106,10 +70,10 @@ def _items(source: Source | Embeddings, dataset: Dataset) -> Iterator[Batch[Item
     return accept_items(source.batches(), columns, document)
 
 
-def _stored(
-    collection: Collection, batch: Batch[Item], rows_of: Callable[[Item], list[PendingRow]]
-) -> Hashes:
-    return collection.hashes([row.id for item in batch.items for row in rows_of(item)])
+def _stored(collection: Collection, batch: Batch[Item]) -> Hashes:
+    return collection.hashes(
+        [row.id for item in batch.items for row in item.rows_of(collection.modality)]
+    )
 
 
 def _is_rejected(item: Item, images: Hashes, decoding: DecodeOptions) -> bool:

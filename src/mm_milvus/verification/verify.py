@@ -132,9 +132,8 @@ def _check(
     report = VerifyReport(dataset=dataset.name, uri=uri)
     check_manifests(dataset, report)
     rows = report.images + report.captions
-    total = None if source is not None and source.size is None else rows
-    if total is not None and source is not None:
-        total += source.size or 0
+    size = 0 if source is None else source.size
+    total = None if size is None else rows + size
     with closing(tqdm(total=total, unit="row", disable=None if options.progress else True)) as bar:
         if source is None:
             scan = Scan(dataset, None, report, options.sample, advance)
