@@ -22,8 +22,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mm_milvus.arrays import Vectors
 from mm_milvus.bundled import example_pictures
 from mm_milvus.encoders.load import load_encoder
 from mm_milvus.images.decoding import load_pixels
@@ -34,8 +34,6 @@ from mm_milvus.store.dataset import Dataset, create_dataset
 from mm_milvus.store.index import INDEX_TYPES
 from mm_milvus.store.manifest import Manifest
 from mm_milvus.store.rows import Row
-
-Vectors = NDArray[np.float32]
 
 DATASET = "mm_milvus_benchmark_index"
 QUERIES, NEIGHBOURS, TIMED = 1000, 10, 100

@@ -130,7 +130,7 @@ def measure(uri: str, items: int) -> dict[str, float]:
         dataset = find_dataset(connection, DATASET)
         assert dataset is not None
         raw = raw_searches(connection.client, dataset)
-        times: dict[str, list[float]] = {"raw": [], "search": [], "stages": []}
+        times: dict[str, list[float]] = {"raw": [], "search": []}
         stages: dict[str, list[float]] = {}
         for number in range(len(vectors)):
             text = str(number)
@@ -145,7 +145,7 @@ def measure(uri: str, items: int) -> dict[str, float]:
                     times[name].append(1000 * duration)
                 for name, duration in explained.items():
                     stages.setdefault(name, []).append(duration)
-        figures = {name: statistics.median(all_) for name, all_ in times.items() if all_}
+        figures = {name: statistics.median(all_) for name, all_ in times.items()}
         figures |= {f"stage {name}": statistics.median(all_) for name, all_ in stages.items()}
         without = sum(
             duration

@@ -16,6 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import typer
 
 from mm_milvus.cli.app import app
+from mm_milvus.cli.messages import argument_name, is_argument
 
 TARGET = Path(__file__).parents[1] / "docs" / "reference" / "cli.md"
 PROGRAM = "mm-milvus"
@@ -66,7 +67,7 @@ def command_section(name: str, command: Any) -> list[str]:
     heading = f"## {name} {{ #{anchor(name)} }}"
     if getattr(command, "commands", None):
         return [heading, help_text(command.help)]
-    arguments = [param for param in command.params if not is_option(param)]
+    arguments = [param for param in command.params if is_argument(param)]
     usage = " ".join([name, "[OPTIONS]", *(argument_usage(param) for param in arguments)])
     return [heading, f"```text\n{usage}\n```", help_text(command.help), *option_tables(command)]
 
@@ -76,7 +77,7 @@ def option_tables(command: Any) -> list[str]:
     panels: dict[str, list[Any]] = {}
     for param in command.params:
         if not param.hidden and param.name != "help":
-            panel = param.rich_help_panel or ("Options" if is_option(param) else "Arguments")
+            panel = param.rich_help_panel or ("Arguments" if is_argument(param) else "Options")
             panels.setdefault(panel, []).append(param)
     order = sorted(panels, key=lambda panel: (panel != "Arguments", panel != "Options"))
     return [table(panel, panels[panel]) for panel in order]
@@ -92,21 +93,11 @@ def table(panel: str, params: list[Any]) -> str:
     return "\n".join(['<div class="mm-options" markdown>\n', *rows, "\n</div>"])
 
 
-def is_option(param: Any) -> bool:
-    """Whether a parameter is written with dashes."""
-    return param.opts[0].startswith("-")
-
-
 def names(param: Any) -> str:
     """The names of an option, or the metavar of an argument."""
-    if not is_option(param):
+    if is_argument(param):
         return f"`{argument_name(param)}`"
     return ", ".join(f"`{name}`" for name in [*param.opts, *param.secondary_opts])
-
-
-def argument_name(param: Any) -> str:
-    """The name of an argument, in capitals."""
-    return str(param.metavar or param.name).strip("{}").upper()
 
 
 def argument_usage(param: Any) -> str:
@@ -123,7 +114,7 @@ def value(param: Any) -> str:
     if choices:
         shown = " | ".join(f"`{choice}`" for choice in choices)
     else:
-        shown = str(param.metavar or TYPE_NAMES.get(kind, "TEXT")) if is_option(param) else ""
+        shown = "" if is_argument(param) else str(param.metavar or TYPE_NAMES.get(kind, "TEXT"))
     return f"{shown}, repeatable" if getattr(param, "multiple", False) else shown
 
 
@@ -154,9 +145,8 @@ def default(param: Any) -> str:
 
 def description(param: Any) -> str:
     """The help text, and the environment variable that replaces the option."""
-    variables = [param.envvar] if isinstance(param.envvar, str) else param.envvar or []
-    shown = [help_text(param.help or ""), *(f"Environment: `{name}`." for name in variables)]
-    return cell(" ".join(shown))
+    variable = f" Environment: `{param.envvar}`." if param.envvar else ""
+    return cell(help_text(param.help or "") + variable)
 
 
 def help_text(text: str | None) -> str:

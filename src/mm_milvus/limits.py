@@ -139,7 +139,7 @@ def column_value(name: str, kind: str, value: Any) -> Any:
             return value
         case "bool", bool():
             return value
-    shown = "missing" if value is None else f"{json.dumps(value, ensure_ascii=False)[:60]}"
+    shown = "missing" if value is None else _dumped(value)[:60]
     raise ItemError(f"metadata key {name} is promoted to {kind} and is {shown}")
 
 

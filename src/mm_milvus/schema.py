@@ -53,10 +53,6 @@ def embeddings_schema(dim: int) -> pa.Schema:
     )
 
 
-IMAGE_FIELD = "image"
-"""The field of a document that is the item's image; the other fields are keys of its metadata."""
-
-
 class Field(StrEnum):
     """The fields of a Milvus row; both collections share them, only the texts have `CAPTION`."""
 

@@ -104,7 +104,7 @@ def _usage_pieces(command: Any, ctx: Context) -> Iterator[str]:
         yield "[OPTIONS]"
     for param in command.params:
         if is_argument(param):
-            name = argument_name(param) + ("..." if param.nargs != 1 else "")
+            name = _names(param)
             yield name if param.required else f"[{name}]"
     if getattr(command, "commands", None):
         yield "COMMAND [ARGS]..."

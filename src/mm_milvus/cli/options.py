@@ -39,7 +39,6 @@ class Flag:
         panel: The section of the help page (default: that of the dataclass's options).
         default: What Typer passes where the option is left out (default: the field's default).
         shown_default: The default that the help shows, where the field's is computed.
-        envvar: The environment variable that replaces the option.
     """
 
     names: tuple[str, ...] = ()
@@ -51,7 +50,6 @@ class Flag:
     panel: str | None = None
     default: Any = ...
     shown_default: str | None = None
-    envvar: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +238,6 @@ def _parameters(
             *names[field.name],
             help=flag.help or _help(docs.get(field.name, ""), names, flag),
             metavar=flag.metavar or ("|".join(choices) if repeatable and choices else None),
-            envvar=flag.envvar,
             show_default=flag.shown_default or True,
             rich_help_panel=flag.panel or panel,
             parser=choose_from(choices, label) if choices else None,

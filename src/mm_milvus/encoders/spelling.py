@@ -7,9 +7,11 @@ tokenizer splits a misspelt word into pieces, and the sum of their vectors is fa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from string import ascii_lowercase
+
+from mm_milvus.text import replace_surrogates
 
 LEAST_LETTERS, MOST_LETTERS = 4, 24
 """Length of the words that are corrected: a shorter word is one edit away from too many others."""
@@ -94,3 +96,15 @@ def delete_letters(word: str) -> Iterator[str]:
     """Yield the word with one letter removed."""
     for index in range(len(word)):
         yield word[:index] + word[index + 1 :]
+
+
+def clean_texts(texts: Sequence[str], spelling: Spelling | None, max_words: int) -> list[str]:
+    """Return texts as a tokenizer takes them: without lone surrogates, and corrected.
+
+    Args:
+        texts: Any texts.
+        spelling: Corrects them; None: they are not corrected.
+        max_words: Number of words per text that are looked at.
+    """
+    clean = [replace_surrogates(text) for text in texts]
+    return clean if spelling is None else [spelling.correct(text, max_words) for text in clean]

@@ -19,14 +19,8 @@ from mm_milvus.encoders.exported.config import GRAPH_SUFFIX
 from mm_milvus.encoders.exported.runtimes import import_runtime
 from mm_milvus.encoders.torch.encoder import TextTower
 from mm_milvus.errors import EncoderError, OptionError
-from mm_milvus.extras import require_extra
+from mm_milvus.extras import EXTRAS, require_extra
 from mm_milvus.text import first_line
-
-EXPORT_LIBRARIES: dict[ExportFormat, tuple[str, ...]] = {
-    "onnx": ("onnx", "onnxscript", "onnxruntime"),
-    "openvino": ("openvino",),
-    "torchscript": (),
-}
 
 LARGEST_FILE = 2**31 - 2**24
 """An ONNX file is one protocol buffer of under 2 GiB; larger weights go into a separate file."""
@@ -68,7 +62,8 @@ def check_libraries(kind: ExportFormat, *, int8: bool) -> None:
             "an OpenVINO model cannot be quantised to int8 here (that needs the package nncf); "
             "use `int8` with the `format` onnx, or export to openvino without it"
         )
-    for module in EXPORT_LIBRARIES[kind]:
+    # TorchScript has no extra: torch is always there.
+    for module in EXTRAS.get(kind, ()):
         require_extra(kind, module, f"an export to {kind}")
     import_runtime(kind)
 

@@ -39,7 +39,8 @@ class Sample:
 
     def captions_of(self, image: int) -> list[int]:
         """Return the numbers of an image's captions, in ascending order."""
-        return [int(caption) for row, caption in self.pairs if row == image]
+        captions: list[int] = self.pairs[self.pairs[:, 0] == image, 1].tolist()
+        return captions
 
     def metadata_values(self, key: str) -> list[str]:
         """Return each image's value of a metadata key as text; `NO_VALUE` where it has none.

@@ -101,6 +101,7 @@ def _has_glyph(character: str) -> bool:
 def _cut_to_width(text: str, font: Font, width: int) -> str:
     if font.getlength(text) <= width:
         return text
+    text = text[:width]  # every character is at least one pixel wide
     while text and font.getlength(f"{text}…") > width:
         text = text[:-1]
     return f"{text.rstrip()}…"

@@ -16,6 +16,7 @@ from mm_milvus.keys import image_key
 from mm_milvus.search.lists import ScoredList
 from mm_milvus.search.query import Query, compose, encode_image
 from mm_milvus.store.dataset import Dataset
+from mm_milvus.store.manifest import short_name
 
 CACHED_TEXTS = 1024
 """Texts per encoder whose vectors are kept: a service receives the same texts repeatedly."""
@@ -46,7 +47,7 @@ class Space:
     @property
     def name(self) -> str:
         """Short name of the encoder among several: the last part of its id."""
-        return self.dataset.manifest.encoder.rstrip("/").rpartition("/")[2]
+        return short_name(self.dataset.manifest.encoder)
 
     @property
     def encoder(self) -> Encoder:

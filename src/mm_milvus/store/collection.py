@@ -19,6 +19,7 @@ from mm_milvus.store.index import index_params, load
 from mm_milvus.store.manifest import Manifest, read_manifest
 from mm_milvus.store.retry import retry_while_loading
 from mm_milvus.store.rows import Row, batches
+from mm_milvus.text import one_line
 
 LOOKUP_ROWS = 1000
 SCAN_ROWS = 5000
@@ -292,7 +293,7 @@ class Collection:
                 )
             except MilvusException as error:
                 if expression and _blames_expression(error.message):
-                    reason = " ".join(error.message.split())
+                    reason = one_line(error.message)
                     raise QueryError(
                         f"Milvus refused the filter {expression!r}: {reason}; "
                         "see the Milvus boolean expression rules, or use KEY=VALUE (`where`)"

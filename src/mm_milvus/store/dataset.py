@@ -14,7 +14,7 @@ from mm_milvus.keys import content_hash
 from mm_milvus.schema import Modality
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.connection import Store, StoreLike, opened
-from mm_milvus.store.manifest import Manifest
+from mm_milvus.store.manifest import Manifest, short_name
 from mm_milvus.store.rebuild import (
     drop_unfinished,
     fits,
@@ -265,8 +265,8 @@ def publish(live: Dataset, rebuilt: Dataset) -> None:
 
 def encoder_suffix(encoder: str, fingerprint: str) -> str:
     """Return what follows the dataset's name in the collections of a second or later encoder."""
-    short = encoder.rstrip("/").rpartition("/")[2]
-    return f"_{re.sub(r'[^A-Za-z0-9]', '_', short)[:MAX_ENCODER_BYTES]}_{fingerprint[:8]}"
+    name = re.sub(r"[^A-Za-z0-9]", "_", short_name(encoder))[:MAX_ENCODER_BYTES]
+    return f"_{name}_{fingerprint[:8]}"
 
 
 def collection_name(dataset: str, modality: Modality, encoder_suffix: str = "") -> str:
@@ -295,4 +295,4 @@ def _dataset_of(store: Store, manifest: Manifest) -> Dataset:
 
 
 def _is_called(manifest: Manifest, encoder: str) -> bool:
-    return encoder in (manifest.encoder, manifest.encoder.rstrip("/").rpartition("/")[2])
+    return encoder in (manifest.encoder, short_name(manifest.encoder))

@@ -84,6 +84,11 @@ class Manifest:
         return {PROPERTY: json.dumps(self.to_dict(), ensure_ascii=False)}
 
 
+def short_name(encoder: str) -> str:
+    """Return the last part of an encoder's id."""
+    return encoder.rstrip("/").rpartition("/")[2]
+
+
 def read_manifest(properties: dict[str, Any], collection: str) -> Manifest:
     """Return the manifest in a collection's properties.
 

@@ -74,10 +74,11 @@ def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
     batch: list[Row] = []
     size = 0
     for row in rows:
-        if batch and (len(batch) == BATCH_ROWS or size + row.size > BATCH_BYTES):
+        row_size = row.size
+        if batch and (len(batch) == BATCH_ROWS or size + row_size > BATCH_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(row)
-        size += row.size
+        size += row_size
     if batch:
         yield batch

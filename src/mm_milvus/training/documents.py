@@ -9,10 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from mm_milvus.choices import IMAGE_FIELD
 from mm_milvus.errors import ItemError
 from mm_milvus.keys import content_hash
 from mm_milvus.pipeline.batch import Batch
+from mm_milvus.pipeline.document import document_texts
 from mm_milvus.rejects import Reject
 from mm_milvus.training.options import TrainOptions
 from mm_milvus.training.row_cache import Rows
@@ -65,13 +65,12 @@ def _make_document(record: dict[str, Any], options: TrainOptions) -> Document:
     if not record["captions"]:
         raise ItemError("it has no caption, so there is no pair to learn from")
     metadata = json.loads(record["metadata"])
-    texts = {name: metadata.get(name) for name in options.document if name != IMAGE_FIELD}
     return Document(
         item_id=record["item_id"],
         image=record["image"],
         image_hash=content_hash(record["image"]),
         captions=record["captions"],
-        fields={name: text for name, text in texts.items() if isinstance(text, str) and text},
+        fields=document_texts(metadata, options.document),
         relevance=1.0 if options.relevance is None else _relevance(metadata, options.relevance),
     )
 

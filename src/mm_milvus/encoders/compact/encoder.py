@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from mm_milvus.arrays import Pixels, Vectors
 from mm_milvus.encoders.base import EncoderSpec, check_pixels
-from mm_milvus.encoders.spelling import Spelling
+from mm_milvus.encoders.spelling import Spelling, clean_texts
 from mm_milvus.images.preprocessing import Preprocessing
-from mm_milvus.text import replace_surrogates
 
 if TYPE_CHECKING:
     from mm_milvus.encoders.torch.encoder import ImageTower, Towers
@@ -164,7 +163,7 @@ class TextTower:
 
         A text without a token (empty, or of unknown characters) has a vector too.
         """
-        clean = [self.spelling.correct(replace_surrogates(text), MAX_TOKENS) for text in texts]
+        clean = clean_texts(texts, self.spelling, MAX_TOKENS)
         encodings = self._tokenizer.encode_batch(clean, add_special_tokens=False)
         sums = np.stack([self._tokens[encoding.ids].sum(axis=0) for encoding in encodings])
         return self._project(_unit(sums))

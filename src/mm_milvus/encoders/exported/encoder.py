@@ -63,11 +63,6 @@ class ExportedEncoder:
         return self._spec
 
     @property
-    def config(self) -> ExportedConfig:
-        """The description of the exported folder."""
-        return self._config
-
-    @property
     def batch_size(self) -> int:
         """Images, or texts, per call of a graph."""
         return self._batch_size

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from mm_milvus.encoders.exported.config import Padding
-from mm_milvus.encoders.spelling import Spelling
-from mm_milvus.text import replace_surrogates
+from mm_milvus.encoders.spelling import Spelling, clean_texts
 
 FIELDS = {
     "input_ids": attrgetter("ids"),
@@ -48,10 +47,7 @@ class GraphTokenizer:
 
     def tokenize(self, texts: Sequence[str]) -> list[Encoding]:
         """Return the tokens of each text, truncated and not padded."""
-        clean = [replace_surrogates(text) for text in texts]
-        if self._spelling is not None:
-            clean = [self._spelling.correct(text, self._max_tokens) for text in clean]
-        return self._tokenizer.encode_batch(clean)
+        return self._tokenizer.encode_batch(clean_texts(texts, self._spelling, self._max_tokens))
 
     def pad(self, encodings: Sequence[Encoding]) -> list[TokenIds]:
         """Return the inputs of the text graph for n texts, in its order: int64 (n, tokens) each."""

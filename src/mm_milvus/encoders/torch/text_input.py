@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from mm_milvus.encoders.spelling import Spelling
-from mm_milvus.text import replace_surrogates
+from mm_milvus.encoders.spelling import Spelling, clean_texts
 
 PADS_TO_MAX_LENGTH = frozenset({"siglip"})
 """Model types whose text tower was trained on texts padded to the full length: SigLIP and
@@ -36,9 +35,7 @@ class TextInput:
 
     def tokenize(self, texts: Sequence[str]) -> list[dict[str, list[int]]]:
         """Return the tokens of each text by input name, truncated and not padded."""
-        clean = [replace_surrogates(text) for text in texts]
-        if self.spelling is not None:
-            clean = [self.spelling.correct(text, self.max_tokens) for text in clean]
+        clean = clean_texts(texts, self.spelling, self.max_tokens)
         table = self.tokenizer(clean, truncation=True, max_length=self.max_tokens)
         fields = [field for field in table if field in self.accepts]
         return [{field: table[field][row] for field in fields} for row in range(len(clean))]
