@@ -1,11 +1,34 @@
-"""Writers of PNG and TIFF files of kinds that Pillow does not write."""
+"""Image files: as Pillow saves them, and PNG and TIFF files of kinds that it does not write."""
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 
 import numpy as np
+from PIL import Image
+
+
+def saved(image: Image.Image, name: str, **options: object) -> bytes:
+    """Return the file that Pillow makes of an image."""
+    file = io.BytesIO()
+    image.save(file, name, **options)
+    return file.getvalue()
+
+
+def png_of_chunks(*chunks: tuple[bytes, bytes]) -> bytes:
+    """Return a PNG file of chunks: names and contents."""
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks
+    )
+
+
+def png_header(width: int, height: int) -> bytes:
+    """Return a grey PNG whose header claims this size, with next to no data."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return png_of_chunks((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 99)))
 
 
 def packed(samples: np.ndarray, bits: int, order: str) -> bytes:
@@ -52,10 +75,7 @@ def png(
     if transparent is not None:
         chunks.append((b"tRNS", transparent))
     chunks += [(b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        for name, body in chunks
-    )
+    return png_of_chunks(*chunks)
 
 
 def tiff(

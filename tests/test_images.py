@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import random
-import struct
 import subprocess
 import sys
 import time
 import warnings
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
@@ -24,6 +21,7 @@ from transformers import (
     SiglipImageProcessorPil,
 )
 
+from image_files import png_header, saved
 from mm_milvus.errors import ImageError, SourceError
 from mm_milvus.images import decoding
 from mm_milvus.images.decoding import decode, load_pixels
@@ -47,12 +45,6 @@ def fit(height: int, width: int, shortest_edge: int | None) -> Preprocessing:
 CLIP, SQUASH = fit(224, 224, 224), fit(160, 160, None)
 PLAIN = {"do_rescale": False, "do_normalize": False}
 Processor = ChineseCLIPImageProcessorPil | CLIPImageProcessorPil | SiglipImageProcessorPil
-
-
-def saved(image: Image.Image, name: str, **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, name, **options)
-    return file.getvalue()
 
 
 def noise(width: int, height: int) -> Image.Image:
@@ -99,18 +91,6 @@ def greys(values: np.ndarray) -> list[int]:
 
 def difference(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(np.abs(ours.astype(int) - theirs).mean())
-
-
-def png_header(width: int, height: int) -> bytes:
-    """Return a grey PNG whose header has this size, with next to no data."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        )
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 99))
 
 
 # Formats

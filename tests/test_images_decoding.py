@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
-from image_files import png, tiff
+from image_files import png, saved, tiff
 from mm_milvus.errors import ImageError
 from mm_milvus.images import memory
 from mm_milvus.images.decoding import decode, load_pixels
@@ -28,16 +26,11 @@ from mm_milvus.images.memory import MemoryBudget
 from mm_milvus.images.options import DecodeOptions
 from mm_milvus.images.preprocessing import Preprocessing
 from mm_milvus.images.suffixes import IMAGE_SUFFIXES
+from webserver import WebServer, web_server
 
 LENIENT = DecodeOptions(lenient=True)
 ENCODER = Preprocessing(32, 32, 32, "bicubic", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 SOURCE = str(Path(__file__).parents[1] / "src")
-
-
-def saved(image: Image.Image, name: str, **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, name, **options)
-    return file.getvalue()
 
 
 def smooth(width: int, height: int, mode: str = "RGB", seed: int = 0) -> Image.Image:
@@ -49,22 +42,10 @@ def smooth(width: int, height: int, mode: str = "RGB", seed: int = 0) -> Image.I
 # One decoder
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Write nothing."""
-
-
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """Yield a folder, and the address that serves it."""
-    folder = tmp_path_factory.mktemp("served")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield folder, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def web() -> Iterator[WebServer]:
+    with web_server() as server:
+        yield server
 
 
 def files() -> dict[str, bytes]:
@@ -105,17 +86,16 @@ def files() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", files())
-def test_a_file_gives_the_same_pixels_by_every_way(name, served):
-    folder, address = served
-    data = files()[name]
-    path = folder / name
+def test_a_file_gives_the_same_pixels_by_every_way(name, web, tmp_path):
+    data = web.files[name] = files()[name]
+    path = tmp_path / name
     path.write_bytes(data)
     expected = np.asarray(decode(data))
     with Image.open(path) as from_path, Image.open(io.BytesIO(data)) as from_bytes:
         ways = {
             "path": path,
             "URI": path.as_uri(),
-            "URL": f"{address}/{name}",
+            "URL": f"{web.url}/plain/{name}",
             "PIL image of a path": from_path,
             "PIL image of bytes": from_bytes,
             "array of the result": expected,

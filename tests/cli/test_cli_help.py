@@ -78,6 +78,7 @@ def test_a_page_shows_names_choices_defaults_and_environment_variables(pages, na
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_page_fits_the_terminal_and_has_no_emoji(pages, name):
     page = pages[name]
+    assert "Usage" in page
     assert max(map(len, page.splitlines())) <= WIDTH
     symbols = {character for character in page if unicodedata.category(character) == "So"}
     assert not symbols

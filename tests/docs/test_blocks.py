@@ -54,8 +54,7 @@ def test_every_block_of_a_page_runs_in_order(page, reader_folder, ingested, monk
     first = FIRST_INGEST.search(run[0].code) if run else None
     if first and first["source"] == "examples/emoji":
         # The page begins with what a fixture has done once for all pages: here it finds no changes.
-        copy = shutil.copytree if ingested.is_dir() else shutil.copy
-        copy(ingested, reader_folder / "mm_milvus.db")
+        shutil.copytree(ingested, reader_folder / "mm_milvus.db")
     names = {"__name__": "__main__"}
     for block in run:
         if block.language == "sh":

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from vectors import are_unit_rows
 
 from mm_milvus.arrays import Vectors
 from mm_milvus.encoders.base import Encoder
@@ -46,12 +47,6 @@ def compact() -> Encoder:
 def noise(compact: Encoder) -> np.ndarray:
     side = compact.spec.preprocessing.height
     return np.random.default_rng(0).integers(0, 256, (9, side, side, 3), dtype=np.uint8)
-
-
-def are_unit_rows(vectors: Vectors, count: int, dim: int) -> bool:
-    lengths = np.linalg.norm(vectors, axis=1)
-    is_float32 = vectors.dtype == np.float32 and vectors.shape == (count, dim)
-    return is_float32 and bool(np.allclose(lengths, 1, atol=1e-5))
 
 
 def test_the_spec_is_complete(compact: Encoder) -> None:

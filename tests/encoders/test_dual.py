@@ -18,6 +18,7 @@ from transformers import (
     AutoModelForImageClassification,
     AutoTokenizer,
 )
+from vectors import cosines
 
 from languages import RED_DRESS
 from mm_milvus.encoders.base import DEFAULT_LOGIT_SCALE
@@ -45,10 +46,6 @@ def saved(folder: Path, pair: Pair, image: int, text: int) -> Projection:
 
 def unit(rows: torch.Tensor) -> np.ndarray:
     return torch.nn.functional.normalize(rows, dim=-1).detach().numpy()
-
-
-def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return (left * right).sum(axis=1)
 
 
 def test_the_logit_scale_is_that_of_the_training_and_not_in_the_fingerprint(

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from transformers import AutoModel, AutoProcessor, BertConfig, BertModel
+from vectors import cosines
 
 from languages import RED_DRESS
 from mm_milvus.encoders.base import Encoder
@@ -44,10 +45,6 @@ def pair(request: pytest.FixtureRequest, model_folder: Folder) -> tuple[Encoder,
 
 def unit(features: object) -> np.ndarray:
     return torch.nn.functional.normalize(features.pooler_output.float(), dim=-1).numpy()
-
-
-def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return (left * right).sum(axis=1)
 
 
 def their_texts(folder: Path, texts: list[str], max_tokens: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from entry_points import install
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from vectors import are_unit_rows
 
 from mm_milvus import embed_images, load_encoder
 from mm_milvus.encoders.base import Encoder
@@ -59,12 +60,6 @@ def picture() -> Image.Image:
     return Image.fromarray(coarse).resize((210, 330), Image.Resampling.BICUBIC)
 
 
-def is_unit_rows(vectors: np.ndarray, count: int, dim: int) -> bool:
-    lengths = np.linalg.norm(vectors, axis=1)
-    is_float32 = vectors.dtype == np.float32 and vectors.shape == (count, dim)
-    return is_float32 and bool(np.allclose(lengths, 1, atol=1e-5))
-
-
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_only_uint8_pixels_of_the_right_shape_are_encoded(
@@ -79,7 +74,7 @@ def test_only_uint8_pixels_of_the_right_shape_are_encoded(
     dtype = data.draw(st.sampled_from(DTYPES))
     pixels = np.broadcast_to(np.zeros((), dtype), shape)
     if (shape[1:], len(shape), dtype) == ((height, width, 3), 4, "uint8"):
-        assert is_unit_rows(encoder.encode_images(pixels), shape[0], encoder.spec.dim)
+        assert are_unit_rows(encoder.encode_images(pixels), shape[0], encoder.spec.dim)
         return
     reason = rf"pixels must be uint8 \(n, {height}, {width}, 3\), not {dtype} .*`embed_images`"
     with pytest.raises(EncoderError, match=reason):
@@ -131,7 +126,7 @@ def test_images_of_every_form_have_the_vectors_of_a_search(
     encoder: Encoder, forms: dict[str, ImageLike]
 ) -> None:
     vectors = dict(zip(forms, embed_images(encoder, list(forms.values())), strict=True))
-    assert is_unit_rows(np.stack(list(vectors.values())), len(forms), encoder.spec.dim)
+    assert are_unit_rows(np.stack(list(vectors.values())), len(forms), encoder.spec.dim)
     for name, image in forms.items():
         alone = embed_images(encoder, [image])
         np.testing.assert_array_equal(alone[0], encode_image(encoder, image))

@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
-import struct
 import tempfile
 import threading
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from hypothesis import strategies as st
 from killing import PROCESSES
 from PIL import Image, ImageCms
 
+from image_files import png_header
 from mm_milvus import SourceError, SourceOptions, ingest, verify
 from mm_milvus.sources.open import open_source
 from mm_milvus.store.connection import Store
@@ -37,17 +36,6 @@ def saved(kind: str, mode: str = "RGB", **options: object) -> bytes:
     file = io.BytesIO()
     Image.fromarray(values).convert(mode).save(file, kind, **options)
     return file.getvalue()
-
-
-def bomb(side: int) -> bytes:
-    """Return a PNG of a few bytes whose header claims `side` x `side` pixels."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        check = zlib.crc32(name + body)
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", check)
-
-    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"0"))
 
 
 def good_files() -> dict[str, bytes]:
@@ -82,7 +70,7 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "html.jpg": (b"<!DOCTYPE html><p>Not found", "is not an image"),
         "zeros.png": (bytes(999), "is not an image"),
         "text.png": ("日本".encode(), "is not an image"),
-        "bomb.png": (bomb(60_000), "over the limit"),
+        "bomb.png": (png_header(60_000, 60_000), "over the limit"),
         "endless.jpg": (endless, "scans, over the limit"),
     }
 
@@ -93,8 +81,7 @@ def rejects(dataset: str) -> dict[str, str]:
     return {entry["item_id"]: entry["reason"] for entry in entries}
 
 
-def test_a_folder_with_everything_that_can_be_wrong(tmp_path, monkeypatch, uri, dataset):
-    monkeypatch.chdir(tmp_path)
+def test_a_folder_with_everything_that_can_be_wrong(tmp_path, uri, dataset):
     folder = tmp_path / "pictures"
     folder.mkdir()
     good, bad = good_files(), bad_files()
@@ -126,8 +113,7 @@ def test_a_folder_with_everything_that_can_be_wrong(tmp_path, monkeypatch, uri, 
     assert verify(folder, dataset=dataset, store=uri, encoder=PlainEncoder()).healthy
 
 
-def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch, uri, dataset):
-    monkeypatch.chdir(tmp_path)
+def test_a_file_that_changes_while_it_is_read(tmp_path, uri, dataset):
     data = ChangingDataset(tmp_path, seed=4, max_items=60)
     data.change()
     files = sorted(data.folder.glob("*.png"))

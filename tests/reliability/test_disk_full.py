@@ -47,8 +47,7 @@ def _ingest(
 
 
 @pytest.fixture
-def data(tmp_path, monkeypatch) -> ChangingDataset:
-    monkeypatch.chdir(tmp_path)
+def data(tmp_path) -> ChangingDataset:
     data = ChangingDataset(tmp_path, seed=2, max_items=400)
     while len(data.rows() if data.folder.exists() else ()) < 500:
         data.change()

@@ -15,8 +15,7 @@ pytestmark = pytest.mark.engines("server")
 
 
 @pytest.fixture
-def data(tmp_path, monkeypatch) -> ChangingDataset:
-    monkeypatch.chdir(tmp_path)
+def data(tmp_path) -> ChangingDataset:
     data = ChangingDataset(tmp_path, seed=1, max_items=60)
     data.change()
     return data

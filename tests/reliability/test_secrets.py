@@ -35,10 +35,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "mm_milvus"
 
 
 @pytest.mark.engines("server")
-def test_a_token_is_in_no_report_manifest_message_or_log(
-    tmp_path, monkeypatch, uri, dataset, caplog
-):
-    monkeypatch.chdir(tmp_path)
+def test_a_token_is_in_no_report_manifest_message_or_log(tmp_path, uri, dataset, caplog):
     caplog.set_level(logging.DEBUG)
     data = ChangingDataset(tmp_path, seed=5, max_items=30)
     data.change()

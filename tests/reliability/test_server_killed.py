@@ -16,8 +16,7 @@ KILLS = int(os.environ.get("MM_MILVUS_SERVER_KILLS", "5"))
 
 
 @pytest.mark.slow
-def test_a_server_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_server_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path):
     chance = random.Random(0)
     server = Server(tmp_path)
     data = ChangingDataset(tmp_path, seed=3)

@@ -17,8 +17,7 @@ THREADS = 64
 
 
 @pytest.fixture
-def data(tmp_path, monkeypatch) -> ChangingDataset:
-    monkeypatch.chdir(tmp_path)
+def data(tmp_path) -> ChangingDataset:
     data = ChangingDataset(tmp_path, seed=6)
     data.change()
     return data

@@ -6,10 +6,7 @@ import asyncio
 import json
 import os
 import shutil
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +31,7 @@ from mm_milvus.search.fusion import FUSION_MODES, Background, fuse_scores
 from mm_milvus.search.options import SearchOptions
 from mm_milvus.search.query import Query
 from mm_milvus.search.rerank import parse_rerank
+from webserver import web_server
 
 pytestmark = pytest.mark.engines("lite", "server", "container")
 
@@ -169,19 +167,12 @@ def test_an_image_by_path_bytes_or_pil_image_finds_itself(client, catalogue):
 
 def test_an_image_is_fetched_from_its_url(client, catalogue):
     name = rows(catalogue[1])[5]["file_name"]
-    handler = partial(QuietHandler, directory=str(catalogue[1]))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}"
-        assert client.search(image=f"{address}/{name}", top_k=1)[0].item_id == name
+    with web_server() as server:
+        server.files = {name: (catalogue[1] / name).read_bytes()}
+        url = f"{server.url}/plain"
+        assert client.search(image=f"{url}/{name}", top_k=1)[0].item_id == name
         with pytest.raises(QueryError, match=r"cannot read the image: .*/nothing\.png"):
-            client.search(image=f"{address}/nothing.png")
-        server.shutdown()
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *_arguments: object) -> None:
-        return
+            client.search(image=f"{url}/nothing.png")
 
 
 def test_an_array_of_pixels_is_an_image(client, catalogue):

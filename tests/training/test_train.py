@@ -25,11 +25,6 @@ COLOURS = {"red": (220, 30, 30), "green": (20, 180, 40), "blue": (30, 40, 220), 
 IN_FOLDERS = SourceOptions(caption_from_folder="a {} square")
 
 
-@pytest.fixture(autouse=True)
-def _temporary_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 @pytest.fixture
 def squares(tmp_path: Path) -> Path:
     """Write twelve noisy squares of each colour, in one folder per colour."""
