@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from mm_milvus.sources.options import SourceOptions
     from mm_milvus.store.connection import Store
     from mm_milvus.store.dataset import describe_dataset, drop_dataset, list_datasets
+    from mm_milvus.store.info import CollectionInfo, IndexInfo, dataset_info
     from mm_milvus.store.manifest import Manifest
     from mm_milvus.store.tune import TuneReport, tune
     from mm_milvus.store.tuner import Tuning
@@ -78,6 +79,7 @@ __version__ = "0.2.0"
 __all__ = [
     "AsyncSearchClient",
     "ClassifyReport",
+    "CollectionInfo",
     "Comparison",
     "Condition",
     "Difference",
@@ -96,6 +98,7 @@ __all__ = [
     "ExportReport",
     "Hit",
     "ImageError",
+    "IndexInfo",
     "IngestOptions",
     "IngestReport",
     "Inspection",
@@ -130,6 +133,7 @@ __all__ = [
     "VerifyReport",
     "classify",
     "compare",
+    "dataset_info",
     "describe_dataset",
     "drop_dataset",
     "embed_images",
@@ -159,6 +163,7 @@ __all__ = [
 _HOMES = {
     "AsyncSearchClient": "search.async_client",
     "ClassifyReport": "zeroshot.classify",
+    "CollectionInfo": "store.info",
     "Comparison": "evaluation.compare",
     "Condition": "filters.condition",
     "Difference": "evaluation.compare",
@@ -177,6 +182,7 @@ _HOMES = {
     "ExportReport": "exporting.export",
     "Hit": "search.hits",
     "ImageError": "errors",
+    "IndexInfo": "store.info",
     "IngestOptions": "ingestion.options",
     "IngestReport": "ingestion.ingest",
     "Inspection": "inspection.inspect",
@@ -211,6 +217,7 @@ _HOMES = {
     "VerifyReport": "verification.report",
     "classify": "zeroshot.classify",
     "compare": "evaluation.compare",
+    "dataset_info": "store.info",
     "describe_dataset": "store.dataset",
     "drop_dataset": "store.dataset",
     "embed_images": "encoders.embed",

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from mm_milvus.store.connection import Store
+from mm_milvus.store.dataset import open_dataset
+
 
 def test_ingest_and_query_print_one_json_object(run, pictures):
     ingested = run("ingest", pictures, "--json")
@@ -50,6 +53,22 @@ def test_without_json_the_output_is_text_and_tables(run, pictures):
     assert '{"image": 4, "text": 4}' in info
     assert run("datasets", "drop", "pictures", "--yes").stdout == "dropped pictures\n"
     assert run("query", "pizza").returncode == 2
+
+
+def test_datasets_of_another_schema_version_are_listed_and_dropped(run, pictures, tmp_path):
+    run("ingest", pictures)
+    with Store(tmp_path / "mm_milvus.db") as store:
+        collection = open_dataset(store, "pictures").images
+        later = {**collection.manifest().to_dict(), "schema_version": 99}
+        properties = {"mm_milvus": json.dumps(later)}
+        collection.client.alter_collection_properties(collection.name, properties=properties)
+    listed = run("datasets", "list")
+    assert (listed.returncode, "schema version 99" in listed.stdout) == (0, True)
+    assert "99" in run("datasets", "info", "pictures").stdout
+    searched = run("query", "pizza")
+    assert (searched.returncode, "schema version 99" in searched.stderr) == (1, True)
+    assert run("datasets", "drop", "pictures", "--yes").returncode == 0
+    assert "no dataset" in run("datasets", "list").stdout
 
 
 def test_store_token_and_model_can_come_from_the_environment(run, pictures):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 
@@ -125,6 +126,20 @@ def test_a_rebuild_of_nothing_replaces_nothing(folder, uri, dataset):
         picture.write_bytes(b"no picture")
     with pytest.raises(StoreError, match="stays unchanged"):
         ingest(folder, store=uri, dataset=dataset, options=REBUILD)
+    with SearchClient(uri, dataset) as client:
+        assert len(client.search("anything", top_k=20)) == len(PICTURES)
+
+
+def test_a_dataset_of_another_schema_version_is_rebuilt(folder, uri, dataset):
+    ingest(folder, store=uri, dataset=dataset)
+    with Store(uri) as store:
+        for collection in open_dataset(store, dataset).collections:
+            later = {**collection.manifest().to_dict(), "schema_version": 99, "index_type": "NEW"}
+            properties = {"mm_milvus": json.dumps(later)}
+            collection.client.alter_collection_properties(collection.name, properties=properties)
+    with pytest.raises(StoreError, match="schema version 99"):
+        ingest(folder, store=uri, dataset=dataset)
+    ingest(folder, store=uri, dataset=dataset, options=REBUILD)
     with SearchClient(uri, dataset) as client:
         assert len(client.search("anything", top_k=20)) == len(PICTURES)
 

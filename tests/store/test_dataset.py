@@ -17,9 +17,12 @@ from mm_milvus.store.dataset import (
     describe_dataset,
     drop_dataset,
     find_dataset,
+    find_manifest,
     list_datasets,
     open_dataset,
 )
+from mm_milvus.store.index import untuned_params
+from mm_milvus.store.info import dataset_info
 from mm_milvus.store.manifest import Manifest, read_manifest
 from mm_milvus.store.rows import Row
 
@@ -246,6 +249,111 @@ def test_dropping_a_dataset_deletes_the_collections_of_every_encoder(store, uri,
     assert manifest.dataset not in [listed.dataset for listed in list_datasets(store)]
     remaining = [name for name in store.client.list_collections() if manifest.dataset in name]
     assert remaining == []
+
+
+@pytest.fixture
+def of_another_version(store, manifest):
+    """The manifest of a dataset with one row, as a later mm-milvus may have written it."""
+    opened = create_dataset(store, manifest, expected_rows=0)
+    opened.images.upsert([row("a", vectors(1)[0], **DETAILS)], manifest.columns)
+    later = {"dataset": manifest.dataset, "encoder": "test", "schema_version": 99, "novelty": [1]}
+    for collection in opened.collections:
+        write_property(collection, later)
+    yield replace(manifest, encoder_fingerprint="", dim=0, columns={}, schema_version=99)
+    if find_manifest(store, manifest.dataset):
+        drop_dataset(manifest.dataset, store)
+
+
+def write_property(collection, fields):
+    properties = {"mm_milvus": json.dumps(fields)}
+    for _ in range(2):
+        collection.client.alter_collection_properties(collection.name, properties=properties)
+
+
+def test_a_dataset_of_another_schema_version_is_listed_and_described(store, of_another_version):
+    name = of_another_version.dataset
+    assert of_another_version in list_datasets(store)
+    [info] = dataset_info(name, store)
+    assert info.manifest == replace(of_another_version, rows={"image": 1, "text": 0})
+    with pytest.raises(StoreError, match="has schema version 99, and this mm-milvus reads 1 and 2"):
+        open_dataset(store, name)
+
+
+def test_a_dataset_of_another_schema_version_can_be_dropped(store, of_another_version):
+    drop_dataset(of_another_version.dataset, store)
+    remaining = [n for n in store.client.list_collections() if of_another_version.dataset in n]
+    assert remaining == []
+
+
+def test_a_manifest_of_version_1_is_read_and_becomes_version_2_when_it_is_written(store, manifest):
+    opened = create_dataset(store, manifest, expected_rows=0)
+    version_1 = {**manifest.to_dict(), "schema_version": 1}
+    for collection in opened.collections:
+        write_property(collection, version_1)
+    again = open_dataset(store, manifest.dataset)
+    assert again.manifest == replace(manifest, schema_version=1)
+    finished = again.finish()
+    written = find_manifest(store, manifest.dataset)
+    assert written == replace(finished.manifest, schema_version=2)
+    opened.drop()
+
+
+def test_a_manifest_without_a_field_that_is_needed_is_refused():
+    properties = {"mm_milvus": json.dumps({"dataset": "photos", "schema_version": 1})}
+    with pytest.raises(StoreError, match="a field is missing"):
+        read_manifest(properties, "photos_images")
+
+
+def test_info_describes_every_encoder_and_the_state_of_its_collections(store, opened):
+    other = replace(opened.manifest, encoder="other", suffix="_other", index_type="HNSW")
+    create_dataset(store, other, expected_rows=0)
+    opened.images.upsert(
+        [row(str(n), v, **DETAILS) for n, v in enumerate(vectors(200))], opened.manifest.columns
+    )
+    opened.finish()
+    first, second = dataset_info(opened.name, store)
+    assert (first.manifest.encoder, second.manifest.encoder) == ("test", "other")
+    assert first.manifest.rows == {"image": 200, "text": 0}
+    images = first.collections["image"]
+    assert (images.name, images.rows, images.loaded) == (opened.images.name, 200, True)
+    assert (images.index, images.index_params) == ("IVF_FLAT", {"nlist": 5})
+    assert images.vector_bytes == 200 * DIM * 4
+    assert images.disk_bytes is None or images.disk_bytes > images.vector_bytes
+    assert second.collections["text"].index == "HNSW"
+    create_dataset(store, other, expected_rows=0).drop()
+
+
+@pytest.mark.engines("server")
+def test_info_loads_nothing_on_a_server(store, opened):
+    opened.images.upsert([row("a", vectors(1)[0], **DETAILS)], opened.manifest.columns)
+    opened.finish()
+    store.client.release_collection(opened.images.name)
+    [info] = dataset_info(opened.name, store)
+    assert not info.collections["image"].loaded
+    assert info.collections["image"].rows == 1
+    assert not opened.images.is_loaded()
+
+
+@pytest.mark.parametrize("index_type", ["IVF_FLAT", "HNSW", "FLAT"])
+def test_a_small_collection_without_measured_parameters_is_searched_exhaustively(
+    store, dataset, index_type
+):
+    manifest = Manifest(dataset, "test", "0" * 16, DIM, index_type)
+    opened = create_dataset(store, manifest, expected_rows=2000)
+    stored = vectors(2000)
+    opened.images.upsert([row(str(n), v) for n, v in enumerate(stored)], {})
+    opened.finish()
+    lost = replace(opened, manifest=manifest)
+    queries = vectors(20, seed=1)
+    matches = lost.images.search(queries, 10, params=lost.search_params(lost.images))
+    exact = np.argsort(-(queries @ stored.T), axis=1)[:, :10]
+    assert [[int(m.item_id) for m in hits] for hits in matches] == exact.tolist()
+    opened.drop()
+
+
+def test_a_large_collection_without_measured_parameters_reads_as_many_rows_as_a_small_one():
+    assert untuned_params("IVF_FLAT", {"nlist": 4000}, 1_000_000) == {"nprobe": 40}
+    assert untuned_params("IVF_SQ8", {}, 1_000_000) == {"nprobe": 1}
 
 
 def test_dropping_an_unknown_dataset_is_an_error(store, opened):

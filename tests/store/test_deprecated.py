@@ -19,6 +19,7 @@ from mm_milvus import (
     Store,
     StoreError,
     classify,
+    dataset_info,
     describe_dataset,
     evaluate,
     ingest,
@@ -76,6 +77,11 @@ def _describe(_folder, dataset: str, **keywords: Any) -> dict[str, int]:
     return describe_dataset(dataset, **keywords).rows
 
 
+def _info(_folder, dataset: str, **keywords: Any) -> dict[str, int]:
+    [info] = dataset_info(dataset, **keywords)
+    return info.manifest.rows
+
+
 def _inspect(_folder, dataset: str, **keywords: Any) -> int:
     return inspect_dataset(dataset, **keywords).report.images
 
@@ -98,6 +104,7 @@ ALL: dict[str, Call] = {
     **WITH_OLD_KEYWORDS,
     "list_datasets": _list,
     "describe_dataset": _describe,
+    "dataset_info": _info,
     "inspect_dataset": _inspect,
     "tune": _tune,
 }

@@ -11,6 +11,7 @@ from mm_milvus.cli.groups import OpenStore, json_option, store_options
 from mm_milvus.cli.help import Command
 
 if TYPE_CHECKING:
+    from mm_milvus.store.info import CollectionInfo
     from mm_milvus.store.manifest import Manifest
 
 app = typer.Typer(
@@ -49,28 +50,35 @@ def list_(*, as_json: bool, store: OpenStore) -> None:
     if not manifests:
         print(f"{uri} holds no dataset; add one with: mm-milvus ingest PATH")
     for manifest in manifests:
-        print(f"{manifest.dataset}\t{_rows(manifest)}\t{manifest.encoder}")
+        state = _rows(manifest) if manifest.is_readable else _version(manifest)
+        print(f"{manifest.dataset}\t{state}\t{manifest.encoder}")
 
 
 @app.command(cls=Command)
 @store_options
 @json_option
 def info(*, name: Name, as_json: bool, store: OpenStore) -> None:
-    """Describe a dataset: its encoder, index, promoted columns and row counts.
+    """Describe a dataset: its encoders, columns, and the index, state and size of its collections.
 
     Examples:
 
         mm-milvus datasets info photos
+        mm-milvus datasets info photos --json
     """
-    from mm_milvus.store.dataset import describe_dataset
+    from mm_milvus.store.info import dataset_info
 
-    facts = describe_dataset(name, store()).to_dict()
+    indexes = dataset_info(name, store())
     if as_json:
-        print(json.dumps(facts))
+        first, *others = [index.to_dict() for index in indexes]
+        print(json.dumps({**first, "other_encoders": others}))
         return
-    for key, value in facts.items():
-        shown = json.dumps(value) if isinstance(value, dict) else value
-        print(f"{key:<20} {shown}")
+    for number, index in enumerate(indexes):
+        print("" if number == 0 else "\n", end="")
+        for key, value in index.manifest.to_dict().items():
+            shown = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
+            print(f"{key:<20} {shown}")
+        for modality, collection in index.collections.items():
+            print(f"{modality + ' collection':<20} {_collection(collection)}")
 
 
 @app.command(cls=Command)
@@ -90,14 +98,30 @@ def drop(
         mm-milvus datasets drop photos --yes
     """
     from mm_milvus.store.connection import opened
-    from mm_milvus.store.dataset import drop_dataset, open_dataset
+    from mm_milvus.store.dataset import drop_dataset, require_manifest
 
     with opened(store(), must_exist=True) as connected:
         if not yes:
-            rows = _rows(open_dataset(connected, name).manifest)
+            rows = _rows(require_manifest(connected, name))
             typer.confirm(f"Delete {name} ({rows}) from {connected.uri}?", abort=True)
         drop_dataset(name, connected)
     print(f"dropped {name}")
+
+
+def _version(manifest: Manifest) -> str:
+    return f"schema version {manifest.schema_version}, of another mm-milvus"
+
+
+def _collection(info: CollectionInfo) -> str:
+    params = "".join(f" {name}={value}" for name, value in info.index_params.items())
+    rows = "unknown" if info.rows is None else f"{info.rows:,}"
+    size = (
+        f"{info.vector_bytes / 1e6:,.1f} MB of vectors"
+        if info.disk_bytes is None
+        else f"{info.disk_bytes / 1e6:,.1f} MB on disk"
+    )
+    state = "loaded" if info.loaded else "not loaded"
+    return f"{info.name}: {rows} rows, {info.index or 'no index'}{params}, {state}, {size}"
 
 
 def _rows(manifest: Manifest) -> str:

@@ -81,7 +81,7 @@ def _task_runs(
     is_text = task.modality is Modality.TEXT
     collection, rows = (dataset.texts, stored.texts) if is_text else (dataset.images, stored.images)
     manifest = dataset.manifest
-    params = manifest.search_params.get(task.modality.value)
+    params = dataset.search_params(collection)
     through_index = _rank_through_index(task, collection, options.depth, params)
     exact = _rank_exactly(task, rows, options.depth)
 
@@ -108,7 +108,7 @@ def _rank_exactly(task: Task, rows: StoredList, depth: int) -> list[Keys]:
 
 
 def _rank_through_index(
-    task: Task, collection: Collection, depth: int, params: dict[str, int] | None
+    task: Task, collection: Collection, depth: int, params: dict[str, int]
 ) -> list[Keys]:
     """Return the `depth` best documents of each query, as the engine's index finds them."""
     rankings: list[Keys] = []

@@ -11,12 +11,13 @@ from mm_milvus.store.connection import Store
 from mm_milvus.store.dataset import (
     Dataset,
     create_dataset,
+    dataset_of,
     encoder_suffix,
-    find_dataset,
     find_indexes,
+    find_manifest,
     rebuild_dataset,
 )
-from mm_milvus.store.manifest import Manifest
+from mm_milvus.store.manifest import SCHEMA_VERSION, Manifest
 
 DEFAULT_INDEX = "IVF_FLAT"
 
@@ -48,21 +49,19 @@ def open_target(
     Raises:
         StoreError: When the dataset exists and was built in another way.
     """
-    first = find_dataset(store, name)
-    existing = first and (_with_encoder(store, first, encoder) or first)
+    first = find_manifest(store, name)
+    existing = first and (_of_encoder(store, first, encoder) or first)
     if existing and not (options.add_encoder and _has_other_encoder(existing, encoder)):
         if options.rebuild:
-            return _rebuild(existing, encoder, expected_rows, options)
-        _check_same(existing.manifest, encoder, options)
-        return Target(existing, existing.counts())
+            return _rebuild(dataset_of(store, existing), encoder, expected_rows, options)
+        dataset = create_dataset(store, existing, expected_rows)
+        _check_same(existing, encoder, options)
+        return Target(dataset, dataset.counts())
     if options.dry_run:
         return None
-    manifest = Manifest(
-        dataset=name,
-        encoder=encoder.id,
-        encoder_fingerprint=encoder.fingerprint,
-        dim=encoder.dim,
-        suffix=encoder_suffix(encoder.id, encoder.fingerprint) if first else "",
+    suffix = encoder_suffix(encoder.id, encoder.fingerprint) if first else ""
+    manifest = replace(
+        _new_manifest(name, encoder, suffix),
         index_type=options.index_type or DEFAULT_INDEX,
         columns=dict(options.promote or {}),
         document=dict(options.document or {}),
@@ -70,34 +69,50 @@ def open_target(
     return Target(create_dataset(store, manifest, expected_rows), {})
 
 
+def _new_manifest(name: str, encoder: EncoderIdentity, suffix: str) -> Manifest:
+    return Manifest(
+        dataset=name,
+        encoder=encoder.id,
+        encoder_fingerprint=encoder.fingerprint,
+        dim=encoder.dim,
+        index_type=DEFAULT_INDEX,
+        suffix=suffix,
+    )
+
+
 def _rebuild(
     live: Dataset, encoder: EncoderIdentity, expected_rows: int, options: IngestOptions
 ) -> Target:
-    _check_encoder(live.manifest, encoder)
+    if live.manifest.encoder_fingerprint:  # empty only in another schema version
+        _check_encoder(live.manifest, encoder)
+    previous = live.manifest
+    if not previous.is_readable:
+        previous = _new_manifest(live.name, encoder, previous.suffix)
     manifest = replace(
-        live.manifest,
-        index_type=options.index_type or live.manifest.index_type,
-        columns=dict(live.manifest.columns if options.promote is None else options.promote),
+        previous,
+        index_type=options.index_type or previous.index_type,
+        columns=dict(previous.columns if options.promote is None else options.promote),
         document=dict(options.document or {}),
         search_params={},
         rows={},
+        schema_version=SCHEMA_VERSION,
     )
     rebuilt = rebuild_dataset(live, manifest, expected_rows)
     return Target(rebuilt, rebuilt.counts(), live)
 
 
-def _with_encoder(store: Store, first: Dataset, encoder: EncoderIdentity) -> Dataset | None:
-    """Return the dataset as this encoder indexed it; None where it has not."""
+def _of_encoder(store: Store, first: Manifest, encoder: EncoderIdentity) -> Manifest | None:
+    """Return the manifest of the dataset as this encoder indexed it; None where it has not."""
     if not _has_other_encoder(first, encoder):
         return first
-    for manifest in find_indexes(store, first.name):
-        if manifest.encoder_fingerprint == encoder.fingerprint:
-            return create_dataset(store, manifest, expected_rows=0)
+    for manifest in find_indexes(store, first.dataset):
+        if not _has_other_encoder(manifest, encoder):
+            return manifest
     return None
 
 
-def _has_other_encoder(dataset: Dataset, encoder: EncoderIdentity) -> bool:
-    return dataset.manifest.encoder_fingerprint != encoder.fingerprint
+def _has_other_encoder(manifest: Manifest, encoder: EncoderIdentity) -> bool:
+    return manifest.encoder_fingerprint != encoder.fingerprint
 
 
 def _check_same(manifest: Manifest, encoder: EncoderIdentity, options: IngestOptions) -> None:

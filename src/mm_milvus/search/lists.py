@@ -34,7 +34,7 @@ class ScoredList:
         """Take a collection of a dataset; nothing is read yet."""
         self.collection = collection
         self.modality = collection.modality
-        self._manifest = dataset.manifest
+        self._dataset = dataset
         self._fetch = _image_vectors if self.modality is Modality.IMAGE else _caption_vectors
 
     def search(self, vectors: Vectors, limit: int, expression: str) -> list[list[Match]]:
@@ -45,8 +45,7 @@ class ScoredList:
             limit: Maximum number of rows per query.
             expression: A Milvus boolean expression that rows must meet; empty for all.
         """
-        params = self._manifest.search_params.get(self.modality.value)
-        return self.collection.search(vectors, limit, expression=expression, params=params)
+        return self.collection.search(vectors, limit, expression=expression, params=self._params)
 
     def score(
         self, vectors: Vectors, item_ids: Sequence[Sequence[str]]
@@ -83,8 +82,12 @@ class ScoredList:
         return scores.mean(axis=0), scores.std(axis=0)
 
     @cached_property
+    def _params(self) -> dict[str, int]:
+        return self._dataset.search_params(self.collection)
+
+    @cached_property
     def _sample(self) -> Vectors:
-        rows = self._manifest.rows.get(self.modality.value)
+        rows = self._dataset.manifest.rows.get(self.modality.value)
         count = self.collection.count() if rows is None else rows
         return sample_embeddings(self.collection, BACKGROUND_ROWS, count)
 

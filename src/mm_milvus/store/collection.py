@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from pymilvus import DataType
+from pymilvus.client.types import LoadState
 from pymilvus.exceptions import MilvusException
 
 from mm_milvus.arrays import Vector, Vectors
@@ -15,7 +16,7 @@ from mm_milvus.errors import QueryError
 from mm_milvus.limits import MAX_BYTES, MAX_COLUMN_BYTES
 from mm_milvus.schema import Field, Modality
 from mm_milvus.store.connection import CALL_TIMEOUT_S, Store
-from mm_milvus.store.index import index_params, load
+from mm_milvus.store.index import BUILD_PARAMETERS, index_params, load
 from mm_milvus.store.manifest import Manifest, read_manifest
 from mm_milvus.store.retry import retry_while_loading
 from mm_milvus.store.rows import Row, batches
@@ -117,15 +118,21 @@ class Collection:
         return str(self._description()["collection_name"])
 
     def manifest(self) -> Manifest:
-        """Return the manifest in the collection's properties."""
+        """Return the manifest in the collection's properties, whatever its schema version."""
         return read_manifest(self._description().get("properties", {}), self.name)
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Replace the manifest in the collection's properties."""
+        """Replace the manifest in the collection's properties.
+
+        A server before 2.3.6 shows a change immediately, but saves what the properties were before
+        it, so that a restart undoes the last change (milvus-io/milvus#30144). The same change made
+        twice lasts.
+        """
         with self.store.explained(f"cannot describe collection {self.name}"):
-            self.client.alter_collection_properties(
-                self.name, properties=manifest.to_properties(), timeout=CALL_TIMEOUT_S
-            )
+            for _ in range(1 if self.store.embedded else 2):
+                self.client.alter_collection_properties(
+                    self.name, properties=manifest.to_properties(), timeout=CALL_TIMEOUT_S
+                )
 
     def _description(self) -> dict[str, Any]:
         with self.store.explained(f"cannot describe collection {self.name}"):
@@ -133,13 +140,31 @@ class Collection:
 
     def built_with(self) -> dict[str, int]:
         """Return the index parameter that depends on the row count: nlist, where there is one."""
+        _, params = self.vector_index()
+        return {key: value for key, value in params.items() if key == "nlist"}
+
+    def vector_index(self) -> tuple[str, dict[str, int]]:
+        """Return the type of the vector index, and the parameters that it was built with.
+
+        The type is FLAT, which is the same search, where the dataset's would have one cell; empty
+        where a killed process left no index.
+        """
         with self.store.explained(f"cannot describe the index of collection {self.name}"):
             description = self.client.describe_index(
                 self.name, Field.EMBEDDING.value, timeout=CALL_TIMEOUT_S
             )
-        # The engines nest it differently.
+        description = description or {}
+        # The engines nest the parameters differently.
         params = description.get("params") or description
-        return {key: int(value) for key, value in params.items() if key == "nlist"}
+        return str(description.get("index_type", "")), {
+            key: int(params[key]) for key in BUILD_PARAMETERS if key in params
+        }
+
+    def is_loaded(self) -> bool:
+        """Return whether the engine has loaded the collection, so that it can be searched."""
+        with self.store.explained(f"cannot look for collection {self.name}"):
+            state = self.client.get_load_state(self.name, timeout=CALL_TIMEOUT_S)
+        return bool(state["state"] is LoadState.Loaded)
 
     def count(self) -> int:
         """Return the number of rows, every acknowledged write included.

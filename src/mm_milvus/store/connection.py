@@ -9,7 +9,7 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -103,16 +103,30 @@ class Store:
         any order: a process that was killed in between leaves a folder which is no collection,
         but prevents one of this name from being created. A server leaves nothing.
         """
-        if self._path is None:
-            return False
         broken = [
-            folder
-            for folder in self._path.glob(f"**/collections/{collection}")
-            if not (folder / "schema.json").exists()
+            folder for folder in self._folders(collection) if not (folder / "schema.json").exists()
         ]
         for folder in broken:
             shutil.rmtree(folder)
         return bool(broken)
+
+    def size_on_disk(self, collection: str) -> int | None:
+        """Return the size of a collection's files in bytes; None for a server, which has no call.
+
+        Args:
+            collection: The engine's name of the collection, not an alias.
+        """
+        if self._path is None:
+            return None
+        size = 0
+        for file in (file for folder in self._folders(collection) for file in folder.rglob("*")):
+            with suppress(FileNotFoundError):  # a compaction has just removed it
+                size += file.stat().st_size if file.is_file() else 0
+        return size
+
+    def _folders(self, collection: str) -> list[Path]:
+        """Return the folders of Milvus Lite that hold a collection, one per database."""
+        return [] if self._path is None else [*self._path.glob(f"**/collections/{collection}")]
 
     def wait_for_embedded_index(self, collection: str) -> None:
         """Wait until Milvus Lite has indexed the flushed rows of a collection.

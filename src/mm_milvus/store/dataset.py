@@ -14,6 +14,7 @@ from mm_milvus.keys import content_hash
 from mm_milvus.schema import Modality
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.connection import Store, StoreLike, opened
+from mm_milvus.store.index import untuned_params
 from mm_milvus.store.manifest import Manifest, short_name
 from mm_milvus.store.rebuild import (
     drop_unfinished,
@@ -72,6 +73,17 @@ class Dataset:
         """Return a tuner of one of the two collections, with queries from both."""
         return Tuner(collection, self.collections, self.manifest)
 
+    def search_params(self, collection: Collection) -> dict[str, int]:
+        """Return the search parameters of one of the two collections.
+
+        They are those of the manifest. Where it has none, because no ingest has finished yet, a
+        small collection is searched exhaustively, and as many rows of a large one.
+        """
+        params = self.manifest.search_params.get(collection.modality.value)
+        if params is not None:
+            return params
+        return untuned_params(self.manifest.index_type, collection.built_with(), collection.count())
+
     def with_target(self, recall: float) -> Dataset:
         """Return the dataset with another target recall to be tuned for; nothing is written."""
         if not 0 < recall <= 1:
@@ -107,7 +119,8 @@ def list_datasets(store: StoreLike = DEFAULT_STORE) -> list[Manifest]:
 
     Returns:
         Their manifests, ordered by name. A dataset that is indexed with several encoders has one
-        per encoder, that of the first encoder first.
+        per encoder, that of the first encoder first. Those of another `schema_version` are listed
+        too; their other fields may be empty.
 
     Raises:
         StoreError: When the store cannot be reached, or the file does not exist.
@@ -150,6 +163,8 @@ def describe_dataset(dataset: str | None = None, store: StoreLike = DEFAULT_STOR
 def drop_dataset(dataset: str, store: StoreLike = DEFAULT_STORE) -> None:
     """Delete a dataset and all of its rows, of every encoder that it is indexed with.
 
+    The dataset may have the `schema_version` of another mm-milvus.
+
     Args:
         dataset: Name of the dataset.
         store: A Milvus Lite file (`*.db`), the URI of a server, or an open `Store`.
@@ -159,24 +174,43 @@ def drop_dataset(dataset: str, store: StoreLike = DEFAULT_STORE) -> None:
         StoreError: When the store cannot be reached, or the file does not exist.
     """
     with opened(store, must_exist=True) as connected:
-        open_dataset(connected, dataset)  # also completes a switch that was killed
+        require_manifest(connected, dataset)  # also completes a switch that was killed
         # The first encoder's collections last: by them a dataset is found.
         for manifest in reversed(find_indexes(connected, dataset)):
-            index = _dataset_of(connected, manifest)
+            index = dataset_of(connected, manifest)
             index.drop()
             for collection in index.collections:
                 drop_unfinished(connected, collection.name, live=None)
 
 
 def create_dataset(store: Store, manifest: Manifest, expected_rows: int) -> Dataset:
-    """Open a dataset, and create those of its two collections that do not exist."""
-    dataset = _dataset_of(store, manifest)
+    """Open a dataset, and create those of its two collections that do not exist.
+
+    Raises:
+        StoreError: When it has the schema version of another mm-milvus.
+    """
+    manifest.require_readable()
+    dataset = dataset_of(store, manifest)
     dataset.on_both(lambda collection: collection.ensure(manifest, expected_rows))
     return dataset
 
 
 def find_dataset(store: Store, name: str) -> Dataset | None:
     """Open the dataset of that name, as its first encoder indexed it; None if there is none.
+
+    Raises:
+        StoreError: When its collections belong to another dataset or application, or have the
+            schema version of another mm-milvus.
+    """
+    manifest = find_manifest(store, name)
+    return None if manifest is None else create_dataset(store, manifest, expected_rows=0)
+
+
+def find_manifest(store: Store, name: str) -> Manifest | None:
+    """Return the manifest of the dataset of that name; None if there is none.
+
+    The dataset is not opened, and may have any schema version. Of several encoders, it is the
+    manifest of the first.
 
     Raises:
         StoreError: When its collections belong to another dataset or application.
@@ -187,7 +221,7 @@ def find_dataset(store: Store, name: str) -> Dataset | None:
     manifest = images.manifest()
     if manifest.dataset != name:
         raise StoreError(f"collection {images.name} belongs to the dataset {manifest.dataset!r}")
-    return create_dataset(store, manifest, expected_rows=0)
+    return manifest
 
 
 def find_indexes(store: Store, name: str) -> list[Manifest]:
@@ -201,10 +235,22 @@ def open_dataset(store: Store, name: str | None) -> Dataset:
     Raises:
         QueryError: When there is no such dataset, or no name is given and there are several; the
             message names those that exist.
+        StoreError: When its collections belong to another dataset or application, or have the
+            schema version of another mm-milvus.
+    """
+    return create_dataset(store, require_manifest(store, name), expected_rows=0)
+
+
+def require_manifest(store: Store, name: str | None) -> Manifest:
+    """Return the manifest of the named dataset as `find_manifest` does; or of the only one.
+
+    Raises:
+        QueryError: When there is no such dataset, or no name is given and there are several; the
+            message names those that exist.
         StoreError: When its collections belong to another dataset or application.
     """
-    if name is not None and (dataset := find_dataset(store, name)):
-        return dataset
+    if name is not None and (manifest := find_manifest(store, name)):
+        return manifest
     names = sorted({manifest.dataset for manifest in list_datasets(store)})
     if not names:
         raise QueryError(f"{store.uri} holds no dataset; ingest one first")
@@ -213,7 +259,7 @@ def open_dataset(store: Store, name: str | None) -> Dataset:
         raise QueryError(f"no dataset {name!r} in {store.uri}; it holds: {existing}")
     if len(names) > 1:
         raise QueryError(f"{store.uri} holds {len(names)} datasets; name one of: {existing}")
-    return open_dataset(store, names[0])
+    return require_manifest(store, names[0])
 
 
 def open_indexes(store: Store, name: str | None, encoders: Sequence[str]) -> list[Dataset]:
@@ -285,7 +331,7 @@ def collection_name(dataset: str, modality: Modality, encoder_suffix: str = "") 
     return safe + encoder_suffix + SUFFIXES[modality]
 
 
-def _dataset_of(store: Store, manifest: Manifest) -> Dataset:
+def dataset_of(store: Store, manifest: Manifest) -> Dataset:
     """Name the two collections of a manifest, without a call of the engine."""
     images, texts = (
         Collection(store, collection_name(manifest.dataset, modality, manifest.suffix), modality)

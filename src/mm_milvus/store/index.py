@@ -74,6 +74,9 @@ def _efs(_built: dict[str, int]) -> list[int]:
     return settings_up_to(MAX_EF, smallest=MIN_EF)
 
 
+BUILD_PARAMETERS = ("nlist", "M", "efConstruction")
+"""The parameters that indexes are built with."""
+
 INDEX_TYPES = {
     "IVF_FLAT": IndexType(_ivf, "nprobe", _nprobes, exhaustive=True),
     "IVF_SQ8": IndexType(_ivf, "nprobe", _nprobes),
@@ -81,6 +84,29 @@ INDEX_TYPES = {
     "FLAT": IndexType(_nothing),
     "AUTOINDEX": IndexType(_nothing),
 }
+
+
+def untuned_params(index_type: str, built: dict[str, int], rows: int) -> dict[str, int]:
+    """Return search parameters for an index that has not been tuned.
+
+    Args:
+        index_type: One of `INDEX_TYPES`.
+        built: The index parameters that the index was built with.
+        rows: The row count.
+
+    Returns:
+        All cells of a collection of up to `EXACT_ROWS` rows, and of a larger one as many cells as
+        hold about that many rows; the longest list of candidates for a graph; empty where the
+        index has no search parameter.
+    """
+    match INDEX_TYPES[index_type].parameter:
+        case "nprobe" if rows <= EXACT_ROWS:
+            return {"nprobe": MAX_NLIST}  # the engines take it for all cells
+        case "nprobe":
+            return {"nprobe": math.ceil(built.get("nlist", 1) * EXACT_ROWS / rows)}
+        case "ef":
+            return {"ef": MAX_EF}
+    return {}
 
 
 def index_params(client: MilvusClient, manifest: Manifest, rows: int) -> IndexParams:

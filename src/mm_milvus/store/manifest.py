@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from mm_milvus.errors import StoreError
@@ -11,7 +11,16 @@ from mm_milvus.errors import StoreError
 PROPERTY = "mm_milvus"
 """The key of the collections' properties that holds the manifest."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Version of new datasets.
+
+1  mm-milvus 0.1 and 0.2
+2  A manifest may have fields that version 1 does not know. The rows are those of version 1, so
+   such a dataset is used unchanged, and becomes version 2 when its manifest is written next.
+"""
+
+READABLE_VERSIONS = (1, SCHEMA_VERSION)
+"""Versions whose datasets can be searched and written to; others can be dropped and rebuilt."""
 
 JSON_NAMES = {"suffix": "beside"}  # codespell:ignore beside
 """Fields of the manifest that have another name in the stored JSON."""
@@ -59,6 +68,21 @@ class Manifest:
     suffix: str = ""
     schema_version: int = SCHEMA_VERSION
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether this version of mm-milvus can search the dataset and write to it."""
+        return self.schema_version in READABLE_VERSIONS
+
+    def require_readable(self) -> None:
+        """Raise StoreError for a dataset whose schema has a version of another mm-milvus."""
+        if not self.is_readable:
+            versions = " and ".join(map(str, READABLE_VERSIONS))
+            raise StoreError(
+                f"dataset {self.dataset!r} has schema version {self.schema_version}, and this "
+                f"mm-milvus reads {versions}; install the matching version, build the dataset "
+                "again from its source (`rebuild`), or drop it"
+            )
+
     def require_encoder(self, encoder: str, fingerprint: str, remedy: str) -> None:
         """Raise StoreError for an encoder whose vectors cannot be compared with the stored ones.
 
@@ -76,12 +100,13 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the manifest as JSON-compatible values."""
-        fields = asdict(self)
-        return {JSON_NAMES.get(name, name): value for name, value in fields.items()}
+        values = asdict(self)
+        return {JSON_NAMES.get(name, name): value for name, value in values.items()}
 
     def to_properties(self) -> dict[str, str]:
-        """Return the collection properties that hold this manifest."""
-        return {PROPERTY: json.dumps(self.to_dict(), ensure_ascii=False)}
+        """Return the collection properties that hold this manifest, in the present version."""
+        values = {**self.to_dict(), "schema_version": SCHEMA_VERSION}
+        return {PROPERTY: json.dumps(values, ensure_ascii=False)}
 
 
 def short_name(encoder: str) -> str:
@@ -90,10 +115,13 @@ def short_name(encoder: str) -> str:
 
 
 def read_manifest(properties: dict[str, Any], collection: str) -> Manifest:
-    """Return the manifest in a collection's properties.
+    """Return the manifest in a collection's properties, whatever its schema version.
+
+    Fields that this version of mm-milvus does not know are left out. Of another version, fields
+    may be missing: they are empty, so that the dataset can be listed, dropped and rebuilt.
 
     Raises:
-        StoreError: When there is none, or one of another version.
+        StoreError: When there is none, or one that cannot be read.
     """
     text = properties.get(PROPERTY)
     if text is None:
@@ -102,16 +130,20 @@ def read_manifest(properties: dict[str, Any], collection: str) -> Manifest:
             "choose another name (`dataset`)"
         )
     try:
-        fields: dict[str, Any] = dict(json.loads(text))
+        stored: dict[str, Any] = dict(json.loads(text))
+        known = {
+            each.name: stored[name]
+            for each in fields(Manifest)
+            if (name := JSON_NAMES.get(each.name, each.name)) in stored
+        }
+        required = {"dataset": "", "encoder": "", "encoder_fingerprint": "", "dim": 0}
+        manifest = Manifest(**{**required, **known})
     except (ValueError, TypeError) as error:
         raise StoreError(
             f"collection {collection} has a manifest that cannot be read: {error}"
         ) from error
-    if fields.get("schema_version") != SCHEMA_VERSION:
+    if not manifest.dataset or (manifest.is_readable and not required.keys() <= known.keys()):
         raise StoreError(
-            f"collection {collection} has schema version {fields.get('schema_version')}, and "
-            f"this mm-milvus reads {SCHEMA_VERSION}; install the matching version, or ingest again "
-            "under another name (`dataset`)"
+            f"collection {collection} has a manifest that cannot be read: a field is missing"
         )
-    names = {json_name: name for name, json_name in JSON_NAMES.items()}
-    return Manifest(**{names.get(name, name): value for name, value in fields.items()})
+    return manifest
