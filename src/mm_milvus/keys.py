@@ -21,7 +21,7 @@ _FORM = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}")
 DIGEST = np.dtype((np.void, DIGEST_BYTES))
 
 Keys = NDArray[np.void]
-"""Primary keys as an key_array: (n,) of `DIGEST`."""
+"""Primary keys as an array: (n,) of `DIGEST`."""
 
 
 def image_key(item_id: str) -> str:
@@ -57,12 +57,12 @@ def unpack_keys(keys: Keys) -> list[str]:
 
 
 def key_array(packed: bytes | bytearray) -> Keys:
-    """Return the bytes that `pack_keys` made as an key_array of (n,)."""
+    """Return the bytes that `pack_keys` made as an array of (n,)."""
     return np.frombuffer(bytes(packed), DIGEST)
 
 
 def find_keys(keys: Keys, ordered: Keys) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Look keys up in a sorted key_array.
+    """Look keys up in a sorted array.
 
     Args:
         keys: (n,), in any order.
@@ -79,6 +79,6 @@ def find_keys(keys: Keys, ordered: Keys) -> tuple[NDArray[np.intp], NDArray[np.b
 
 
 def contains(keys: Keys, ordered: Keys) -> NDArray[np.bool_]:
-    """Return for each key whether a sorted key_array has it: (n,)."""
+    """Return for each key whether a sorted array has it: (n,)."""
     _, is_found = find_keys(keys, ordered)
     return is_found

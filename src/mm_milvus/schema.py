@@ -23,9 +23,11 @@ ITEMS = pa.schema(
 """What every source yields, one row per item.
 
     item_id    the stable name of the item in its dataset, never empty
-    uri        where the image was read from: for people, and to display it
-    image      the image file as it was stored, still encoded; null only where `rejected` is set
-    captions   zero or more captions, none of them empty
+    uri        where the image was read from: for people, and to display it; empty for an item
+               without an image
+    image      the image file as it was stored, still encoded; null where `rejected` is set, and
+               for an item without an image
+    captions   captions, none of them empty; at least one for an item without an image
     metadata   a JSON object, as text
     rejected   null, or the reason why this item cannot be ingested
 """
@@ -35,8 +37,8 @@ def embeddings_schema(dim: int) -> pa.Schema:
     """Return the schema of what `encode` writes, one row per item, with vectors of `dim` numbers.
 
     item_id, uri, captions, metadata   as in `ITEMS`
-    content_hash        of the image file, as `keys.content_hash` returns it
-    image_embedding     float32 (dim,), of unit length
+    content_hash        of the image file, as `keys.content_hash` returns it; empty without an image
+    image_embedding     float32 (dim,), of unit length; null without an image
     caption_embeddings  one per caption, in their order: float32 (dim,), of unit length
     """
     vector = pa.list_(pa.float32(), dim)
@@ -45,7 +47,7 @@ def embeddings_schema(dim: int) -> pa.Schema:
             pa.field("item_id", pa.string(), nullable=False),
             pa.field("uri", pa.string(), nullable=False),
             pa.field("content_hash", pa.string(), nullable=False),
-            pa.field("image_embedding", vector, nullable=False),
+            pa.field("image_embedding", vector),
             pa.field("captions", pa.list_(pa.string()), nullable=False),
             pa.field("caption_embeddings", pa.list_(vector), nullable=False),
             pa.field("metadata", pa.string(), nullable=False),

@@ -47,7 +47,11 @@ def read_items(path: object, **options: Any) -> Items:
         rows += batch.to_pylist()
     for row in rows:
         assert row["item_id"]
-        assert (row["image"] is None) == (row["rejected"] is not None)
+        assert row["rejected"] is None or row["image"] is None
+        # An item without an image has no place of one, and at least a caption.
+        if row["image"] is None and row["rejected"] is None:
+            assert row["captions"]
+            assert row["uri"] == ""
         assert "\n" not in (row["rejected"] or "")
         assert isinstance(json.loads(row["metadata"]), dict)
     return Items(rows)

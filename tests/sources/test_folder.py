@@ -277,12 +277,24 @@ def test_a_table_in_the_folder_gives_captions_to_its_images(tmp_path: Path, name
         lines = [list(ROWS[0]), *(list(row.values()) for row in ROWS)]
         (root / name).write_text("".join(mark.join(map(str, line)) + "\n" for line in lines))
     items = read_items(root)
-    assert items.captions == {"b.png": ["two"], "d/a.png": ["one"], "unlisted.png": []}
+    assert items.captions == {"b.png": ["two", "again"], "d/a.png": ["one"], "unlisted.png": []}
     assert items["b.png"]["metadata"] == {"price": 2}
     assert items["d/a.png"]["image"] == b"d/a.png"
-    assert list(items.rejects) == ["missing.png", "b.png", "../out.png"]
-    assert "row 4" in items.rejects["b.png"]
-    assert "row 1" in items.rejects["b.png"]
+    assert list(items.rejects) == ["missing.png", "../out.png"]
+
+
+def test_a_row_of_a_folders_table_may_have_no_image(tmp_path: Path) -> None:
+    put(tmp_path, "a.png", "d/b.png")
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.png"}\n{"text": "no picture yet"}\n')
+    (tmp_path / "d" / "captions.csv").write_text("file_name,text,price\n,nor here,3\nb.png,b,4\n")
+    items = read_items(tmp_path)
+    assert items.captions == {
+        "a.png": [],
+        "row-2": ["no picture yet"],
+        "d/row-1": ["nor here"],
+        "d/b.png": ["b"],
+    }
+    assert items["d/row-1"]["metadata"] == {"folder": "d", "folders": ["d"], "price": 3}
 
 
 def test_captions_of_a_table_and_a_sidecar_are_joined(tmp_path: Path) -> None:

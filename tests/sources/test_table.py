@@ -88,23 +88,86 @@ def test_every_format_gives_the_same_items(
 
 
 @FORMATS
-def test_adjacent_rows_of_an_image_are_one_item(
+def test_the_rows_of_an_image_are_one_item(
     tmp_path: Path, file: str, write: Callable[[Path, Rows], None]
 ) -> None:
     put(tmp_path, "a.png", "b.png")
-    pairs = [("a.png", "1"), ("a.png", "2"), ("b.png", "3"), ("a.png", "4")]
+    pairs = [("a.png", "1"), ("a.png", "2"), ("b.png", "3"), ("./a.png", "4")]
     write(tmp_path / file, [{"image": image, "caption": text} for image, text in pairs])
     items = read_items(tmp_path / file)
-    assert items.captions == {"a.png": ["1", "2"], "b.png": ["3"]}
-    assert items.rejects == {"a.png": "row 4 repeats the id a.png of row 1: the first is kept"}
+    assert items.captions == {"a.png": ["1", "2", "4"], "b.png": ["3"]}
+    assert items.ids == ["a.png", "b.png"]
+    assert items.rejects == {}
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("12")), min_size=1))
+def test_rows_in_any_order_give_the_same_items(
+    tmp_path: Path, pairs: list[tuple[str, str]]
+) -> None:
+    put(tmp_path, *(f"{name}.png" for name in "abc"))
+    rows = [
+        {"file_name": f"{name}.png", "text": f"{name} {number}", "id": number, "only": number}
+        for number, (name, _) in enumerate(pairs)
+    ]
+    write_jsonl(tmp_path / "set.jsonl", rows)
+    by_path = read_items(tmp_path / "set.jsonl", id_column="")
+    expected: dict[str, list[str]] = {}
+    for row in rows:
+        expected.setdefault(str(row["file_name"]), []).append(str(row["text"]))
+    assert by_path.captions == expected
+    assert by_path.ids == list(expected)
+    # With ids, rows of the same id and image are one item; another image is a repeated id.
+    for row, (_, group) in zip(rows, pairs, strict=True):
+        row["id"] = group
+    write_jsonl(tmp_path / "set.jsonl", rows)
+    by_id = read_items(tmp_path / "set.jsonl")
+    first = {group: name for name, group in reversed(pairs)}
+    kept = [row for row, (name, group) in zip(rows, pairs, strict=True) if name == first[group]]
+    assert by_id.captions == {
+        group: [str(row["text"]) for row in kept if row["id"] == group]
+        for group in dict.fromkeys(group for _, group in pairs)
+    }
+    assert set(by_id.rejects) == {group for name, group in pairs if name != first[group]}
+
+
+@FORMATS
+def test_a_row_without_an_image_is_an_item_of_its_captions(
+    tmp_path: Path, file: str, write: Callable[[Path, Rows], None]
+) -> None:
+    put(tmp_path, "a.png")
+    rows = [
+        {"id": "p1", "image": "a.png", "title": "red dress", "price": 1},
+        {"id": "p2", "image": None, "title": "blue dress", "price": 2},
+        {"id": "p3", "image": "", "title": "", "price": 3},
+        {"id": "p2", "image": None, "title": "a second title", "price": 4},
+    ]
+    write(tmp_path / file, rows)
+    items = read_items(tmp_path / file)
+    assert items.captions == {"p1": ["red dress"], "p2": ["blue dress", "a second title"]}
+    assert items["p2"]["image"] is None
+    assert items["p2"]["metadata"] == {"price": 2}
+    assert items.rejects == {"p3": "row 3: there is no image in image, and no caption"}
+
+
+def test_ids_are_in_the_usual_columns_unless_they_are_switched_off(tmp_path: Path) -> None:
+    put(tmp_path, "a.png")
+    row = {"image": "a.png", "caption": "x"}
+    for columns, ids in (({"id": 7}, "7"), ({"ID": "s"}, "s"), ({"id": 7, "item_id": 8}, "8")):
+        write_jsonl(tmp_path / "set.jsonl", [row | columns])
+        assert read_items(tmp_path / "set.jsonl").ids == [ids]
+        assert read_items(tmp_path / "set.jsonl", id_column="").ids == ["a.png"]
+    write_jsonl(tmp_path / "set.jsonl", [{"id": "a.png", "caption": "x"}])
+    assert read_items(tmp_path / "set.jsonl", image_column="id").ids == ["a.png"]
 
 
 @FORMATS
 def test_a_repeated_id_is_rejected_with_both_rows(
     tmp_path: Path, file: str, write: Callable[[Path, Rows], None]
 ) -> None:
-    put(tmp_path, "a.png")
-    rows = [{"id": name, "image": "a.png", "text": name} for name in ["007", "x", "007"]]
+    put(tmp_path, "a.png", "b.png", "c.png")
+    names = zip(["007", "x", "007"], "abc", strict=True)
+    rows = [{"id": name, "image": f"{image}.png", "text": name} for name, image in names]
     write(tmp_path / file, rows)
     items = read_items(tmp_path / file, id_column="id")
     assert items.captions == {"007": ["007"], "x": ["x"]}
@@ -147,25 +210,25 @@ def test_malformed_rows_of_a_csv_are_rejected_by_line(tmp_path: Path) -> None:
 
 
 def test_a_csv_value_that_is_not_of_its_columns_type_stays_text(tmp_path: Path) -> None:
-    put(tmp_path, "a.png", "b.png")
-    lines = ["image,n,x", "b.png,1,nan", *["a.png,1,2"] * 1000, "b.png,many,"]
+    put(tmp_path, "a.png", "b.png", "c.png")
+    lines = ["image,n,x", "b.png,1,nan", *["a.png,1,2"] * 1000, "c.png,many,"]
     (tmp_path / "set.csv").write_text("\n".join(lines))
     items = read_items(tmp_path / "set.csv")
     assert items["b.png"]["metadata"] == {"n": 1}
     assert items["a.png"]["metadata"] == {"n": 1, "x": 2}
-    assert list(items.rejects) == ["b.png"]
+    assert items["c.png"]["metadata"] == {"n": "many"}
 
 
 def test_malformed_lines_of_jsonl_are_rejected_by_line(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
-    lines = ['{"image": "a.png", "text": "x\\ud800"}', "{", "", "[1]", '{"text": "lost"}']
+    lines = ['{"image": "a.png", "text": "x\\ud800"}', "{", "", "[1]", '{"price": 1}']
     (tmp_path / "set.jsonl").write_text("\n".join(lines))
     items = read_items(tmp_path / "set.jsonl")
     assert items.captions == {"a.png": ["x\\ud800"]}
     assert list(items.rejects) == ["row-2", "row-3", "row-4"]
     assert items.rejects["row-2"].startswith("set.jsonl:2 is not valid JSON")
     assert items.rejects["row-3"] == "set.jsonl:4 is not a JSON object"
-    assert items.rejects["row-4"] == "row 4: there is no image in image"
+    assert items.rejects["row-4"] == "row 4: there is no image in image, and no caption"
 
 
 def test_several_caption_columns_and_lists_are_joined(tmp_path: Path) -> None:
@@ -186,11 +249,11 @@ def test_images_of_hugging_face_are_bytes_with_or_without_a_path(tmp_path: Path)
     rows = [{"image": image, "text": str(n), "thumb": b"t"} for n, image in enumerate(struct)]
     write_parquet(tmp_path / "set.parquet", rows)
     items = read_items(tmp_path / "set.parquet")
-    assert items.captions == {"x/a.png": ["0"], "row-2": ["1"], "c.png": ["2"]}
+    assert items.captions == {"x/a.png": ["0"], "row-2": ["1"], "c.png": ["2"], "row-4": ["3"]}
     assert items["row-2"]["image"] == b"B"
     assert items["row-2"]["uri"] == f"{tmp_path}/set.parquet#row=2"
     assert items["x/a.png"]["metadata"] == {}
-    assert list(items.rejects) == ["row-4"]
+    assert items["row-4"]["image"] is None
     assert open_source(tmp_path / "set.parquet").size == 4
 
 

@@ -35,12 +35,12 @@ def accept_embeddings(
     for records in batches:
         batch: Batch[Item] = Batch(read=records.num_rows)
         images = to_numpy(records.column("image_embedding"))
-        captions = to_nested(records.column("caption_embeddings"))
+        nested = to_nested(records.column("caption_embeddings"))
         others = records.drop_columns(list(_VECTORS)).to_pylist()
-        for record, image, vectors in zip(others, images, captions, strict=True):
+        for record, image, vectors in zip(others, images, nested, strict=True):
             try:
-                rows = _rows(record, image, vectors, dim)
-                item = make_item(record, rows[0], rows[1:], columns)
+                captions = _caption_rows(record, vectors, dim)
+                item = make_item(record, _image_row(record, image, dim), captions, columns)
             except ItemError as error:
                 item_id = record["item_id"] or "(no name)"
                 batch.rejects.append(Reject(item_id, "read", str(error)))
@@ -49,17 +49,25 @@ def accept_embeddings(
         yield batch
 
 
-def _rows(
-    record: Mapping[str, Any], image: Vector, vectors: list[Vector], dim: int
-) -> list[PendingRow]:
-    """Return the row of the image, then those of the captions; raise ItemError."""
-    for name in ("item_id", "uri", "content_hash", "metadata"):
+def _image_row(record: Mapping[str, Any], image: Vector, dim: int) -> PendingRow | None:
+    """Return the row of the image, None without one; raise ItemError."""
+    for name in ("item_id", "metadata"):
+        if not record[name]:
+            raise ItemError(f"it has no {name}")
+    if not (record["uri"] or record["content_hash"] or len(image)):
+        return None
+    for name in ("uri", "content_hash"):
         if not record[name]:
             raise ItemError(f"it has no {name}")
     if not is_key(record["content_hash"]):
         raise ItemError(f"its content_hash is not {ID_DIGITS} hex digits")
     check_embedding(image, dim)
-    rows = [PendingRow("", b"", record["content_hash"], image)]
+    return PendingRow("", b"", record["content_hash"], image)
+
+
+def _caption_rows(record: Mapping[str, Any], vectors: list[Vector], dim: int) -> list[PendingRow]:
+    """Return the rows of the captions; raise ItemError."""
+    rows: list[PendingRow] = []
     captions = record["captions"] or []
     if len(captions) != len(vectors):
         raise ItemError(f"it has {len(captions)} captions, and vectors for {len(vectors)}")

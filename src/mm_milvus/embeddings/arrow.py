@@ -44,10 +44,13 @@ def _bounds(column: pa.Array) -> list[tuple[int, int]]:
     return list(zip((stops - lengths).tolist(), stops.tolist(), strict=True))
 
 
-def from_numpy(vectors: Sequence[Vector], dim: int) -> pa.Array:
-    """Return a fixed-size list of `dim` float32 per vector."""
-    flat: NDArray[Any] = np.concatenate(vectors) if vectors else np.empty(0, np.float32)
-    return pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float32()), dim)
+def from_numpy(vectors: Sequence[Vector | None], dim: int) -> pa.Array:
+    """Return a fixed-size list of `dim` float32 per vector, and null for None."""
+    filler = np.zeros(dim, np.float32)
+    whole = [filler if vector is None else vector for vector in vectors]
+    flat: NDArray[Any] = np.concatenate(whole) if whole else np.empty(0, np.float32)
+    is_null = pa.array([vector is None for vector in vectors], pa.bool_())
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float32()), dim, mask=is_null)
 
 
 def from_nested(rows: Sequence[Sequence[Vector]], dim: int) -> pa.Array:

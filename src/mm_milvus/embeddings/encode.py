@@ -161,23 +161,23 @@ def _check_same(previous: Embeddings, encoder: Encoder, options: EncodeOptions) 
 
 def _to_record_batch(batch: Batch[Item], schema: pa.Schema, dim: int) -> pa.RecordBatch:
     """Return encoded items as rows of `embeddings_schema`."""
-    rows = [(item, item.image) for item in batch.items if item.image is not None]
-    images = [image.embedding for _, image in rows if image.embedding is not None]
+    images = [item.image for item in batch.items]
     captions = [
-        [row.embedding for row in item.captions if row.embedding is not None] for item, _ in rows
+        [row.embedding for row in item.captions if row.embedding is not None]
+        for item in batch.items
     ]
     return pa.RecordBatch.from_arrays(
         [
-            pa.array([item.item_id for item, _ in rows], pa.string()),
-            pa.array([item.uri for item, _ in rows], pa.string()),
-            pa.array([image.content_hash for _, image in rows], pa.string()),
-            from_numpy(images, dim),
+            pa.array([item.item_id for item in batch.items], pa.string()),
+            pa.array([item.uri for item in batch.items], pa.string()),
+            pa.array([image.content_hash if image else "" for image in images], pa.string()),
+            from_numpy([image.embedding if image else None for image in images], dim),
             pa.array(
-                [[str(row.content) for row in item.captions] for item, _ in rows],
+                [[str(row.content) for row in item.captions] for item in batch.items],
                 pa.list_(pa.string()),
             ),
             from_nested(captions, dim),
-            pa.array([item.metadata_text for item, _ in rows], pa.string()),
+            pa.array([item.metadata_text for item in batch.items], pa.string()),
         ],
         schema=schema,
     )

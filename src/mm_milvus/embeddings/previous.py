@@ -23,8 +23,8 @@ class PreviousItem:
     """An item as it was encoded last.
 
     Attributes:
-        content_hash: The hash of the image file.
-        image_embedding: The image's vector.
+        content_hash: The hash of the image file; empty without an image.
+        image_embedding: The image's vector; empty without an image.
         captions: Each distinct caption with its vector.
         captions_count: Number of captions; a repeated one counts each time.
     """

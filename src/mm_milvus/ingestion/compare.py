@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from mm_milvus.keys import caption_key
+from mm_milvus.keys import caption_key, image_key
 from mm_milvus.pipeline.batch import Batch, Item, PendingRow
+from mm_milvus.schema import Modality
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.dataset import Dataset
 
@@ -20,13 +21,18 @@ def compare_with_store(batch: Batch[Item], dataset: Dataset) -> None:
     A row whose content is unchanged and whose metadata is not keeps its stored vector.
     """
     images = [(item, item.image) for item in batch.items if item.image is not None]
+    without = {image_key(item.item_id): item for item in batch.items if item.image is None}
     captions = [(item, row) for item in batch.items for row in item.captions]
     # Captions are numbered without gaps: the number after the last is stored only if stale.
     ends = {caption_key(item.item_id, len(item.captions)): item for item in batch.items}
     with ThreadPoolExecutor(1) as pool:
-        image_hashes = pool.submit(dataset.images.hashes, [row.id for _, row in images])
+        image_hashes = pool.submit(
+            dataset.images.hashes, [*(row.id for _, row in images), *without]
+        )
         text_hashes = dataset.texts.hashes([*(row.id for _, row in captions), *ends])
         changed_images = _changed(dataset.images, images, image_hashes.result())
+    for key in without.keys() & image_hashes.result().keys():
+        without[key].stale[Modality.IMAGE] = [key]
     for item in batch.items:
         if item.image is not None and item.image.id not in changed_images:
             item.image = None
@@ -68,7 +74,7 @@ def _find_stale(ends: Mapping[str, Item], texts: Collection) -> None:
     while ends:
         following = {}
         for key, item in ends.items():
-            item.stale.append(key)
+            item.stale.setdefault(Modality.TEXT, []).append(key)
             counts[item.item_id] += 1
             following[caption_key(item.item_id, counts[item.item_id])] = item
         stored = texts.hashes(list(following))

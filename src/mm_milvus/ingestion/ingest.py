@@ -210,9 +210,10 @@ class RowWriter:
             for collection in self._dataset.collections
         ]
         self.written += sum(write.result() for write in writes)
-        stale = [key for item in batch.items for key in item.stale]
-        self._dataset.texts.delete(stale)
-        self.written += len(stale)
+        for collection in self._dataset.collections:
+            stale = [key for item in batch.items for key in item.stale.get(collection.modality, [])]
+            collection.delete(stale)
+            self.written += len(stale)
 
 
 def finished_rows(item: Item, modality: Modality) -> Iterator[Row]:

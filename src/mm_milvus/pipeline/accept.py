@@ -44,11 +44,12 @@ def _accept(
         if record["rejected"] is not None:
             batch.rejects.append(Reject(record["item_id"], "read", record["rejected"]))
             continue
-        image = PendingRow("", record["image"], content_hash(record["image"]))
+        data = record["image"]
+        image = None if data is None else PendingRow("", data, content_hash(data))
         captions = [PendingRow("", text, content_hash(text)) for text in record["captions"]]
         try:
             item = make_item(record, image, captions, columns)
-            if document:
+            if document and image is not None:
                 _make_document(item, image, document)
         except ItemError as error:
             batch.rejects.append(Reject(record["item_id"], "read", str(error)))
@@ -59,21 +60,27 @@ def _accept(
 
 def make_item(
     record: Mapping[str, Any],
-    image: PendingRow,
+    image: PendingRow | None,
     captions: list[PendingRow],
     columns: Mapping[str, str],
 ) -> Item:
     """Make an item of its rows; raise `ItemError` where no engine could store it."""
+    if image is None and not captions:
+        raise ItemError("it has neither an image nor a caption")
     item_id, uri, text = (record[key] for key in ("item_id", "uri", "metadata"))
     check_text(Field.ITEM_ID, item_id)
     check_text(Field.URI, uri)
     metadata = parse_metadata(text, columns)
-    image.id = image_key(item_id)
+    if image is not None:
+        image.id = image_key(item_id)
     return Item(item_id, uri, metadata, text, content_hash(f"{uri}\0{text}"), image, captions)
 
 
 def add_item(batch: Batch[Item], item: Item) -> None:
-    """Append an item to a batch, without the captions that are too long, which are rejected."""
+    """Append an item to a batch, without the captions that are too long, which are rejected.
+
+    An item that has nothing else is not appended.
+    """
     kept: list[PendingRow] = []
     for number, row in enumerate(item.captions):
         try:
@@ -84,7 +91,8 @@ def add_item(batch: Batch[Item], item: Item) -> None:
         row.id = caption_key(item.item_id, len(kept))
         kept.append(row)
     item.captions = kept
-    batch.items.append(item)
+    if item.image is not None or kept:
+        batch.items.append(item)
 
 
 def _make_document(item: Item, image: PendingRow, document: Mapping[str, float]) -> None:

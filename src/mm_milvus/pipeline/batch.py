@@ -42,7 +42,8 @@ class Item:
         metadata_text: The metadata as the source wrote it.
         fields: Texts of the item's document in addition to its image, by field.
         pixels: uint8 (height, width, 3) once the image is decoded.
-        stale: Keys of stored captions that the item no longer has.
+        image: None for an item without an image.
+        stale: By modality, keys of stored rows that the item no longer has.
     """
 
     item_id: str
@@ -54,7 +55,7 @@ class Item:
     captions: list[PendingRow]
     fields: dict[str, str] = field(default_factory=dict)
     pixels: Pixels | None = None
-    stale: list[str] = field(default_factory=list)
+    stale: dict[Modality, list[str]] = field(default_factory=dict)
 
     def unencoded_captions(self) -> list[PendingRow]:
         """Return the captions without a vector."""

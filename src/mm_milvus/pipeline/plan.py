@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_milvus.keys import Keys, contains, image_key, key_array, pack_keys
+from mm_milvus.keys import Keys, caption_key, contains, image_key, key_array, pack_keys
 from mm_milvus.pipeline.batch import Batch, Item, gather
 
 COMPARED_ITEMS = 1000
@@ -52,7 +52,8 @@ class SeenKeys:
 
     def has_item(self, item_id: str) -> bool:
         """Return whether the source has an item, and an ingest would store it."""
-        return bool(self.has(key_array(pack_keys([image_key(item_id)])))[0])
+        keys = [image_key(item_id), caption_key(item_id, 0)]
+        return bool(self.has(key_array(pack_keys(keys))).any())
 
     def missing(self, batches: Iterable[list[StoredKey]]) -> Iterator[list[StoredKey]]:
         """Yield, per batch of stored rows, those that are no longer in the source."""

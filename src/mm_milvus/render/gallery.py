@@ -104,6 +104,8 @@ def _card(rank: int, hit: Hit, load_image: ImageLoader) -> str:
 
 
 def _picture(hit: Hit, load_image: ImageLoader) -> str:
+    if not hit.uri:
+        return '<div class="missing"><b>No picture</b><span>the item has none</span></div>'
     try:
         return _img(load_image(hit.uri), hit.caption or hit.item_id)
     except (MmMilvusError, OSError) as error:

@@ -28,7 +28,7 @@ class Hit:
 
     Attributes:
         item_id: Name of the item in its dataset.
-        uri: Path or URL that the image was read from.
+        uri: Path or URL that the image was read from; empty for an item without an image.
         score: What hits are ranked by. Its scale is that of the fusion mode, or of the last rerank
             stage.
         caption: The caption that matches best; None for an item without captions.

@@ -78,7 +78,7 @@ class Space:
         for item_id, vector in zip(item_ids, vectors, strict=True):
             if not vector.any():
                 raise QueryError(
-                    f"no item {item_id!r} in dataset {self.dataset.name!r}; "
+                    f"no item {item_id!r} in dataset {self.dataset.name!r} has an image; "
                     "the item_ids are those of hits"
                 )
         return vectors

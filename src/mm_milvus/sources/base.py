@@ -64,10 +64,11 @@ class Draft:
 
     Attributes:
         item_id: The stable name of the item inside its dataset.
-        uri: Where its image is read from.
+        uri: Where its image is read from; empty for an item without an image.
         captions: Zero or more captions.
         metadata: Values of any type; `to_json` makes JSON of them.
-        image: The image file's content, or the place that it is read from.
+        image: The image file's content, or the place that it is read from; None for an item
+            without an image.
         rejected: Why the item cannot be used; None where it can.
     """
 
@@ -142,17 +143,20 @@ def _read_image(draft: Draft) -> Draft:
 
 def _to_row(draft: Draft) -> dict[str, Any]:
     rejected = draft.rejected
-    if rejected is None and not draft.image:
+    captions = _distinct(draft.captions)
+    if rejected is None and draft.image is not None and not draft.image:
         rejected = "the image file is empty"
+    if rejected is None and draft.image is None and not captions:
+        rejected = "it has neither an image nor a caption"
     try:
         metadata = json.dumps(to_json(draft.metadata), ensure_ascii=False)
     except RecursionError:
         metadata, rejected = "{}", rejected or "its metadata is nested too deeply"
     return {
         "item_id": printable(draft.item_id),
-        "uri": printable(draft.uri),
+        "uri": printable(draft.uri) if draft.image is not None or rejected else "",
         "image": draft.image if rejected is None else None,
-        "captions": _distinct(draft.captions),
+        "captions": captions,
         "metadata": metadata,
         "rejected": None if rejected is None else printable(one_line(rejected)),
     }

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import posixpath
 import re
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
+from hashlib import blake2b
+from typing import Any, Self
 from urllib.parse import unquote, urljoin
 from uuid import UUID
 
+import numpy as np
+
 from mm_milvus.errors import SourceError
 from mm_milvus.files import MAX_FILE_BYTES, Place, is_uri, locate
+from mm_milvus.keys import DIGEST_BYTES, key_array
 from mm_milvus.remote import is_http
-from mm_milvus.sources.base import Draft, rejected_draft
+from mm_milvus.sources.base import Draft, rejected_draft, to_json
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.records import Row, Table
 from mm_milvus.sources.sidecar import to_captions
@@ -53,6 +59,10 @@ CAPTION_COLUMNS = (
 """Usual names of the column of captions, in the order in which they are looked for."""
 
 
+ID_COLUMNS = ("item_id", "id")
+"""Usual names of the column of ids, in the order in which they are looked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnRoles:
     """Which column is what; all other columns are metadata.
@@ -73,13 +83,16 @@ class ColumnRoles:
         return frozenset({self.image, *self.captions, *([self.item_id] if self.item_id else [])})
 
 
-def find_roles(place: Place, columns: tuple[str, ...], options: SourceOptions) -> ColumnRoles:
+def find_roles(
+    place: Place, columns: tuple[str, ...], options: SourceOptions, *, ids_are_paths: bool = False
+) -> ColumnRoles:
     """Find the roles of a table's columns, by the options, else by the usual names.
 
     Args:
         place: The table, for messages.
         columns: Its columns.
         options: The names of columns that a user has chosen.
+        ids_are_paths: Whether no column has ids, unless a user has chosen one.
 
     Raises:
         SourceError: When the table has no column of a chosen name, or none for images.
@@ -88,7 +101,10 @@ def find_roles(place: Place, columns: tuple[str, ...], options: SourceOptions) -
         if name not in columns:
             raise _missing_column(place, name, columns)
     image = options.image_column or _first(IMAGE_COLUMNS, columns)
-    captions = tuple(name for name in columns if name not in (image, options.id_column))
+    item_id = options.id_column or None
+    if options.id_column is None and not ids_are_paths:
+        item_id = _first(ID_COLUMNS, tuple(name for name in columns if name != image))
+    captions = tuple(name for name in columns if name not in (image, item_id))
     if options.caption_columns:
         chosen = (_matching(place, name, columns, captions) for name in options.caption_columns)
         captions = tuple(dict.fromkeys(name for names in chosen for name in names))
@@ -99,7 +115,7 @@ def find_roles(place: Place, columns: tuple[str, ...], options: SourceOptions) -
             f"{place.uri} has no column with a usual name for images: name one of its columns "
             f"as `image_column`; they are {', '.join(columns)}"
         )
-    return ColumnRoles(image, captions, options.id_column)
+    return ColumnRoles(image, captions, item_id if item_id not in captions else None)
 
 
 def _missing_column(place: Place, name: str, columns: tuple[str, ...]) -> SourceError:
@@ -147,12 +163,12 @@ def _first(names: tuple[str, ...], columns: tuple[str, ...]) -> str | None:
 
 @dataclass(slots=True)
 class Entry:
-    """The item of one row, or of several adjacent rows that name the same image.
+    """The item of one row, or of several rows of the same image.
 
     Attributes:
         number: The number of the first row, counted from 1.
         item_id: The id; where the table has no column of ids, the path, or the row's number.
-        path: The image as the row names it; None where the row has only its content.
+        path: The image as the row names it; None where the row has only its content, or no image.
         data: The image's content, where the row has it.
         captions: The captions of the rows, in their order.
         metadata: The values of the other columns; the first row that has a column decides.
@@ -167,11 +183,10 @@ class Entry:
     metadata: dict[str, Any] = field(default_factory=dict)
     fault: str | None = None
 
-    def continues(self, other: Entry) -> bool:
-        """Return whether `other`, the entry before, is of the same image."""
-        if self.path is None or other.path is None or self.fault or other.fault:
-            return False
-        return _normal(self.path) == _normal(other.path) and self.data == other.data
+    def add(self, other: Entry) -> None:
+        """Add the captions and the metadata of a later row."""
+        self.captions += other.captions
+        self.metadata = other.metadata | self.metadata
 
 
 def _normal(path: str) -> str:
@@ -249,19 +264,123 @@ def _has_protocol(place: Place, scheme: str) -> bool:
 
 
 def read_entries(table: Table, roles: ColumnRoles) -> Iterator[Entry]:
-    """Read a table; adjacent rows of one image are one entry, unless there is a column of ids."""
+    """Read a table; the rows of one image are one entry, in the place of the first of them.
+
+    Rows are of one image where they name the same path, and have the same id if there is a column
+    of ids. Rows that have the image's content are compared with the row before alone.
+    """
+    scattered = frozenset() if roles.image in table.content else _scattered_keys(table, roles)
+    entries = _adjacent_entries(table, roles)
+    return _gathered(entries, table, roles, scattered) if scattered else entries
+
+
+def _adjacent_entries(table: Table, roles: ColumnRoles) -> Iterator[Entry]:
+    """Read a table; adjacent rows of one image are one entry."""
     last: Entry | None = None
+    last_key = ""
     for row in table.read(roles.columns):
         entry = _entry(row, roles)
-        if last is not None and roles.item_id is None and entry.continues(last):
-            last.captions += entry.captions
-            last.metadata = entry.metadata | last.metadata
+        key = _key(entry, roles)
+        if last is not None and key and key == last_key and entry.data == last.data:
+            last.add(entry)
             continue
         if last is not None:
             yield last
-        last = entry
+        last, last_key = entry, key
     if last is not None:
         yield last
+
+
+def _key(entry: Entry, roles: ColumnRoles) -> str:
+    """Return what the entries of one image have in common; "" where an entry stands alone."""
+    return "" if entry.fault else _key_of(entry.path, entry.item_id, roles)
+
+
+def _key_of(path: str | None, item_id: str, roles: ColumnRoles) -> str:
+    written = "" if path is None else _normal(path)
+    return written if roles.item_id is None else f"{item_id}\0{written}"
+
+
+def _digest(key: str) -> bytes:
+    return blake2b(key.encode(errors="surrogatepass"), digest_size=DIGEST_BYTES).digest()
+
+
+def _scattered_keys(table: Table, roles: ColumnRoles) -> frozenset[bytes]:
+    """Return the digests of the images whose rows are not adjacent: 16 bytes a row in memory."""
+    packed = bytearray()
+    previous = ""
+    for row in table.read(roles.columns):
+        values = row.values or {}
+        try:
+            path, _ = _image(values.get(roles.image), roles.image)
+        except ValueError:
+            path = None
+        item_id = "" if roles.item_id is None else _id_text(values.get(roles.item_id))
+        key = _key_of(path, item_id, roles)
+        if key and key != previous:
+            packed += _digest(key)
+        previous = key
+    digests = np.sort(key_array(packed))
+    return frozenset(digest.tobytes() for digest in digests[1:][digests[1:] == digests[:-1]])
+
+
+def _gathered(
+    entries: Iterator[Entry], table: Table, roles: ColumnRoles, scattered: frozenset[bytes]
+) -> Iterator[Entry]:
+    """Yield the entries; those that are scattered once each, with what their later rows add."""
+    with LaterRows() as later:
+        first: set[bytes] = set()
+        for entry in _adjacent_entries(table, roles):
+            key = _key(entry, roles)
+            if key and (digest := _digest(key)) in scattered:
+                if digest in first:
+                    later.add(digest, entry)
+                first.add(digest)
+        for entry in entries:
+            key = _key(entry, roles)
+            if key and (digest := _digest(key)) in scattered:
+                if digest not in first:
+                    continue
+                first.remove(digest)
+                for other in later.of(digest):
+                    entry.add(other)
+            yield entry
+
+
+class LaterRows:
+    """Captions and metadata of rows, by the digest of their image, in a temporary file.
+
+    In memory, the captions of a large table that is in random order would be too many.
+    """
+
+    def __init__(self) -> None:
+        """Start without rows."""
+        # A database without a name is a file that is deleted when it is closed.
+        self._database = sqlite3.connect("", check_same_thread=False)
+        self._database.execute("CREATE TABLE rows (digest BLOB, captions TEXT, metadata TEXT)")
+        self._is_indexed = False
+
+    def __enter__(self) -> Self:
+        """Return the rows."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Delete the file."""
+        self._database.close()
+
+    def add(self, digest: bytes, entry: Entry) -> None:
+        """Add a row; all are added before any is looked up."""
+        texts = json.dumps(entry.captions), json.dumps(to_json(entry.metadata))
+        self._database.execute("INSERT INTO rows VALUES (?, ?, ?)", (digest, *texts))
+
+    def of(self, digest: bytes) -> Iterator[Entry]:
+        """Yield the rows of an image, in the order of the table."""
+        if not self._is_indexed:
+            self._database.execute("CREATE INDEX by_digest ON rows (digest)")
+            self._is_indexed = True
+        query = "SELECT rowid, captions, metadata FROM rows WHERE digest = ? ORDER BY rowid"
+        for number, captions, metadata in self._database.execute(query, (digest,)):
+            yield Entry(number, "", None, None, json.loads(captions), json.loads(metadata))
 
 
 def _entry(row: Row, roles: ColumnRoles) -> Entry:
@@ -284,6 +403,9 @@ def _entry(row: Row, roles: ColumnRoles) -> Entry:
             entry.captions += to_captions(values.get(name), name)
     except (ValueError, RecursionError) as error:
         entry.fault = entry.fault or f"row {row.number}: {one_line(error)}"
+    if entry.path is None and entry.data is None and not entry.captions:
+        reason = f"there is no image in {roles.image}, and no caption"
+        entry.fault = entry.fault or f"row {row.number}: {reason}"
     entry.metadata = {
         name: value
         for name, value in values.items()
@@ -318,10 +440,18 @@ def _is_missing(value: Any) -> bool:
 
 
 def _image(value: Any, column: str) -> tuple[str | None, bytes | None]:
-    """Return the path and the content in a cell of images. Raises ValueError when it has none."""
+    """Return the path and the content in a cell of images, None for each that it lacks.
+
+    Raises:
+        ValueError: For a value that is none of these, and for content that is too large.
+    """
     match value:
-        case None | "":
-            raise ValueError(f"there is no image in {column}")
+        case None:
+            return None, None
+        case float() if math.isnan(value):
+            return None, None
+        case str() if not value.strip():
+            return None, None
         case str():
             return value, None
         case bytes():
@@ -331,7 +461,7 @@ def _image(value: Any, column: str) -> tuple[str | None, bytes | None]:
         case {"path": str(path)} if path:
             return path, None
         case {"bytes": None} | {"path": None}:
-            raise ValueError(f"there is no image in {column}")
+            return None, None
         case _:
             raise ValueError(f"{column} holds no image: neither a path nor bytes")
     if len(data) > MAX_FILE_BYTES:

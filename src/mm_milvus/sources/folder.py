@@ -189,7 +189,12 @@ class FolderSource:
         if entry.fault is not None:
             return to_draft(entry, None, uri)
         if entry.path is None:
-            return rejected_draft(entry.item_id, uri, f"row {entry.number} names no file")
+            if entry.data is not None:
+                return rejected_draft(entry.item_id, uri, f"row {entry.number} names no file")
+            entry.item_id = posixpath.join(folder, entry.item_id)
+            draft = to_draft(entry, None, uri)
+            self._describe(draft, ())
+            return draft
         try:
             image = resolve(entry.path, table.parent)
         except ValueError as error:
@@ -267,7 +272,7 @@ def _open_table(place: Place, options: SourceOptions) -> _FolderTable:
     table = open_table(place, options)
     if options.image_column is None and FILE_COLUMN in table.columns:
         options = replace(options, image_column=FILE_COLUMN)
-    return _FolderTable(place, table, find_roles(place, table.columns, options))
+    return _FolderTable(place, table, find_roles(place, table.columns, options, ids_are_paths=True))
 
 
 def _walk(root: Place, skipped: Counter[str] | None = None) -> Iterator[_File]:

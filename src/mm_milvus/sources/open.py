@@ -90,6 +90,6 @@ def _open_folder(place: Place, options: SourceOptions) -> Source:
             f"the caption {template!r} has no {{}} for the folder's name: "
             "write it as 'a photo of a {}'"
         )
-    if options.id_column is not None:
+    if options.id_column:
         raise SourceError(f"{place.uri} is a folder, whose ids are paths: leave out `id_column`")
     return open_folder(place, options)

@@ -18,7 +18,8 @@ class SourceOptions:
         caption_columns: Columns of a table that have captions, as text or lists of text, or
             patterns of several with `*`, such as `caption_*` (default: the first usual name, and
             those of that name with a number, such as `caption_0`).
-        id_column: Column of a table that has the item id (default: the image's path).
+        id_column: Column of a table that has the item id (default: `item_id` or `id`, else the
+            image's path; an empty text: the image's path).
         delimiter: One character between the columns of a CSV file (default: a comma, and a tab for
             `.tsv`).
         no_quoting: Read quotes in a CSV file as part of its texts; each line is a row.

@@ -60,11 +60,13 @@ class Table:
         size: The number of its rows, where it is known without reading them.
         read: Return a new stream of its rows. The given columns keep their values as the
             text of the file; other columns of bytes are omitted.
+        content: The columns that may hold content of files, not only paths.
     """
 
     columns: tuple[str, ...]
     size: int | None
     read: Callable[[frozenset[str]], Iterator[Row]]
+    content: frozenset[str] = frozenset()
 
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
@@ -163,7 +165,7 @@ def open_parquet(place: Place) -> Table:
             file = pq.ParquetFile(stream, buffer_size=BUFFER_BYTES)
             yield from _arrow_rows(_parquet_batches(file, _columns(schema, keep)))
 
-    return Table(tuple(schema.names), size, read)
+    return Table(tuple(schema.names), size, read, _content_columns(schema))
 
 
 def _parquet_batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
@@ -193,7 +195,7 @@ def open_arrow(place: Place) -> Table:
             batches = (batch.select(columns) for batch in _arrow_reader(stream)[1])
             yield from _arrow_rows(batches)
 
-    return Table(tuple(schema.names), None, read)
+    return Table(tuple(schema.names), None, read, _content_columns(schema))
 
 
 def _open_ipc(place: Place) -> IO[bytes]:
@@ -215,6 +217,12 @@ def _arrow_reader(stream: IO[bytes]) -> tuple[pa.Schema, Iterator[pa.RecordBatch
 def _columns(schema: pa.Schema, keep: frozenset[str]) -> list[str]:
     """Return the columns to read: all but those of bytes that are not to be kept."""
     return [name for name in schema.names if name in keep or not _is_bytes(schema.field(name).type)]
+
+
+def _content_columns(schema: pa.Schema) -> frozenset[str]:
+    return frozenset(
+        field.name for field in schema if _is_bytes(field.type) or pa.types.is_struct(field.type)
+    )
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

@@ -47,7 +47,8 @@ def accept_documents(
 ) -> Iterator[Batch[Document]]:
     """Turn record batches of `schema.ITEMS` into documents.
 
-    Items without a caption, and items whose relevance is no number from 0 upward, are rejected.
+    Items without an image or a caption are rejected, and so are items whose relevance is no
+    number from 0 upward.
     """
     for records in batches:
         batch: Batch[Document] = Batch(read=records.num_rows)
@@ -64,6 +65,8 @@ def _make_document(record: dict[str, Any], options: TrainOptions) -> Document:
         raise ItemError(record["rejected"])
     if not record["captions"]:
         raise ItemError("it has no caption, so there is no pair to learn from")
+    if record["image"] is None:
+        raise ItemError("it has no image, so there is no pair to learn from")
     metadata = json.loads(record["metadata"])
     return Document(
         item_id=record["item_id"],

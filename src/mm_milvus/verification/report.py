@@ -20,7 +20,7 @@ class ProblemKind(StrEnum):
         TWICE: Rows are stored more than once.
         KEY: A row has a primary key that is not the hash of its item_id.
         VECTOR: A vector is not finite, or not of unit length.
-        ORPHAN: A caption is stored whose image is not.
+        ORPHAN: A caption is stored whose image is not; items without an image have none.
         GAP: The captions of an item are not numbered 0, 1, 2, ...
         MISSING: An image or a caption of the source is not stored.
         STALE: A row is stored in another version, or is a caption that its item no longer has.

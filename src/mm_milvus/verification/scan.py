@@ -20,11 +20,11 @@ from mm_milvus.keys import (
 )
 from mm_milvus.limits import check_embedding
 from mm_milvus.pipeline.plan import SeenKeys
-from mm_milvus.schema import Modality
-from mm_milvus.store.collection import Collection
+from mm_milvus.schema import Field, Modality
+from mm_milvus.store.collection import LOOKUP_ROWS, Collection
 from mm_milvus.store.dataset import Dataset
-from mm_milvus.store.read import scan_embeddings, stored_rows
-from mm_milvus.verification.report import MAX_EXAMPLES, ProblemKind, VerifyReport
+from mm_milvus.store.read import scan_embeddings
+from mm_milvus.verification.report import ProblemKind, VerifyReport
 from mm_milvus.verification.sample import Reservoir
 
 RowsToDelete = dict[Modality, list[str]]
@@ -164,8 +164,9 @@ class Scan:
         for (_, item_id), is_in_source in zip(rows, in_source, strict=True):
             if is_in_source or item_id in source_keys.rejected:
                 continue
-            if modality is Modality.TEXT and source_keys.has_item(item_id):
-                reason = "one of its captions is stored, and not in the source"
+            if source_keys.has_item(item_id):
+                part = "one of its captions" if modality is Modality.TEXT else "its image"
+                reason = f"{part} is stored, and not in the source"
                 self._report.add(ProblemKind.STALE, item_id, reason)
             else:
                 reason = f"its {modality} is not in the source"
@@ -184,20 +185,34 @@ class Scan:
             return
 
     def _find_orphans(self, captions: _CaptionKeys, images: Keys, texts: Collection) -> None:
-        """Report captions without their images; delete them unless an ingest stores the images."""
-        is_orphan = ~contains(captions.parents, images)
-        keys = unpack_keys(captions.keys[is_orphan])
-        names = {row.id: row.item_id for row in stored_rows(texts, keys[:MAX_EXAMPLES])}
-        for key in keys:
-            reason = "one of its captions is stored, and its image is not"
-            self._report.add(ProblemKind.ORPHAN, names.get(key, key), reason)
-        if self._source_keys is None:
-            is_useless = np.ones(len(keys), bool)
-        else:
-            is_useless = ~self._source_keys.has(captions.parents[is_orphan])
-        self.to_delete[Modality.TEXT] += [
-            key for key, useless in zip(keys, is_useless, strict=True) if useless
-        ]
+        """Report captions whose image is lost; delete them unless an ingest stores the image.
+
+        The captions of an item without an image have no `uri`: they have lost nothing.
+        """
+        has_no_image = ~contains(captions.parents, images)
+        keys, parents = captions.keys[has_no_image], captions.parents[has_no_image]
+        checked = ""
+        for start in range(0, len(keys), LOOKUP_ROWS):
+            part = slice(start, start + LOOKUP_ROWS)
+            ids = unpack_keys(keys[part])
+            rows = {
+                row[Field.ID]: (row[Field.ITEM_ID], row[Field.URI])
+                for row in texts.get(ids, [Field.ITEM_ID, Field.URI])
+            }
+            for key, parent in zip(ids, unpack_keys(parents[part]), strict=True):
+                item_id, uri = rows.get(key, (key, ""))
+                if uri:
+                    reason = "one of its captions is stored, and its image is not"
+                    self._report.add(ProblemKind.ORPHAN, item_id, reason)
+                    self._delete_orphan(key, parent)
+                elif parent != checked:
+                    self._check_numbers(item_id, captions.of(parent))
+                    checked = parent
+
+    def _delete_orphan(self, key: str, parent: str) -> None:
+        source_keys = self._source_keys
+        if source_keys is None or not source_keys.has(key_array(pack_keys([parent])))[0]:
+            self.to_delete[Modality.TEXT].append(key)
 
 
 class _CaptionKeys:

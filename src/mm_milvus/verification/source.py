@@ -93,12 +93,13 @@ def _is_rejected(item: Item, images: Hashes, decoding: DecodeOptions) -> bool:
 def _is_unchanged(item: Item, images: Hashes, texts: Hashes, report: VerifyReport) -> bool:
     """Report the rows of an item that are missing or stale; return whether there is none."""
     unchanged = True
-    for number, row in enumerate(item.rows()):
+    parts = ["its image"] if item.image is not None else []
+    parts += [f"its caption {number}" for number in range(len(item.captions))]
+    for part, row in zip(parts, item.rows(), strict=True):
         stored = (images if row is item.image else texts).get(row.id)
         if stored == (row.content_hash, item.detail_hash):
             continue
         unchanged = False
-        part = "its image" if row is item.image else f"its caption {number - 1}"
         if stored is None:
             report.add(ProblemKind.MISSING, item.item_id, f"{part} is not stored")
         elif stored[0] == row.content_hash:

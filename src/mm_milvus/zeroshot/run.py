@@ -150,8 +150,9 @@ def _accept_images(batches: Iterator[pa.RecordBatch]) -> Iterator[Batch[Item]]:
         batch: Batch[Item] = Batch(read=records.num_rows)
         for record in records.select(COLUMNS).to_pylist():
             item_id = record["item_id"]
-            if record["rejected"] is not None:
-                batch.rejects.append(Reject(item_id, "read", record["rejected"]))
+            if record["rejected"] is not None or record["image"] is None:
+                reason = record["rejected"] or "it has no image"
+                batch.rejects.append(Reject(item_id, "read", reason))
                 continue
             image = PendingRow("", record["image"], "")
             batch.items.append(Item(item_id, "", {}, "", "", image, []))
