@@ -12,8 +12,8 @@ from mm_milvus import IngestOptions, SourceOptions, classify, encode, ingest
 from mm_milvus.images.preprocessing import Preprocessing
 from mm_milvus.pipeline.accept import accept_items
 from mm_milvus.pipeline.stages import decode
-from mm_milvus.sources.decoding import decoding_of
 from mm_milvus.sources.open import open_source
+from mm_milvus.sources.opened import decoding_of
 
 PREPROCESSING = Preprocessing(8, 8, None, "nearest", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 BOTH = SourceOptions(stretch_16bit=True, lenient=True)

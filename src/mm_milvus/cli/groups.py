@@ -77,22 +77,45 @@ def _store_opener(
         from mm_milvus.store.connection import Store, is_missing_file
 
         # Opening a local file creates it, and only the verb can say whether it may be missing.
-        if not (token or db_name) or is_missing_file(store):
+        if is_missing_file(store):
             return store
         return stack.enter_context(Store(store, token=token, db_name=db_name))
 
     return open_store
 
 
-def source_options(*, captions: bool = True) -> Callable[[Function[R]], Function[R]]:
-    """Give a command the options of sources; without those of captions where it reads none."""
-    of_captions = {"caption_columns": Flag(names=("--caption-column",))}
+SWITCHES = {
+    "no_quoting": "--quoting",
+    "allow_outside": "--no-allow-outside",
+    "shard_ids": "--no-shard-ids",
+    "stretch_16bit": "--no-stretch-16bit",
+    "lenient": "--no-lenient",
+}
+"""What switches an option of sources off again that the dataset's last ingest had."""
+
+
+def source_options(
+    *, captions: bool = True, switches: bool = False
+) -> Callable[[Function[R]], Function[R]]:
+    """Give a command the options of sources; without those of captions where it reads none.
+
+    Args:
+        captions: Whether the command reads captions.
+        switches: Whether each flag can be switched off as well.
+    """
+    flags = {
+        name: Flag(names=(f"--{name.replace('_', '-')}/{off}",))
+        for name, off in SWITCHES.items()
+        if switches
+    }
+    if captions:
+        flags["caption_columns"] = Flag(names=("--caption-column",))
     return options_of(
         SourceOptions,
         panel=SOURCE,
         into="source_options",
         leave_out=() if captions else ("caption_columns", "caption_from_folder"),
-        **(of_captions if captions else {}),
+        **flags,
     )
 
 

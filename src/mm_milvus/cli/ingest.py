@@ -30,6 +30,7 @@ from mm_milvus.cli.runs import (
     rejects_path,
     summary,
 )
+from mm_milvus.cli.sources import open_as_before
 from mm_milvus.ingestion.options import IngestOptions
 from mm_milvus.sources.options import SourceOptions
 
@@ -53,7 +54,7 @@ PROMOTE = Pairs("--promote", ":", "KEY:TYPE", "price:double", str)
     promote=PROMOTE.flag(panel=ENCODER),
     add_encoder=Flag(panel=ENCODER),
 )
-@source_options()
+@source_options(switches=True)
 @json_option
 def ingest(
     *,
@@ -95,16 +96,20 @@ def ingest(
     """
     from mm_milvus.embeddings.parts import open_embeddings
     from mm_milvus.ingestion.ingest import ingest
-    from mm_milvus.sources.open import as_source
 
     if embeddings:
         _reject_encoding_options(context)
-    opened = open_embeddings(source) if embeddings else as_source(source, source_options)
+    connected = store()
+    opened = (
+        open_embeddings(source)
+        if embeddings
+        else open_as_before(source, source_options, connected, dataset, context)
+    )
     with interrupted_by_signals() as interrupt:
         report = ingest(
             opened,
             dataset=dataset,
-            store=store(),
+            store=connected,
             model=model,
             options=options,
             rejects=rejects_path(dataset or opened.name),

@@ -17,12 +17,15 @@ from mm_milvus.cli.groups import (
 )
 from mm_milvus.cli.options import options_of
 from mm_milvus.cli.runs import interrupted_by_signals, rejects_path
+from mm_milvus.cli.sources import open_as_before
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.verification.options import VerifyOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mm_milvus.embeddings.parts import Embeddings
+    from mm_milvus.sources.base import Source
     from mm_milvus.verification.report import ProblemKind, VerifyReport
 
 EXIT_UNHEALTHY = 1
@@ -30,10 +33,11 @@ EXIT_UNHEALTHY = 1
 
 @store_options
 @options_of(VerifyOptions, panel=RUN)
-@source_options()
+@source_options(switches=True)
 @json_option
 def verify(
     *,
+    context: typer.Context,
     source: Annotated[
         str | None,
         typer.Argument(
@@ -68,22 +72,22 @@ def verify(
         mm-milvus verify ./photos --repair --prune
     """
     from mm_milvus.embeddings.parts import open_embeddings
-    from mm_milvus.sources.open import as_source
     from mm_milvus.verification.verify import verify
 
     if embeddings and source is None:
         raise typer.BadParameter("--embeddings needs the PATH that mm-milvus encode wrote")
-    items = (
-        open_embeddings(source)
-        if embeddings and source is not None
-        else as_source(source, source_options)
-    )
+    connected = store()
+    items: Source | Embeddings | None = None
+    if source is not None and embeddings:
+        items = open_embeddings(source)
+    elif source is not None:
+        items = open_as_before(source, source_options, connected, dataset, context)
     name = dataset or (items.name if items is not None else None)
     with interrupted_by_signals() as interrupt:
         report = verify(
             items,
             dataset=dataset,
-            store=store(),
+            store=connected,
             options=options,
             rejects=None if name is None else rejects_path(name),
             interrupt=interrupt,

@@ -34,8 +34,8 @@ from mm_milvus.pipeline.run import run
 from mm_milvus.pipeline.stages import count_new, encoding_stages
 from mm_milvus.rejects import RejectsFile
 from mm_milvus.sources.base import Source
-from mm_milvus.sources.decoding import decoding_of
 from mm_milvus.sources.open import as_source
+from mm_milvus.sources.opened import decoding_of
 from mm_milvus.sources.options import SourceOptions
 
 REJECTS = "rejects.jsonl"
@@ -116,7 +116,7 @@ def encode(
         run(
             source,
             [
-                partial(accept_items, columns={}, document=document),
+                partial(accept_items, columns={}, document=document, decoding=decoding_of(source)),
                 partial(plan, compare=compare, seen=seen),
                 *encoding_stages(
                     encoder,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -21,6 +21,7 @@ from mm_milvus.errors import StoreError
 from mm_milvus.ingestion.compare import compare_with_store
 from mm_milvus.ingestion.options import IngestOptions
 from mm_milvus.ingestion.prune import prune_store
+from mm_milvus.ingestion.remembered import open_as_before, to_remember
 from mm_milvus.ingestion.target import Target, open_target
 from mm_milvus.pipeline.accept import accept_items
 from mm_milvus.pipeline.batch import Batch, Item
@@ -31,8 +32,7 @@ from mm_milvus.pipeline.stages import count_new, encoding_stages
 from mm_milvus.rejects import RejectsFile
 from mm_milvus.schema import Modality
 from mm_milvus.sources.base import Source
-from mm_milvus.sources.decoding import decoding_of
-from mm_milvus.sources.open import as_source
+from mm_milvus.sources.opened import decoding_of
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.store.connection import StoreLike, is_missing_file, opened, store_uri
 from mm_milvus.store.dataset import Dataset, publish
@@ -62,7 +62,7 @@ def ingest(
     dataset: str | None = None,
     store: StoreLike = DEFAULT_STORE,
     model: str | Encoder = DEFAULT_MODEL,
-    source_options: SourceOptions | None = None,
+    source_options: SourceOptions | Mapping[str, Any] | None = None,
     options: IngestOptions | None = None,
     rejects: str | os.PathLike[str] | None = None,
     interrupt: threading.Event | None = None,
@@ -77,7 +77,8 @@ def ingest(
         dataset: The name in the store (default: the name of the folder or file).
         store: A Milvus Lite file (`*.db`), the URI of a server, or an open `Store`.
         model: What `load_encoder` takes, or an `Encoder`; embeddings have their own.
-        source_options: How to read the source.
+        source_options: How to read the source: `SourceOptions`, which are used exactly; or single
+            ones by name, in place of those of the dataset's last ingest, which apply otherwise.
         options: How to encode and store.
         rejects: Where to write rejected items with their reasons, as JSON lines (default: nowhere).
         interrupt: An event that ends the run in order once it is set: what is encoded is stored,
@@ -95,20 +96,26 @@ def ingest(
     """
     started = time.perf_counter()
     options = options or IngestOptions()
-    source = as_source(source, source_options)
-    if isinstance(source, Embeddings):
-        encoder, identity = None, source.header.encoder
-        options = replace(options, document=source.header.document)
-    else:
-        encoder = as_encoder(model)
-        identity = encoder.spec
-    name = dataset or source.name
-    report = IngestReport(dataset=name, model=identity.id, uri=store_uri(store))
     with ExitStack() as stack:
-        target = None
-        if not (options.dry_run and is_missing_file(store)):
+        connected = None
+        # A dry run, or a source that cannot be read, is not to create a file.
+        if not is_missing_file(store):
             connected = stack.enter_context(opened(store))
-            target = open_target(connected, name, identity, source.size or 0, options)
+        if isinstance(source, str | os.PathLike):
+            source, _ = open_as_before(source, source_options, connected, dataset)
+        if isinstance(source, Embeddings):
+            encoder, identity = None, source.header.encoder
+            options = replace(options, document=source.header.document)
+        else:
+            encoder = as_encoder(model)
+            identity = encoder.spec
+        name = dataset or source.name
+        report = IngestReport(dataset=name, model=identity.id, uri=store_uri(store))
+        if connected is None and not options.dry_run:
+            connected = stack.enter_context(opened(store))
+        target = None
+        if connected is not None:
+            target = open_target(connected, name, identity, source, options)
         rejected = stack.enter_context(closing(RejectsFile(rejects)))
         _fill(source, encoder, target, options, report, rejected, interrupt or threading.Event())
     report.seconds = time.perf_counter() - started
@@ -145,8 +152,11 @@ def _fill(
         return
     # Where an earlier run did not finish, the manifest does not have the counts of the rows.
     unfinished = target.dataset.manifest.rows != target.counts
+    dataset = target.dataset.with_source_options(to_remember(source))
     if writer.written or report.pruned or unfinished:
-        target.dataset.finish()
+        dataset.finish()
+    elif dataset.manifest != target.dataset.manifest:
+        dataset.with_manifest(dataset.manifest)
     if target.live is not None and not report.interrupted:
         _publish(target.live, target.dataset)
 
@@ -178,7 +188,7 @@ def _stages(
         interrupt=interrupt,
     )
     return [
-        partial(accept_items, columns=columns, document=document),
+        partial(accept_items, columns=columns, document=document, decoding=decoding_of(source)),
         planned,
         decoding,
         *([] if options.dry_run else [encoding]),

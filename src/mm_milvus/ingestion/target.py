@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from mm_milvus.embeddings.parts import Embeddings
 from mm_milvus.encoders.base import EncoderIdentity
 from mm_milvus.errors import StoreError
 from mm_milvus.ingestion.options import IngestOptions
+from mm_milvus.ingestion.remembered import check_ids, to_remember
+from mm_milvus.sources.base import Source
 from mm_milvus.store.connection import Store
 from mm_milvus.store.dataset import (
     Dataset,
@@ -41,7 +44,7 @@ def open_target(
     store: Store,
     name: str,
     encoder: EncoderIdentity,
-    expected_rows: int,
+    source: Source | Embeddings,
     options: IngestOptions,
 ) -> Target | None:
     """Open the dataset, or create it; None in a dry run where it does not exist.
@@ -50,12 +53,16 @@ def open_target(
         StoreError: When the dataset exists and was built in another way.
     """
     first = find_manifest(store, name)
+    expected_rows = source.size or 0
+    remembered = to_remember(source)
     existing = first and (_of_encoder(store, first, encoder) or first)
     if existing and not (options.add_encoder and _has_other_encoder(existing, encoder)):
         if options.rebuild:
+            existing = replace(existing, source_options=remembered or existing.source_options)
             return _rebuild(dataset_of(store, existing), encoder, expected_rows, options)
         dataset = create_dataset(store, existing, expected_rows)
         _check_same(existing, encoder, options)
+        check_ids(existing, source)
         return Target(dataset, dataset.counts())
     if options.dry_run:
         return None
@@ -65,6 +72,7 @@ def open_target(
         index_type=options.index_type or DEFAULT_INDEX,
         columns=dict(options.promote or {}),
         document=dict(options.document or {}),
+        source_options=remembered,
     )
     return Target(create_dataset(store, manifest, expected_rows), {})
 

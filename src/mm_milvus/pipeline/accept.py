@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from mm_milvus.choices import IMAGE_FIELD
 from mm_milvus.errors import ItemError
+from mm_milvus.images.options import DEFAULTS, DecodeOptions, image_hash
 from mm_milvus.keys import caption_key, content_hash, image_key
 from mm_milvus.limits import check_text, parse_metadata
 from mm_milvus.pipeline.batch import Batch, Item, PendingRow
@@ -21,6 +22,7 @@ def accept_items(
     batches: Iterator[pa.RecordBatch],
     columns: Mapping[str, str],
     document: Mapping[str, float],
+    decoding: DecodeOptions = DEFAULTS,
 ) -> Iterator[Batch[Item]]:
     """Turn record batches of `schema.ITEMS` into items whose rows are all to be encoded.
 
@@ -28,16 +30,20 @@ def accept_items(
         batches: The record batches of a source.
         columns: Metadata keys that are typed columns, with their types.
         document: Weights of the fields of an item's vector; empty: its image alone.
+        decoding: How images are decoded.
 
     Yields:
         One batch per record batch. Items that no engine could store are rejected.
     """
     for batch in batches:
-        yield _accept(batch, columns, document)
+        yield _accept(batch, columns, document, decoding)
 
 
 def _accept(
-    records: pa.RecordBatch, columns: Mapping[str, str], document: Mapping[str, float]
+    records: pa.RecordBatch,
+    columns: Mapping[str, str],
+    document: Mapping[str, float],
+    decoding: DecodeOptions,
 ) -> Batch[Item]:
     batch: Batch[Item] = Batch(read=records.num_rows)
     for record in records.to_pylist():
@@ -45,7 +51,7 @@ def _accept(
             batch.rejects.append(Reject(record["item_id"], "read", record["rejected"]))
             continue
         data = record["image"]
-        image = None if data is None else PendingRow("", data, content_hash(data))
+        image = None if data is None else PendingRow("", data, image_hash(data, decoding))
         captions = [PendingRow("", text, content_hash(text)) for text in record["captions"]]
         try:
             item = make_item(record, image, captions, columns)

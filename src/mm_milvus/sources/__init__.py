@@ -11,7 +11,7 @@ csv_records  rows of CSV files
 sidecar      captions in a file next to the image
 webdataset   tar shards
 samples      files of a tar shard to items
-decoding     a source together with how its images are decoded
+opened       a source together with the options that it was opened with
 suffixes     the suffixes of file names
 """
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TypeVar
 
 from mm_milvus.errors import SourceError
 from mm_milvus.files import Place, locate, read_failure
-from mm_milvus.images.options import DEFAULTS
 from mm_milvus.images.suffixes import has_image_suffix
 from mm_milvus.remote import without_secrets
 from mm_milvus.sources.base import Source
-from mm_milvus.sources.decoding import DecodedSource
 from mm_milvus.sources.folder import ImageSource, open_folder
+from mm_milvus.sources.opened import OpenedSource
 from mm_milvus.sources.options import SourceOptions
+from mm_milvus.sources.records import without_compression
 from mm_milvus.sources.suffixes import SHARD_SUFFIXES, TABLE_SUFFIXES
-from mm_milvus.sources.table import is_table, open_table_source
+from mm_milvus.sources.table import TableSource, is_table, open_table_source
 from mm_milvus.sources.webdataset import WebDatasetSource, is_pattern, open_shards, shard_name
 from mm_milvus.text import one_line, printable
 
@@ -58,7 +60,24 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions = _DEFAULTS
     except Exception as error:  # each filesystem has errors of its own
         message = f"{text} cannot be opened: {read_failure(error)}; check the path"
         raise SourceError(without_secrets(printable(one_line(message)))) from error
-    return source if options.decoding == DEFAULTS else DecodedSource(source, options.decoding)
+    item_ids = source.roles.item_id if isinstance(source, TableSource) else None
+    return OpenedSource(source, replace(options, id_column=item_ids or ""))
+
+
+def dataset_name(path: str | os.PathLike[str]) -> str:
+    """Return the name of the dataset at a path, as the `name` of its source, without opening it.
+
+    Raises:
+        SourceError: When the filesystem of the path is unknown.
+    """
+    text = os.fspath(path)
+    place = locate(text)
+    if is_pattern(text) or place.name.lower().endswith(SHARD_SUFFIXES):
+        return shard_name(text if is_pattern(text) else place.name)
+    name = without_compression(place.name)
+    suffix = PurePosixPath(name).suffix
+    is_file = suffix.lower() in TABLE_SUFFIXES or has_image_suffix(name) or not place.is_dir()
+    return PurePosixPath(name).stem if is_file else place.name
 
 
 def _open(text: str, options: SourceOptions) -> Source:

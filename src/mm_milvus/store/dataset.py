@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mm_milvus.choices import DEFAULT_STORE
 from mm_milvus.errors import OptionError, QueryError, StoreError
@@ -89,6 +89,12 @@ class Dataset:
         if not 0 < recall <= 1:
             raise OptionError(f"`target_recall` is {recall}, and must be above 0, up to 1")
         return replace(self, manifest=replace(self.manifest, target_recall=recall))
+
+    def with_source_options(self, options: dict[str, Any]) -> Dataset:
+        """Return the dataset with the options of its last source; nothing is written."""
+        if not options:
+            return self
+        return replace(self, manifest=replace(self.manifest, source_options=options))
 
     def with_manifest(self, manifest: Manifest) -> Dataset:
         """Write another manifest to both collections."""

@@ -51,6 +51,8 @@ class Manifest:
             finished.
         suffix: Suffix of the collections' names that distinguishes them from those of the
             dataset's first encoder; empty for the first.
+        source_options: The options of the last ingest's source that differ from their defaults,
+            by name; None for a dataset that was made before they were recorded.
         schema_version: Version of the collections' schema.
     """
 
@@ -66,6 +68,7 @@ class Manifest:
     search_params: dict[str, dict[str, int]] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     suffix: str = ""
+    source_options: dict[str, Any] | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property

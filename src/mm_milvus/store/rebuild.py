@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from pymilvus import MilvusClient
 
@@ -80,8 +81,8 @@ def generations(client: MilvusClient, name: str) -> list[str]:
 
 def fits(collection: Collection, manifest: Manifest) -> bool:
     """Return whether the collection of an interrupted rebuild has the settings of this one."""
-    existing = replace(collection.manifest(), rows={}, search_params={})
-    return existing == replace(manifest, rows={}, search_params={})
+    differing: dict[str, Any] = {"rows": {}, "search_params": {}, "source_options": None}
+    return replace(collection.manifest(), **differing) == replace(manifest, **differing)
 
 
 def drop_unfinished(store: Store, name: str, *, live: str | None) -> None:

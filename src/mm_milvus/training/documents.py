@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from mm_milvus.errors import ItemError
-from mm_milvus.keys import content_hash
+from mm_milvus.images.options import DEFAULTS, DecodeOptions, image_hash
 from mm_milvus.pipeline.batch import Batch
 from mm_milvus.pipeline.document import document_texts
 from mm_milvus.rejects import Reject
@@ -25,7 +25,7 @@ class Document:
     Attributes:
         item_id: The item.
         image: The image file; empty once it is decoded.
-        image_hash: The `content_hash` of the image file.
+        image_hash: The hash of the image file, as `images.options.image_hash` returns it.
         captions: At least one.
         fields: Texts of the item's document in addition to its image, by field.
         relevance: Weight of the item's pairs, 0 or greater.
@@ -43,7 +43,7 @@ class Document:
 
 
 def accept_documents(
-    batches: Iterator[pa.RecordBatch], options: TrainOptions
+    batches: Iterator[pa.RecordBatch], options: TrainOptions, decoding: DecodeOptions = DEFAULTS
 ) -> Iterator[Batch[Document]]:
     """Turn record batches of `schema.ITEMS` into documents.
 
@@ -54,13 +54,15 @@ def accept_documents(
         batch: Batch[Document] = Batch(read=records.num_rows)
         for record in records.to_pylist():
             try:
-                batch.items.append(_make_document(record, options))
+                batch.items.append(_make_document(record, options, decoding))
             except ItemError as error:
                 batch.rejects.append(Reject(record["item_id"], "read", str(error)))
         yield batch
 
 
-def _make_document(record: dict[str, Any], options: TrainOptions) -> Document:
+def _make_document(
+    record: dict[str, Any], options: TrainOptions, decoding: DecodeOptions
+) -> Document:
     if record["rejected"] is not None:
         raise ItemError(record["rejected"])
     if not record["captions"]:
@@ -71,7 +73,7 @@ def _make_document(record: dict[str, Any], options: TrainOptions) -> Document:
     return Document(
         item_id=record["item_id"],
         image=record["image"],
-        image_hash=content_hash(record["image"]),
+        image_hash=image_hash(record["image"], decoding),
         captions=record["captions"],
         fields=document_texts(metadata, options.document),
         relevance=1.0 if options.relevance is None else _relevance(metadata, options.relevance),

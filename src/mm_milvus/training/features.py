@@ -22,7 +22,7 @@ from mm_milvus.pipeline.report import Report
 from mm_milvus.pipeline.run import run
 from mm_milvus.rejects import Reject, RejectsFile
 from mm_milvus.sources.base import Source
-from mm_milvus.sources.decoding import decoding_of
+from mm_milvus.sources.opened import decoding_of
 from mm_milvus.training.documents import Document, accept_documents
 from mm_milvus.training.options import TrainOptions
 from mm_milvus.training.pairs import Pairs, PairsBuilder
@@ -81,7 +81,7 @@ def read_pairs(
         run(
             source,
             [
-                partial(accept_documents, options=options),
+                partial(accept_documents, options=options, decoding=decoding_of(source)),
                 partial(
                     decode_views,
                     views=views,
@@ -117,8 +117,6 @@ def decode_views(
         for batch in regroup(batches, max(1, GPU_BATCH // views)):
             new: dict[str, Document] = {}
             for document in batch.items:
-                if options.stretch_16bit:  # its rows in the cache are others
-                    document.image_hash += "-stretched"
                 if document.image_hash not in reasons:
                     new.setdefault(document.image_hash, document)
             decode = partial(

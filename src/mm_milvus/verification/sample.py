@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -13,13 +13,14 @@ from mm_milvus.arrays import Vector
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.errors import SourceError
 from mm_milvus.files import read_image
-from mm_milvus.images.options import DEFAULTS, DecodeOptions
-from mm_milvus.keys import content_hash
+from mm_milvus.images.options import DEFAULTS, DecodeOptions, image_hash
+from mm_milvus.ingestion.remembered import stored_options
 from mm_milvus.pipeline.batch import Batch, Item, PendingRow
 from mm_milvus.pipeline.document import document_hash, document_texts
 from mm_milvus.pipeline.stages import decode, encode
 from mm_milvus.schema import Modality
 from mm_milvus.store.dataset import Dataset
+from mm_milvus.store.manifest import Manifest
 from mm_milvus.store.read import stored_rows
 from mm_milvus.store.rows import Row
 from mm_milvus.verification.report import ProblemKind, VerifyReport
@@ -58,23 +59,20 @@ class Reservoir(Generic[T]):
 
 def stored_items(dataset: Dataset, image_ids: list[str], text_ids: list[str]) -> list[Item]:
     """Return stored rows as items to encode, without images that have changed or cannot be read."""
-    images = (
-        _image_item(row, dataset.manifest.document)
-        for row in stored_rows(dataset.images, image_ids)
-    )
+    images = (_image_item(row, dataset.manifest) for row in stored_rows(dataset.images, image_ids))
     texts = (_text_item(row) for row in stored_rows(dataset.texts, text_ids))
     return [item for item in (*images, *texts) if item is not None]
 
 
-def _image_item(row: Row, document: Mapping[str, float]) -> Item | None:
+def _image_item(row: Row, manifest: Manifest) -> Item | None:
     try:
         data = read_image(row.uri)
     except SourceError:
         return None
-    fields = document_texts(row.metadata, document)
-    digest = content_hash(data)
-    if document:
-        digest = document_hash(digest, fields, document)
+    fields = document_texts(row.metadata, manifest.document)
+    digest = image_hash(data, stored_options(manifest).decoding)
+    if manifest.document:
+        digest = document_hash(digest, fields, manifest.document)
     if digest != row.content_hash:
         return None
     item = _item(row)

@@ -13,7 +13,7 @@ from mm_milvus.pipeline.accept import accept_items
 from mm_milvus.pipeline.batch import Batch, Item
 from mm_milvus.pipeline.plan import SeenKeys
 from mm_milvus.sources.base import Source
-from mm_milvus.sources.decoding import decoding_of
+from mm_milvus.sources.opened import decoding_of
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.dataset import Dataset
 from mm_milvus.verification.report import ProblemKind, VerifyReport
@@ -67,7 +67,7 @@ def _items(source: Source | Embeddings, dataset: Dataset) -> Iterator[Batch[Item
     columns, document = dataset.manifest.columns, dataset.manifest.document
     if isinstance(source, Embeddings):
         return accept_embeddings(source.batches(), columns, dataset.manifest.dim)
-    return accept_items(source.batches(), columns, document)
+    return accept_items(source.batches(), columns, document, decoding_of(source))
 
 
 def _stored(collection: Collection, batch: Batch[Item]) -> Hashes:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 from tqdm import tqdm
 
@@ -16,10 +18,10 @@ from mm_milvus.encoders.load import load_encoder
 from mm_milvus.errors import OptionError
 from mm_milvus.ingestion.ingest import ingest
 from mm_milvus.ingestion.options import IngestOptions
+from mm_milvus.ingestion.remembered import open_as_before, stored_options
 from mm_milvus.schema import Modality
 from mm_milvus.sources.base import Source
-from mm_milvus.sources.decoding import decoding_of
-from mm_milvus.sources.open import as_source
+from mm_milvus.sources.opened import decoding_of
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.store.connection import StoreLike, opened
 from mm_milvus.store.dataset import Dataset, open_dataset
@@ -38,7 +40,7 @@ def verify(
     dataset: str | None = None,
     store: StoreLike = DEFAULT_STORE,
     encoder: Encoder | None = None,
-    source_options: SourceOptions | None = None,
+    source_options: SourceOptions | Mapping[str, Any] | None = None,
     options: VerifyOptions | None = None,
     rejects: str | os.PathLike[str] | None = None,
     interrupt: threading.Event | None = None,
@@ -54,7 +56,8 @@ def verify(
         store: A Milvus Lite file (`*.db`), the URI of a server, or an open `Store`.
         encoder: Encodes the sample again (default: the one that the dataset was built with,
             loaded if it is needed).
-        source_options: How to read the source.
+        source_options: How to read the source, as `ingest` takes it (default: as the last ingest
+            of the dataset did).
         options: What to check, and whether to repair.
         rejects: Where a repair writes rejected items with their reasons, as JSON lines (default:
             nowhere).
@@ -73,11 +76,12 @@ def verify(
         StoreError: When the store cannot be reached, or holds vectors of another encoder.
     """
     options = options or VerifyOptions()
-    source = as_source(source, source_options)
     if options.prune and source is None:
         raise OptionError("`prune` needs the source: name it")
-    name = dataset or (source.name if source is not None else None)
     with opened(store, must_exist=True) as connected:
+        if isinstance(source, str | os.PathLike):
+            source, _ = open_as_before(source, source_options, connected, dataset)
+        name = dataset or (source.name if source is not None else None)
         target = open_dataset(connected, name)
         if options.sample and encoder is None and not isinstance(source, Embeddings):
             encoder = load_encoder(target.manifest.encoder)
@@ -143,7 +147,8 @@ def _check(
             scan = Scan(dataset, source_keys, report, 0, advance)
     # The items of embeddings have their vectors already.
     sample_encoder = None if isinstance(source, Embeddings) else encoder
-    for modality, key in encode_again(items, sample_encoder, dataset, report, decoding_of(source)):
+    decoding = stored_options(dataset.manifest).decoding if source is None else decoding_of(source)
+    for modality, key in encode_again(items, sample_encoder, dataset, report, decoding):
         if source is not None:
             scan.to_delete[modality].append(key)
     return report, scan.to_delete

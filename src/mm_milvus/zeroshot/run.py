@@ -24,7 +24,7 @@ from mm_milvus.pipeline.run import run
 from mm_milvus.pipeline.stages import count_new, encoding_stages
 from mm_milvus.rejects import Reject, RejectsFile
 from mm_milvus.sources.base import Source
-from mm_milvus.sources.decoding import decoding_of
+from mm_milvus.sources.opened import decoding_of
 from mm_milvus.zeroshot.findings import FindingsFile
 
 Receiver = Callable[[pa.RecordBatch], None]

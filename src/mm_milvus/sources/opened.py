@@ -1,4 +1,4 @@
-"""A source together with how its images are decoded."""
+"""A source together with the options that it was opened with."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import pyarrow as pa
 
 from mm_milvus.images.options import DEFAULTS, DecodeOptions
 from mm_milvus.sources.base import Source
+from mm_milvus.sources.options import SourceOptions
 
 
 @dataclass(frozen=True, slots=True)
-class DecodedSource:
-    """A source whose images are decoded in another way than by default.
+class OpenedSource:
+    """A source together with the options that it was opened with.
 
     Attributes:
         source: Where the items come from.
-        decoding: How their images are decoded.
+        options: The options; `id_column` is the column that was found, "" without one.
     """
 
     source: Source
-    decoding: DecodeOptions
+    options: SourceOptions
 
     @property
     def name(self) -> str:
@@ -44,6 +45,11 @@ class DecodedSource:
         return self.source.batches()
 
 
+def options_of_source(source: object) -> SourceOptions | None:
+    """Return the options of a source; None for an object that was not opened with any."""
+    return source.options if isinstance(source, OpenedSource) else None
+
+
 def decoding_of(source: object) -> DecodeOptions:
     """Return how the images of a source are decoded; any object may be a source."""
-    return source.decoding if isinstance(source, DecodedSource) else DEFAULTS
+    return source.options.decoding if isinstance(source, OpenedSource) else DEFAULTS
