@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mm_milvus.keys import content_hash
-
-JPEG = b"\xff\xd8"
-"""The first bytes of every JPEG file; it has 8 bits."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeOptions:
@@ -27,16 +22,3 @@ class DecodeOptions:
 
 
 DEFAULTS = DecodeOptions()
-
-
-def image_hash(data: bytes, options: DecodeOptions) -> str:
-    """Return the hash of an image file, 32 hex digits; equal hashes mean equal pixels.
-
-    Args:
-        data: The file.
-        options: How it is decoded. `stretch_16bit` changes the pixels of some files, and so the
-            hash of all that may be among them.
-    """
-    digest = content_hash(data)
-    changes = options.stretch_16bit and not data.startswith(JPEG)
-    return content_hash(f"{digest} stretched") if changes else digest

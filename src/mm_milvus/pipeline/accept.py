@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from mm_milvus.choices import IMAGE_FIELD
 from mm_milvus.errors import ItemError
-from mm_milvus.images.options import DEFAULTS, DecodeOptions, image_hash
+from mm_milvus.images.hashing import image_hash
+from mm_milvus.images.options import DEFAULTS, DecodeOptions
 from mm_milvus.keys import caption_key, content_hash, image_key
 from mm_milvus.limits import check_text, parse_metadata
 from mm_milvus.pipeline.batch import Batch, Item, PendingRow

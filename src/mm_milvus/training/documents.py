@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from mm_milvus.errors import ItemError
-from mm_milvus.images.options import DEFAULTS, DecodeOptions, image_hash
+from mm_milvus.images.hashing import image_hash
+from mm_milvus.images.options import DEFAULTS, DecodeOptions
 from mm_milvus.pipeline.batch import Batch
 from mm_milvus.pipeline.document import document_texts
 from mm_milvus.rejects import Reject
@@ -25,7 +26,7 @@ class Document:
     Attributes:
         item_id: The item.
         image: The image file; empty once it is decoded.
-        image_hash: The hash of the image file, as `images.options.image_hash` returns it.
+        image_hash: The hash of the image file, as `images.hashing.image_hash` returns it.
         captions: At least one.
         fields: Texts of the item's document in addition to its image, by field.
         relevance: Weight of the item's pairs, 0 or greater.

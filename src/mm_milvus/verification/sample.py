@@ -13,7 +13,8 @@ from mm_milvus.arrays import Vector
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.errors import SourceError
 from mm_milvus.files import read_image
-from mm_milvus.images.options import DEFAULTS, DecodeOptions, image_hash
+from mm_milvus.images.hashing import image_hash
+from mm_milvus.images.options import DEFAULTS, DecodeOptions
 from mm_milvus.ingestion.remembered import stored_options
 from mm_milvus.pipeline.batch import Batch, Item, PendingRow
 from mm_milvus.pipeline.document import document_hash, document_texts
