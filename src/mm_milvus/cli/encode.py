@@ -20,6 +20,7 @@ from mm_milvus.cli.runs import (
     exit_code,
     interrupted_by_signals,
     print_encoder_hint,
+    print_notes,
     print_rejects_file,
     print_skipped_files,
     summary,
@@ -83,6 +84,7 @@ def _print_report(report: EncodeReport) -> None:
     print(f"model {report.model}, {report.parts:,} {noun} written to {report.output}")
     print_rejects_file(report)
     print_skipped_files(report)
+    print_notes(report)
     if report.interrupted:
         print("interrupted: what is encoded is kept; run the same command again to continue")
     else:

@@ -25,6 +25,7 @@ from mm_milvus.cli.runs import (
     exit_code,
     interrupted_by_signals,
     print_encoder_hint,
+    print_notes,
     print_rejects_file,
     print_skipped_files,
     rejects_path,
@@ -137,5 +138,6 @@ def _print_report(report: IngestReport, *, dry_run: bool) -> None:
     print(f"model {report.model}, store {report.uri}")
     print_rejects_file(report)
     print_skipped_files(report)
+    print_notes(report)
     if report.interrupted:
         print("interrupted: what is encoded is stored; run the same command again to continue")

@@ -84,6 +84,12 @@ def print_skipped_files(report: Report) -> None:
         print(f"skipped files: {listed}{more} (neither images, captions nor tables)")
 
 
+def print_notes(report: Report) -> None:
+    """Print what a user should know of the items, such as cells of another type."""
+    for note, count in report.notes.items():
+        print(f"note: {count:,} {note}")
+
+
 def print_encoder_hint(report: Report) -> None:
     """Print that there are better encoders, after images were encoded with the small one."""
     if report.model == "compact" and report.images:

@@ -29,6 +29,7 @@ class Report:
         rejects_file: Where the rejects are; None without rejects, or where no file was asked for.
         skipped_files: The numbers of files of a folder that are neither images, captions nor
             tables, by suffix.
+        notes: What users should know of the items that were stored, with its numbers.
     """
 
     dataset: str
@@ -43,6 +44,7 @@ class Report:
     interrupted: bool = False
     rejects_file: Path | None = None
     skipped_files: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, int] = field(default_factory=dict)
 
     @property
     def images_per_second(self) -> float:
@@ -66,4 +68,5 @@ class Report:
             "images_per_second": round(self.images_per_second, 2),
             "model": self.model,
             **({"skipped_files": self.skipped_files} if self.skipped_files else {}),
+            **({"notes": self.notes} if self.notes else {}),
         }

@@ -71,6 +71,7 @@ def run(
             bar.set_postfix(rejected=report.rejected, skipped=report.skipped, refresh=False)
     report.rejects_file = rejects.path if report.rejected else None
     report.skipped_files = dict(getattr(source, "skipped_files", {}))
+    report.notes = dict(getattr(source, "notes", {}))
     report.interrupted = interrupt.is_set()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -82,17 +83,23 @@ def open_csv(place: Place, delimiter: str | None = None, *, no_quoting: bool = F
     sample = [values for values in head if values is not None]
     conversions = {name: _conversion([values[name] for values in sample]) for name in header}
 
+    notes = Counter[str]()
+
     def read(keep: frozenset[str]) -> Iterator[Row]:
+        notes.clear()
         convert = {name: conversions[name] for name in conversions if name not in keep}
         with open_reader() as reader:
             next(reader)
             for row in _rows(reader, header, place.name):
                 if row.values is not None:
                     for name, conversion in convert.items():
-                        row.values[name] = conversion(row.values[name])
+                        row.values[name] = value = conversion(row.values[name])
+                        if isinstance(value, str) and conversion is not _text:
+                            kind = _KINDS[conversion]
+                            notes[f"cells of the column {name} are text, and not {kind}"] += 1
                 yield row
 
-    return Table(header, None, read)
+    return Table(header, None, read, notes=notes)
 
 
 def _check_delimiter(place: Place, header: str) -> None:
@@ -197,3 +204,10 @@ def _other(cell: str) -> Any:
 
 def _text(cell: str) -> Any:
     return cell or None
+
+
+_KINDS: dict[Conversion, str] = {
+    _integer: "integers as the others",
+    _number: "numbers as the others",
+    _boolean: "true or false as the others",
+}

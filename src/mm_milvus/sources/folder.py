@@ -26,6 +26,7 @@ from mm_milvus.sources.entries import (
     row_uri,
     to_draft,
 )
+from mm_milvus.sources.near_paths import NearPaths
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.records import Table
 from mm_milvus.sources.sidecar import parse_sidecar
@@ -124,6 +125,11 @@ class FolderSource:
         """The folder's name."""
         return self.root.name
 
+    @property
+    def notes(self) -> Mapping[str, int]:
+        """What users should know of the items that were read last, with its numbers."""
+        return sum((table.table.notes for table in self.tables), Counter[str]())
+
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the items in a stable order."""
         return to_batches(self._drafts(), self.root.fetch.concurrency)
@@ -167,9 +173,10 @@ class FolderSource:
     def _table_drafts(
         self, table: _FolderTable, kept: SeenIds, rejected: SeenIds
     ) -> Iterator[Draft]:
+        near = NearPaths(table.place.parent)
         for entry in read_entries(table.table, table.roles):
             try:
-                draft = self._entry_draft(entry, table.place)
+                draft = self._entry_draft(entry, table.place, near, table.table.notes)
             except Exception as error:  # each filesystem has errors of its own
                 reason = f"row {entry.number}: {read_failure(error)}"
                 draft = rejected_draft(entry.item_id, row_uri(table.place, entry), reason)
@@ -180,7 +187,9 @@ class FolderSource:
                 draft = rejected_draft(entry.item_id, draft.uri, reason)
             yield draft
 
-    def _entry_draft(self, entry: Entry, table: Place) -> Draft:
+    def _entry_draft(
+        self, entry: Entry, table: Place, near: NearPaths, notes: Counter[str]
+    ) -> Draft:
         uri = row_uri(table, entry)
         folder = table.parent.relative_to(self.root)
         if folder and entry.path is not None and not is_uri(entry.path):
@@ -202,6 +211,9 @@ class FolderSource:
         if image.fs is not self.root.fs or (is_uri(entry.path) and image.fs is not None):
             reason = f"row {entry.number}: {entry.path} is not a file of the folder"
             return rejected_draft(entry.path, uri, reason)
+        if not image.is_file() and (found := near.find(entry.path)):
+            image, note = found
+            notes[note] += 1
         if not image.is_file():
             reason = f"row {entry.number}: the image is missing from the folder"
             return rejected_draft(entry.item_id, image.uri, reason)

@@ -40,6 +40,12 @@ class OpenedSource:
         skipped: Mapping[str, int] = getattr(self.source, "skipped_files", {})
         return skipped
 
+    @property
+    def notes(self) -> Mapping[str, int]:
+        """What users should know of the items that were read last, with its numbers."""
+        notes: Mapping[str, int] = getattr(self.source, "notes", {})
+        return notes
+
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the items of the source."""
         return self.source.batches()

@@ -6,9 +6,10 @@ import codecs
 import io
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import IO, Any, TextIO, cast
@@ -61,12 +62,15 @@ class Table:
         read: Return a new stream of its rows. The given columns keep their values as the
             text of the file; other columns of bytes are omitted.
         content: The columns that may hold content of files, not only paths.
+        notes: What users should know of the rows of the stream that was read last, with the number
+            of times that it occurred.
     """
 
     columns: tuple[str, ...]
     size: int | None
     read: Callable[[frozenset[str]], Iterator[Row]]
     content: frozenset[str] = frozenset()
+    notes: Counter[str] = field(default_factory=Counter)
 
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}

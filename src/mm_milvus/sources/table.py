@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -22,6 +22,7 @@ from mm_milvus.sources.entries import (
     row_uri,
     to_draft,
 )
+from mm_milvus.sources.near_paths import NearPaths
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.records import (
     Row,
@@ -62,14 +63,19 @@ class TableSource:
         """The number of rows, where the format has it: adjacent rows may be one item."""
         return self.table.size
 
+    @property
+    def notes(self) -> Mapping[str, int]:
+        """What users should know of the items that were read last, with its numbers."""
+        return self.table.notes
+
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the items in the order of the rows."""
         return to_batches(self._drafts(), self.place.fetch.concurrency)
 
     def _drafts(self) -> Iterator[Draft]:
-        ids = SeenIds()
+        ids, near = SeenIds(), NearPaths(self.place.parent)
         for entry in read_entries(self.table, self.roles):
-            draft = self._draft(entry)
+            draft = self._draft(entry, near)
             # A row that is rejected for another reason does not take its id.
             if draft.rejected is None:
                 first = ids.record(entry.item_id, entry.number)
@@ -78,7 +84,7 @@ class TableSource:
                     draft = rejected_draft(entry.item_id, draft.uri, reason)
             yield draft
 
-    def _draft(self, entry: Entry) -> Draft:
+    def _draft(self, entry: Entry, near: NearPaths) -> Draft:
         if entry.fault is not None or entry.data is not None or entry.path is None:
             return to_draft(entry, None, row_uri(self.place, entry))
         try:
@@ -86,6 +92,10 @@ class TableSource:
         except ValueError as error:
             reason = f"row {entry.number}: {error}"
             return rejected_draft(entry.item_id, row_uri(self.place, entry), reason)
+        # On a local disk, looking costs little.
+        if image.fs is None and not image.is_file() and (found := near.find(entry.path)):
+            image, note = found
+            self.table.notes[note] += 1
         # A URI is kept as the table has it: some filesystems would not return all of it.
         uri = entry.path if image.fs is not None and is_uri(entry.path) else image.uri
         if self.roles.item_id is None and uri == image.uri and image.is_under(self.place.parent):
