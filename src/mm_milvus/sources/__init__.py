@@ -7,6 +7,7 @@ folder       a folder of images, with captions in sidecar files or in a table
 table        a table of images and captions
 entries      rows of a table to items
 near_paths   files whose paths are spelled in another way
+parts        folders of parts of a table or of tar shards
 records      rows of JSONL, Parquet and Arrow IPC files
 csv_records  rows of CSV files
 sidecar      captions in a file next to the image

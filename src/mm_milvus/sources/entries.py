@@ -30,6 +30,9 @@ from mm_milvus.text import is_utf8, one_line
 
 IMAGE_COLUMNS = (
     "image",
+    "img",
+    "image_bytes",
+    *("jpg", "jpeg", "png", "webp"),
     "image_path",
     "file_name",
     "filename",
@@ -40,10 +43,9 @@ IMAGE_COLUMNS = (
     "url",
     "image_url",
     "uri",
-    "img",
-    "image_bytes",
 )
-"""Usual names of the column of images, in the order in which they are looked for."""
+"""Usual names of the column of images, in the order in which they are looked for: content is
+preferred to paths, and these to URLs. img2dataset names the column of content by its format."""
 
 CAPTION_COLUMNS = (
     "caption",
@@ -136,10 +138,10 @@ def _matching(
     names = [name for name in free if re.fullmatch(expression, name, re.DOTALL)]
     if not names:
         raise _missing_column(place, pattern, columns)
-    return sorted(names, key=_by_numbers)
+    return sorted(names, key=by_numbers)
 
 
-def _by_numbers(name: str) -> list[tuple[int, str]]:
+def by_numbers(name: str) -> list[tuple[int, str]]:
     """Return a key that sorts `caption_2` before `caption_10`."""
     parts = re.split(r"([0-9]+)", name)
     return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
@@ -150,7 +152,7 @@ def _usual_captions(columns: tuple[str, ...]) -> tuple[str, ...]:
     for usual in CAPTION_COLUMNS:
         exact = _first((usual,), columns)
         expression = re.compile(rf"{usual}[_ .-]?[0-9]{{1,4}}", re.IGNORECASE)
-        numbered = sorted(filter(expression.fullmatch, columns), key=_by_numbers)
+        numbered = sorted(filter(expression.fullmatch, columns), key=by_numbers)
         if exact or numbered:
             return (*([exact] if exact else []), *numbered)
     return ()
@@ -403,6 +405,8 @@ def _entry(row: Row, roles: ColumnRoles) -> Entry:
             entry.captions += to_captions(values.get(name), name)
     except (ValueError, RecursionError) as error:
         entry.fault = entry.fault or f"row {row.number}: {one_line(error)}"
+    if entry.path is None and entry.data is None and (reason := _not_downloaded(values)):
+        entry.fault = entry.fault or f"row {row.number}: {reason}"
     if entry.path is None and entry.data is None and not entry.captions:
         reason = f"there is no image in {roles.image}, and no caption"
         entry.fault = entry.fault or f"row {row.number}: {reason}"
@@ -414,6 +418,14 @@ def _entry(row: Row, roles: ColumnRoles) -> Entry:
     if not is_utf8(entry.item_id):
         entry.fault = entry.fault or f"row {row.number}: the id is not valid Unicode"
     return entry
+
+
+def _not_downloaded(values: dict[str, Any]) -> str | None:
+    """Return why img2dataset has no content for a row; None for rows of other programs."""
+    status = values.get("status")
+    if not isinstance(status, str) or "error_message" not in values or status == "success":
+        return None
+    return f"img2dataset could not download it: {values['error_message'] or status}"
 
 
 def _id_text(value: Any) -> str:

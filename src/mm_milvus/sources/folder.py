@@ -30,7 +30,7 @@ from mm_milvus.sources.near_paths import NearPaths
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.records import Table
 from mm_milvus.sources.sidecar import parse_sidecar
-from mm_milvus.sources.suffixes import SHARD_SUFFIXES, SIDECAR_SUFFIXES
+from mm_milvus.sources.suffixes import SIDECAR_SUFFIXES
 from mm_milvus.sources.table import open_table
 from mm_milvus.text import is_utf8
 
@@ -225,11 +225,11 @@ class FolderSource:
         return draft
 
 
-def open_folder(root: Place, options: SourceOptions) -> FolderSource:
-    """Open a folder as a source.
+def open_folder(root: Place, options: SourceOptions) -> FolderSource | None:
+    """Open a folder as a source; None where it contains no image.
 
     Raises:
-        SourceError: When it contains no image, or its table cannot be read.
+        SourceError: When its table cannot be read.
     """
     size, has_sidecars, table_paths, skipped = 0, False, [], Counter[str]()
     for file in _walk(root, skipped):
@@ -239,24 +239,27 @@ def open_folder(root: Place, options: SourceOptions) -> FolderSource:
             size += 1
             has_sidecars = has_sidecars or bool(file.sidecars)
     if not size:
-        raise SourceError(_why_empty(root))
+        return None
     tables, faults = _open_tables(root, table_paths, options)
     template = options.caption_from_folder
     return FolderSource(root, size, template, tables, faults, has_sidecars, dict(skipped))
 
 
-def _why_empty(root: Place) -> str:
+def why_empty(root: Place) -> str:
+    """Return why a folder is no source."""
     try:
         names = [entry.name for entry in root.entries() if not entry.name.startswith(".")]
     except OSError as error:
         return f"{root.uri} cannot be read: {read_failure(error)}; check its permissions"
     if not names:
         return f"{root.uri} is an empty folder; give one with images"
-    if any(name.endswith(SHARD_SUFFIXES) for name in names):
-        return f"{root.uri} holds no image, but tar shards: give them as {root.uri}/*.tar"
-    if any(name.startswith("part-") and name.endswith(".parquet") for name in names):
-        return f"{root.uri} holds no image, but Parquet: if it is encoded, read it as `embeddings`"
-    return f"{root.uri} holds no image; the suffixes are {' '.join(sorted(IMAGE_SUFFIXES))}"
+    found = Counter(PurePosixPath(name).suffix.lower() or "without a suffix" for name in names)
+    most = sorted(found.items(), key=lambda count: (-count[1], count[0]))[:5]
+    listed = ", ".join(f"{count:,} {suffix}" for suffix, count in most)
+    return (
+        f"{root.uri} holds no image, table or tar shard that can be read (it has {listed}); the "
+        f"suffixes of images are {' '.join(sorted(IMAGE_SUFFIXES))}"
+    )
 
 
 def _open_tables(

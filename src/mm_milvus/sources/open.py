@@ -12,9 +12,10 @@ from mm_milvus.files import Place, locate, read_failure
 from mm_milvus.images.suffixes import has_image_suffix
 from mm_milvus.remote import without_secrets
 from mm_milvus.sources.base import Source
-from mm_milvus.sources.folder import ImageSource, open_folder
+from mm_milvus.sources.folder import ImageSource, open_folder, why_empty
 from mm_milvus.sources.opened import OpenedSource
 from mm_milvus.sources.options import SourceOptions
+from mm_milvus.sources.parts import PartsSource, is_saved_dataset, open_parts, open_saved_dataset
 from mm_milvus.sources.records import without_compression
 from mm_milvus.sources.suffixes import SHARD_SUFFIXES, TABLE_SUFFIXES
 from mm_milvus.sources.table import TableSource, is_table, open_table_source
@@ -39,9 +40,10 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions = _DEFAULTS
     """Open a dataset without reading its images.
 
     Args:
-        path: The local path or fsspec URI of a folder, of a table (.csv .tsv .jsonl .parquet
-            .arrow, text also compressed as .gz .zst .bz2, or any file with a `delimiter`), of a
-            tar shard or a pattern of shards, such as `data-{0000..0009}.tar` and `data-*.tar`, or
+        path: The local path or fsspec URI of a folder (of images, of tar shards, of parts of a
+            table, or as Hugging Face's `save_to_disk` writes it), of a table (.csv .tsv .jsonl
+            .parquet .arrow, text also compressed as .gz .zst .bz2, or any file with a
+            `delimiter`), of a tar shard or a pattern of shards, such as `data-{0000..0009}.tar` and `data-*.tar`, or
             of an image.
         options: How to read it.
 
@@ -60,7 +62,10 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions = _DEFAULTS
     except Exception as error:  # each filesystem has errors of its own
         message = f"{text} cannot be opened: {read_failure(error)}; check the path"
         raise SourceError(without_secrets(printable(one_line(message)))) from error
-    item_ids = source.roles.item_id if isinstance(source, TableSource) else None
+    table = source
+    if isinstance(source, PartsSource):
+        table = next(iter(source.splits.values()))
+    item_ids = table.roles.item_id if isinstance(table, TableSource) else None
     return OpenedSource(source, replace(options, id_column=item_ids or ""))
 
 
@@ -109,6 +114,13 @@ def _open_folder(place: Place, options: SourceOptions) -> Source:
             f"the caption {template!r} has no {{}} for the folder's name: "
             "write it as 'a photo of a {}'"
         )
-    if options.id_column:
-        raise SourceError(f"{place.uri} is a folder, whose ids are paths: leave out `id_column`")
-    return open_folder(place, options)
+    if template is None and is_saved_dataset(place):
+        return open_saved_dataset(place, options)
+    images = open_folder(place, options)
+    if images is not None:
+        if options.id_column:
+            raise SourceError(f"{place.uri} has images, whose ids are paths: leave out `id_column`")
+        return images
+    if template is None and (parts := open_parts(place, options)):
+        return parts
+    raise SourceError(why_empty(place))

@@ -70,9 +70,10 @@ class TableSource:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the items in the order of the rows."""
-        return to_batches(self._drafts(), self.place.fetch.concurrency)
+        return to_batches(self.drafts(), self.place.fetch.concurrency)
 
-    def _drafts(self) -> Iterator[Draft]:
+    def drafts(self) -> Iterator[Draft]:
+        """Yield the items before their images are read."""
         ids, near = SeenIds(), NearPaths(self.place.parent)
         for entry in read_entries(self.table, self.roles):
             draft = self._draft(entry, near)
