@@ -6,8 +6,10 @@ base         the protocol of a source, and items to record batches
 folder       a folder of images, with captions in sidecar files or in a table
 table        a table of images and captions
 entries      rows of a table to items
-records      rows of JSONL, Parquet and Arrow IPC files
+records      rows of Parquet and Arrow IPC files
 csv_records  rows of CSV files
+json_records rows of JSON and JSONL files
+encodings    how the bytes of a text are decoded
 sidecar      captions in a file next to the image
 webdataset   tar shards
 samples      files of a tar shard to items

@@ -13,8 +13,10 @@ from typing import Any
 from urllib.parse import unquote, urljoin
 from uuid import UUID
 
+from mm_milvus.data_uri import decode_base64, decode_data_uri, is_data_uri
 from mm_milvus.errors import SourceError
 from mm_milvus.files import MAX_FILE_BYTES, Place, is_uri, locate
+from mm_milvus.images.formats import name_of
 from mm_milvus.remote import is_http
 from mm_milvus.sources.base import Draft, rejected_draft
 from mm_milvus.sources.options import SourceOptions
@@ -51,6 +53,15 @@ CAPTION_COLUMNS = (
     "sentences",
 )
 """Usual names of the column of captions, in the order in which they are looked for."""
+
+
+_HEAD_OF_BASE64 = 32
+"""Characters of base64 that show whether it is an image; no image is smaller."""
+
+_BASE64 = re.compile(rf"[A-Za-z0-9+/_-]{{{_HEAD_OF_BASE64}}}")
+
+_LONGEST_PATH = 4096
+"""Characters of a path, as in Linux."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +333,8 @@ def _image(value: Any, column: str) -> tuple[str | None, bytes | None]:
     match value:
         case None | "":
             raise ValueError(f"there is no image in {column}")
+        case str() if (content := _inline_image(value, column)) is not None:
+            data, path = content, None
         case str():
             return value, None
         case bytes():
@@ -337,6 +350,23 @@ def _image(value: Any, column: str) -> tuple[str | None, bytes | None]:
     if len(data) > MAX_FILE_BYTES:
         raise ValueError(f"the image in {column} is larger than {MAX_FILE_BYTES // 2**20} MiB")
     return path if isinstance(path, str) and path else None, data
+
+
+def _inline_image(text: str, column: str) -> bytes | None:
+    """Return the image in a `data:` URI or in base64; None for a path. Raises ValueError."""
+    try:
+        if is_data_uri(text):
+            return decode_data_uri(text)
+        head = "".join(text[:100].split())[:_HEAD_OF_BASE64]
+        if _BASE64.fullmatch(head) and name_of(decode_base64(head)) is not None:
+            return decode_base64(text)
+    except ValueError as error:
+        raise ValueError(f"the image in {column} cannot be read: {error}") from error
+    if len(text) > _LONGEST_PATH and not is_uri(text):
+        raise ValueError(
+            f"{column} holds a text of {len(text)} characters, neither a path nor an image"
+        )
+    return None
 
 
 def row_uri(table: Place, entry: Entry) -> str:

@@ -109,6 +109,7 @@ class FolderSource:
         has_sidecars: Whether any image has a sidecar. A folder with a table mostly has none, and
             looking for them takes several calls of the filesystem per image.
         skipped_files: The numbers of files that are neither images, captions nor tables, by suffix.
+        encoding: Of captions in sidecars, where they are neither UTF-8 nor UTF-16.
     """
 
     root: Place
@@ -118,6 +119,7 @@ class FolderSource:
     table_faults: Mapping[str, str] = field(default_factory=dict)
     has_sidecars: bool = False
     skipped_files: Mapping[str, int] = field(default_factory=dict)
+    encoding: str | None = None
 
     @property
     def name(self) -> str:
@@ -152,7 +154,9 @@ class FolderSource:
         """Add the captions and metadata of the sidecars, and the caption from the folder's name."""
         for path in sidecars:
             try:
-                sidecar = parse_sidecar(posixpath.basename(path), self.root.child(path).read())
+                sidecar = parse_sidecar(
+                    posixpath.basename(path), self.root.child(path).read(), self.encoding
+                )
             except Exception as error:  # each filesystem has errors of its own
                 draft.rejected = f"its sidecar {path} cannot be used: {read_failure(error)}"
                 return
@@ -225,7 +229,9 @@ def open_folder(root: Place, options: SourceOptions) -> FolderSource:
         raise SourceError(_why_empty(root))
     tables, faults = _open_tables(root, table_paths, options)
     template = options.caption_from_folder
-    return FolderSource(root, size, template, tables, faults, has_sidecars, dict(skipped))
+    return FolderSource(
+        root, size, template, tables, faults, has_sidecars, dict(skipped), options.encoding
+    )
 
 
 def _why_empty(root: Place) -> str:
@@ -401,10 +407,12 @@ class ImageSource:
     Attributes:
         image: The file.
         size: Always 1.
+        encoding: Of captions in sidecars, where they are neither UTF-8 nor UTF-16.
     """
 
     image: Place
     size: int = 1
+    encoding: str | None = None
 
     @property
     def name(self) -> str:
@@ -413,7 +421,7 @@ class ImageSource:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the item."""
-        folder = FolderSource(self.image.parent, 1, None)
+        folder = FolderSource(self.image.parent, 1, None, encoding=self.encoding)
         file = _File(self.image.name, _sidecars_of(folder.root, self.image.name))
         return to_batches([folder.draft(file)], self.image.fetch.concurrency)
 

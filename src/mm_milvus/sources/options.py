@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mm_milvus.images.options import DecodeOptions
 from mm_milvus.remote import FetchOptions
+from mm_milvus.sources.encodings import check_encoding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,8 @@ class SourceOptions:
         delimiter: One character between the columns of a CSV file (default: a comma, and a tab for
             `.tsv`).
         no_quoting: Read quotes in a CSV file as part of its texts; each line is a row.
+        encoding: Encoding of tables and of captions in text files, such as latin-1, cp1252,
+            shift_jis or gbk (default: UTF-8, or UTF-16 where it is recognised).
         caption_from_folder: A caption for each image of a folder, "a photo of a {}", filled with
             the name of the folder that the image is in.
         allow_outside: Also read the images of a table that are outside its folder.
@@ -42,6 +45,7 @@ class SourceOptions:
     id_column: str | None = None
     delimiter: str | None = None
     no_quoting: bool = False
+    encoding: str | None = None
     caption_from_folder: str | None = None
     allow_outside: bool = False
     shard_ids: bool = False
@@ -55,6 +59,8 @@ class SourceOptions:
     def __post_init__(self) -> None:
         """Check the values; raise OptionError."""
         _ = self.fetch
+        if self.encoding is not None:
+            check_encoding(self.encoding)
 
     @property
     def decoding(self) -> DecodeOptions:

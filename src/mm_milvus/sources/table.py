@@ -1,4 +1,4 @@
-"""A table of images and captions: CSV, TSV, JSONL, Parquet or Arrow IPC."""
+"""A table of images and captions: CSV, TSV, JSON, JSONL, Parquet or Arrow IPC."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from mm_milvus.sources.entries import (
     row_uri,
     to_draft,
 )
+from mm_milvus.sources.json_records import open_json
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.records import (
     Row,
     Table,
     open_arrow,
-    open_jsonl,
     open_parquet,
     without_compression,
 )
@@ -114,21 +114,26 @@ def open_table(place: Place, options: SourceOptions = _DEFAULTS) -> Table:
 
     Args:
         place: The table; its suffix decides on the format, which is CSV for any other suffix.
-        options: The delimiter and the quoting of a CSV file.
+        options: The encoding of a text, and the delimiter and the quoting of a CSV file.
 
     Raises:
         SourceError: When it cannot be read, or has no columns, or two of one name.
     """
     suffix = PurePosixPath(without_compression(place.name)).suffix.lower()
     try:
-        if suffix in (".jsonl", ".ndjson"):
-            table = open_jsonl(place)
+        if suffix in (".jsonl", ".ndjson", ".json"):
+            table = open_json(place, options.encoding, lines=suffix != ".json")
         elif suffix == ".parquet":
             table = open_parquet(place)
         elif suffix in (".arrow", ".feather", ".ipc"):
             table = open_arrow(place)
         else:
-            table = open_csv(place, options.delimiter, no_quoting=options.no_quoting)
+            table = open_csv(
+                place,
+                options.delimiter,
+                no_quoting=options.no_quoting,
+                encoding=options.encoding,
+            )
     except SourceError:
         raise
     except Exception as error:  # each format and filesystem has errors of its own
