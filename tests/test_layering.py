@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "mm_milvus"
 
 VOCABULARY = frozenset(
     {
-        *("arrays", "choices", "concurrent", "errors", "files"),
+        *("arrays", "choices", "concurrent", "data_uri", "errors", "files"),
         *("keys", "old_names", "remote", "schema", "text"),
     }
 )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
+from mm_milvus.data_uri import decode_data_uri, is_data_uri
 from mm_milvus.errors import SourceError
 from mm_milvus.remote import (
     DEFAULT_FETCH,
@@ -254,7 +255,7 @@ def read_image(uri: str | os.PathLike[str], *, special: bool = False) -> bytes:
     """Read the image file that a path or URI names, such as the `uri` of an item or a hit.
 
     Args:
-        uri: A local path or an fsspec URI.
+        uri: A local path, an fsspec URI, or a `data:` URI.
         special: As in `Place.read`.
 
     Returns:
@@ -264,6 +265,11 @@ def read_image(uri: str | os.PathLike[str], *, special: bool = False) -> bytes:
         SourceError: When the file cannot be read, or is inside a table or a tar shard.
     """
     text = os.fspath(uri)
+    if is_data_uri(text):
+        try:
+            return decode_data_uri(text)
+        except ValueError as error:
+            raise SourceError(f"the image cannot be read: {error}; check the URI") from error
     shown = without_secrets(text)
     place = locate(text)
     try:

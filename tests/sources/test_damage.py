@@ -47,7 +47,7 @@ def test_a_quote_that_is_not_closed_does_not_swallow_rows(
 
 def test_a_csv_that_is_not_utf8_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("image,größe\na.png,x\n", encoding="latin-1")
-    with pytest.raises(SourceError, match=r"is not UTF-8: save it as UTF-8$"):
+    with pytest.raises(SourceError, match=r"is not UTF-8: name its `encoding`"):
         open_source(tmp_path / "t.csv")
 
 

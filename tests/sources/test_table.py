@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mm_milvus.errors import SourceError
+from mm_milvus.sources.encodings import REMEDY
 from mm_milvus.sources.open import open_source
 from mm_milvus.sources.options import SourceOptions
 
@@ -205,7 +206,7 @@ def test_malformed_rows_of_a_csv_are_rejected_by_line(tmp_path: Path) -> None:
     assert items.ids == ["b.png"]
     assert items.rejects == {
         "row-1": "set.csv:2 has 3 columns, and the header has 2",
-        "row-2": "set.csv:4 is not valid UTF-8",
+        "row-2": f"set.csv:4 is not valid UTF-8: {REMEDY}",
     }
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from mm_milvus.errors import SourceError
+from mm_milvus.errors import OptionError, SourceError
 from mm_milvus.files import locate
 from mm_milvus.sources.open import open_source
+from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.table import open_table
 
 from .conftest import read_items
@@ -100,7 +102,8 @@ def test_invalid_bytes_of_jsonl_reject_only_their_line(folder: Path, line: bytes
     (folder / "t.jsonl").write_bytes(line + b'\n{"image": "b.png"}\r\n')
     items = read_items(folder / "t.jsonl", image_column="image")
     assert items.ids == ["b.png"]
-    assert items.rejects == {"row-1": "t.jsonl:1 is not valid JSON: its bytes are not valid text"}
+    (reason,) = items.rejects.values()
+    assert reason.startswith("t.jsonl:1 is not valid JSON: its bytes are not valid text")
 
 
 def test_a_table_that_is_truncated_after_its_head_is_read_up_to_there(folder: Path) -> None:
@@ -111,3 +114,64 @@ def test_a_table_that_is_truncated_after_its_head_is_read_up_to_there(folder: Pa
     assert len(good) > 1000
     assert all(row.fault is None for row in good[:1000])
     assert "cannot be read after row" in (last.fault or "")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "shift_jis", "gbk", "utf-32"])
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.json", "t.csv.gz"])
+def test_a_chosen_encoding_is_used_for_tables(folder: Path, name: str, encoding: str) -> None:
+    word = "東京" if encoding in ("shift_jis", "gbk") else "größe"
+    text = f"image,caption\na.png,{word}\n"
+    if ".json" in name:
+        text = f'{{"image": "a.png", "caption": "{word}"}}'
+    data = text.encode(encoding)
+    (folder / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    assert read_items(folder / name, encoding=encoding).captions == {"a.png": [word]}
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.json"])
+def test_a_chosen_encoding_is_used_for_captions_of_folders_and_shards(
+    folder: Path, name: str
+) -> None:
+    text = "größe" if name.endswith("txt") else '{"caption": "größe"}'
+    (folder / name).write_bytes(text.encode("latin-1"))
+    (reason,) = read_items(folder).rejects.values()
+    assert "`encoding`" in reason
+    shard = folder / "s.tar"
+    with tarfile.open(shard, "w") as tar:
+        for member in ("a.png", name):
+            tar.add(folder / member, member)
+    for path, item in ((folder, "a.png"), (shard, "a"), (folder / "a.png", "a.png")):
+        assert read_items(path, encoding="latin-1").captions[item] == ["größe"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("suffix", TEXTS)
+def test_utf_16_without_its_mark_is_recognised(folder: Path, suffix: str, encoding: str) -> None:
+    (folder / f"t.{suffix}").write_bytes(TEXTS[suffix].encode(encoding))
+    items = read_items(folder / f"t.{suffix}")
+    assert items.captions == {"a.png": ["größe 👗,\n2"], "b.png": ["x"]}
+
+
+@pytest.mark.parametrize(("name", "near"), [("latin1x", "latin1"), ("base64", ""), ("", "")])
+def test_an_unknown_encoding_is_an_error_with_near_names(name: str, near: str) -> None:
+    with pytest.raises(OptionError, match=f"`encoding` is {name!r}, which is unknown.*{near}"):
+        SourceOptions(encoding=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "delimiter", "options"),
+    [
+        ("captions.txt", ",", {}),
+        ("captions.txt", "\t", {}),
+        ("results.txt", "| ", {}),
+        ("results.csv", "| ", {"delimiter": "|"}),
+    ],
+)
+def test_text_files_and_spaces_after_delimiters(
+    folder: Path, name: str, delimiter: str, options: dict[str, str]
+) -> None:
+    rows = [("image_name", "number", "comment"), ("a.png", "0", "x"), ("b.png", "1", "y z")]
+    (folder / name).write_text("\n".join(delimiter.join(row) for row in rows))
+    items = read_items(folder / name, **options)
+    assert items.captions == {"a.png": ["x"], "b.png": ["y z"]}
+    assert items["b.png"]["metadata"] == {"number": 1}

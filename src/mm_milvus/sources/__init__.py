@@ -8,8 +8,10 @@ table        a table of images and captions
 entries      rows of a table to items
 near_paths   files whose paths are spelled in another way
 parts        folders of parts of a table or of tar shards
-records      rows of JSONL, Parquet and Arrow IPC files
+records      rows of Parquet and Arrow IPC files
 csv_records  rows of CSV files
+json_records rows of JSON and JSONL files
+encodings    how the bytes of a text are decoded
 sidecar      captions in a file next to the image
 webdataset   tar shards
 samples      files of a tar shard to items

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from mm_milvus.errors import SourceError
 from mm_milvus.files import MAX_FILE_BYTES, Place
+from mm_milvus.sources.encodings import REMEDY
 from mm_milvus.sources.records import HEAD_ROWS, Row, Table, open_text, without_compression
 from mm_milvus.text import is_utf8, one_line
 
@@ -37,7 +38,13 @@ _MISSING = frozenset({"", "nan", "null", "none", "n/a", "na"})
 Conversion = Callable[[str], Any]
 
 
-def open_csv(place: Place, delimiter: str | None = None, *, no_quoting: bool = False) -> Table:
+def open_csv(
+    place: Place,
+    delimiter: str | None = None,
+    *,
+    no_quoting: bool = False,
+    encoding: str | None = None,
+) -> Table:
     """Read the header and the first rows of a CSV file.
 
     A column is of integers, numbers or booleans when all values in its first `HEAD_ROWS` rows are;
@@ -49,8 +56,9 @@ def open_csv(place: Place, delimiter: str | None = None, *, no_quoting: bool = F
     Args:
         place: The file, as `open_text` reads it.
         delimiter: One character, or the two characters backslash and t for a tab (default: a
-            comma, and a tab for `.tsv`).
+            comma, a tab for `.tsv`, and for `.txt` the most frequent one of the header).
         no_quoting: Whether quotes are part of the texts.
+        encoding: Of the text, where it is neither UTF-8 nor UTF-16.
 
     Raises:
         SourceError: For a delimiter that is not one character, or a header that is not UTF-8 or
@@ -58,14 +66,19 @@ def open_csv(place: Place, delimiter: str | None = None, *, no_quoting: bool = F
     """
     is_default = delimiter is None
     if delimiter is None:
-        is_tsv = without_compression(place.name).lower().endswith(".tsv")
-        delimiter = "\t" if is_tsv else ","
+        delimiter = _default_delimiter(place, encoding)
     delimiter = "\t" if delimiter == "\\t" else delimiter
     if len(delimiter) != 1 or delimiter in '\r\n"':
         raise SourceError(
             f"the delimiter {delimiter!r} cannot be used: give one character, such as , # or \\t"
         )
-    open_reader = partial(_reader, place, delimiter, no_quoting=no_quoting)
+    with open_text(place, "\n", encoding) as text:
+        header_line = text.readline(MAX_FILE_BYTES)
+    # As in "image_name| comment", where the space is no part of a value.
+    spaced = f"{delimiter} " in header_line and header_line.count(delimiter) == header_line.count(
+        f"{delimiter} "
+    )
+    open_reader = partial(_reader, place, delimiter, encoding, no_quoting=no_quoting, spaced=spaced)
     with open_reader() as reader:
         try:
             names = [name.strip() for name in next(reader, [])]
@@ -74,12 +87,19 @@ def open_csv(place: Place, delimiter: str | None = None, *, no_quoting: bool = F
                 f"the header of {place.uri} is not CSV: {one_line(error)}; {_QUOTING_HINT}"
             ) from error
         if not all(map(is_utf8, names)):
-            raise SourceError(f"{place.uri} is not UTF-8: save it as UTF-8")
+            raise SourceError(f"{place.uri} is not {encoding or 'UTF-8'}: {REMEDY}")
+        if any("\0" in name for name in names):
+            raise SourceError(
+                f"{place.uri} has zero bytes in its header: if it is UTF-16, give utf-16-le or "
+                "utf-16-be as `encoding`"
+            )
         if is_default and len(names) == 1:
             _check_delimiter(place, names[0])
         # The index that pandas writes has no name.
         header = tuple(name or f"column_{number}" for number, name in enumerate(names, 1))
-        head = [row.values for row in islice(_rows(reader, header, place.name), HEAD_ROWS)]
+        head = [
+            row.values for row in islice(_rows(reader, header, place.name, encoding), HEAD_ROWS)
+        ]
     sample = [values for values in head if values is not None]
     conversions = {name: _conversion([values[name] for values in sample]) for name in header}
 
@@ -90,7 +110,7 @@ def open_csv(place: Place, delimiter: str | None = None, *, no_quoting: bool = F
         convert = {name: conversions[name] for name in conversions if name not in keep}
         with open_reader() as reader:
             next(reader)
-            for row in _rows(reader, header, place.name):
+            for row in _rows(reader, header, place.name, encoding):
                 if row.values is not None:
                     for name, conversion in convert.items():
                         row.values[name] = value = conversion(row.values[name])
@@ -100,6 +120,15 @@ def open_csv(place: Place, delimiter: str | None = None, *, no_quoting: bool = F
                 yield row
 
     return Table(header, None, read, notes=notes)
+
+
+def _default_delimiter(place: Place, encoding: str | None) -> str:
+    name = without_compression(place.name).lower()
+    if not name.endswith(".txt"):
+        return "\t" if name.endswith(".tsv") else ","
+    with open_text(place, "\n", encoding) as text:
+        header = text.readline(MAX_FILE_BYTES)
+    return max(_DELIMITERS, key=header.count) if any(map(header.count, _DELIMITERS)) else ","
 
 
 def _check_delimiter(place: Place, header: str) -> None:
@@ -113,16 +142,20 @@ def _check_delimiter(place: Place, header: str) -> None:
 
 
 @contextmanager
-def _reader(place: Place, delimiter: str, *, no_quoting: bool) -> Iterator[Any]:
+def _reader(
+    place: Place, delimiter: str, encoding: str | None, *, no_quoting: bool, spaced: bool
+) -> Iterator[Any]:
     # The limit is global to the csv module; its default of 128 KiB rejects long texts.
     csv.field_size_limit(MAX_FILE_BYTES)
-    with open_text(place, "") as text:
+    with open_text(place, "", encoding) as text:
         # Without strict, a quote that is never closed silently swallows the rows after it.
         quoting: Literal[0, 3] = csv.QUOTE_NONE if no_quoting else csv.QUOTE_MINIMAL
-        yield csv.reader(text, delimiter=delimiter, quoting=quoting, strict=True)
+        yield csv.reader(
+            text, delimiter=delimiter, quoting=quoting, skipinitialspace=spaced, strict=True
+        )
 
 
-def _rows(reader: Any, header: tuple[str, ...], name: str) -> Iterator[Row]:
+def _rows(reader: Any, header: tuple[str, ...], name: str, encoding: str | None) -> Iterator[Row]:
     number = 0
     while True:
         start = reader.line_num + 1
@@ -143,7 +176,7 @@ def _rows(reader: Any, header: tuple[str, ...], name: str) -> Iterator[Row]:
             fault = f"{where} has {len(cells)} columns, and the header has {len(header)}"
             yield Row(number, fault=fault)
         elif not all(map(is_utf8, cells)):
-            yield Row(number, fault=f"{where} is not valid UTF-8")
+            yield Row(number, fault=f"{where} is not valid {encoding or 'UTF-8'}: {REMEDY}")
         else:
             yield Row(number, dict(zip(header, cells, strict=True)))
 

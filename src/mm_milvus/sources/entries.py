@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import json
 import math
@@ -18,8 +19,10 @@ from uuid import UUID
 
 import numpy as np
 
+from mm_milvus.data_uri import decode_base64, decode_data_uri, is_data_uri
 from mm_milvus.errors import SourceError
 from mm_milvus.files import MAX_FILE_BYTES, Place, is_uri, locate
+from mm_milvus.images.formats import name_of
 from mm_milvus.keys import DIGEST_BYTES, key_array
 from mm_milvus.remote import is_http
 from mm_milvus.sources.base import Draft, rejected_draft, to_json
@@ -63,6 +66,19 @@ CAPTION_COLUMNS = (
 
 ID_COLUMNS = ("item_id", "id")
 """Usual names of the column of ids, in the order in which they are looked for."""
+
+_HEAD_OF_BASE64 = 32
+"""Characters of base64 that show whether it is an image; no image is smaller."""
+
+_BASE64 = re.compile(rf"[A-Za-z0-9+/_-]{{{_HEAD_OF_BASE64}}}")
+
+LONGEST_LIST = 2**16
+"""Characters of a cell that is parsed as a list."""
+
+_NO_COMMA = re.compile(r"""['"]\s+['"]""")
+
+_LONGEST_PATH = 4096
+"""Characters of a path, as in Linux."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,7 +418,7 @@ def _entry(row: Row, roles: ColumnRoles) -> Entry:
             entry.fault = entry.fault or f"row {row.number} has no id in {roles.item_id}"
     try:
         for name in roles.captions:
-            entry.captions += to_captions(values.get(name), name)
+            entry.captions += to_captions(_listed(values.get(name)), name)
     except (ValueError, RecursionError) as error:
         entry.fault = entry.fault or f"row {row.number}: {one_line(error)}"
     if entry.path is None and entry.data is None and (reason := _not_downloaded(values)):
@@ -426,6 +442,24 @@ def _not_downloaded(values: dict[str, Any]) -> str | None:
     if not isinstance(status, str) or "error_message" not in values or status == "success":
         return None
     return f"img2dataset could not download it: {values['error_message'] or status}"
+
+
+def _listed(value: Any) -> Any:
+    """Return the texts of a cell that has a list as JSON or Python writes it; else the value."""
+    if not isinstance(value, str) or not (value.startswith("[") and value.endswith("]")):
+        return value
+    try:
+        texts = json.loads(value)
+    except (ValueError, RecursionError):
+        # Python would join the texts of a numpy array, which has no commas.
+        if len(value) > LONGEST_LIST or _NO_COMMA.search(value):
+            return value
+        try:
+            texts = ast.literal_eval(value)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return value
+    is_list = isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+    return texts if is_list else value
 
 
 def _id_text(value: Any) -> str:
@@ -464,6 +498,8 @@ def _image(value: Any, column: str) -> tuple[str | None, bytes | None]:
             return None, None
         case str() if not value.strip():
             return None, None
+        case str() if (content := _inline_image(value, column)) is not None:
+            data, path = content, None
         case str():
             return value, None
         case bytes():
@@ -479,6 +515,23 @@ def _image(value: Any, column: str) -> tuple[str | None, bytes | None]:
     if len(data) > MAX_FILE_BYTES:
         raise ValueError(f"the image in {column} is larger than {MAX_FILE_BYTES // 2**20} MiB")
     return path if isinstance(path, str) and path else None, data
+
+
+def _inline_image(text: str, column: str) -> bytes | None:
+    """Return the image in a `data:` URI or in base64; None for a path. Raises ValueError."""
+    try:
+        if is_data_uri(text):
+            return decode_data_uri(text)
+        head = "".join(text[:100].split())[:_HEAD_OF_BASE64]
+        if _BASE64.fullmatch(head) and name_of(decode_base64(head)) is not None:
+            return decode_base64(text)
+    except ValueError as error:
+        raise ValueError(f"the image in {column} cannot be read: {error}") from error
+    if len(text) > _LONGEST_PATH and not is_uri(text):
+        raise ValueError(
+            f"{column} holds a text of {len(text)} characters, neither a path nor an image"
+        )
+    return None
 
 
 def row_uri(table: Place, entry: Entry) -> str:

@@ -31,7 +31,7 @@ from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.records import Table
 from mm_milvus.sources.sidecar import parse_sidecar
 from mm_milvus.sources.suffixes import SIDECAR_SUFFIXES
-from mm_milvus.sources.table import open_table
+from mm_milvus.sources.table import image_root, open_table
 from mm_milvus.text import is_utf8
 
 TABLE_NAMES = tuple(
@@ -40,6 +40,9 @@ TABLE_NAMES = tuple(
     for suffix in (".csv", ".tsv", ".jsonl", ".parquet")
 )
 """The tables that a folder may have, the first one of which is read."""
+
+TEXT_TABLE_NAMES = ("captions.txt", "captions.json", "metadata.json")
+"""The table of a folder without another one, if it has a column of images: Kaggle's Flickr8k."""
 
 _TABLES_READ = f"{' '.join(TABLE_NAMES)} of each folder"
 
@@ -53,6 +56,8 @@ NO_CAPTIONS = frozenset(
     }
 )
 """Stems of text files that many datasets contain, and that are not captions of an image."""
+
+_UNUSED = "no image has the same name as these captions"
 
 DESCRIPTION_SUFFIXES = frozenset((*SIDECAR_SUFFIXES, ".md", ".rst", ""))
 """Suffixes of text files about the whole dataset; they are neither read nor counted."""
@@ -86,11 +91,12 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class _FolderTable:
-    """A table in a folder, opened."""
+    """A table in a folder, opened; `images` is the folder that its paths are relative to."""
 
     place: Place
     table: Table
     roles: ColumnRoles
+    images: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,7 @@ class FolderSource:
         has_sidecars: Whether any image has a sidecar. A folder with a table mostly has none, and
             looking for them takes several calls of the filesystem per image.
         skipped_files: The numbers of files that are neither images, captions nor tables, by suffix.
+        encoding: Of captions in sidecars, where they are neither UTF-8 nor UTF-16.
     """
 
     root: Place
@@ -119,6 +126,7 @@ class FolderSource:
     table_faults: Mapping[str, str] = field(default_factory=dict)
     has_sidecars: bool = False
     skipped_files: Mapping[str, int] = field(default_factory=dict)
+    encoding: str | None = None
 
     @property
     def name(self) -> str:
@@ -158,7 +166,9 @@ class FolderSource:
         """Add the captions and metadata of the sidecars, and the caption from the folder's name."""
         for path in sidecars:
             try:
-                sidecar = parse_sidecar(posixpath.basename(path), self.root.child(path).read())
+                sidecar = parse_sidecar(
+                    posixpath.basename(path), self.root.child(path).read(), self.encoding
+                )
             except Exception as error:  # each filesystem has errors of its own
                 draft.rejected = f"its sidecar {path} cannot be used: {read_failure(error)}"
                 return
@@ -173,10 +183,10 @@ class FolderSource:
     def _table_drafts(
         self, table: _FolderTable, kept: SeenIds, rejected: SeenIds
     ) -> Iterator[Draft]:
-        near = NearPaths(table.place.parent)
+        near = NearPaths(table.images)
         for entry in read_entries(table.table, table.roles):
             try:
-                draft = self._entry_draft(entry, table.place, near, table.table.notes)
+                draft = self._entry_draft(entry, table, near)
             except Exception as error:  # each filesystem has errors of its own
                 reason = f"row {entry.number}: {read_failure(error)}"
                 draft = rejected_draft(entry.item_id, row_uri(table.place, entry), reason)
@@ -187,11 +197,10 @@ class FolderSource:
                 draft = rejected_draft(entry.item_id, draft.uri, reason)
             yield draft
 
-    def _entry_draft(
-        self, entry: Entry, table: Place, near: NearPaths, notes: Counter[str]
-    ) -> Draft:
-        uri = row_uri(table, entry)
-        folder = table.parent.relative_to(self.root)
+    def _entry_draft(self, entry: Entry, table: _FolderTable, near: NearPaths) -> Draft:
+        uri = row_uri(table.place, entry)
+        is_root = table.images.path == self.root.path
+        folder = "" if is_root else table.images.relative_to(self.root)
         if folder and entry.path is not None and not is_uri(entry.path):
             path = posixpath.normpath(posixpath.join(folder, entry.path))
             entry.item_id = path if path.startswith(f"{folder}/") else entry.path
@@ -205,7 +214,7 @@ class FolderSource:
             self._describe(draft, ())
             return draft
         try:
-            image = resolve(entry.path, table.parent)
+            image = resolve(entry.path, table.images)
         except ValueError as error:
             return rejected_draft(entry.path, uri, f"row {entry.number}: {error}")
         if image.fs is not self.root.fs or (is_uri(entry.path) and image.fs is not None):
@@ -213,9 +222,12 @@ class FolderSource:
             return rejected_draft(entry.path, uri, reason)
         if not image.is_file() and (found := near.find(entry.path)):
             image, note = found
-            notes[note] += 1
+            table.table.notes[note] += 1
         if not image.is_file():
-            reason = f"row {entry.number}: the image is missing from the folder"
+            reason = (
+                f"row {entry.number}: the image is missing from the folder; if it is in a "
+                "subfolder, name that as `image_root`"
+            )
             return rejected_draft(entry.item_id, image.uri, reason)
         entry.item_id = image.relative_to(self.root)
         entry.data = None
@@ -242,7 +254,9 @@ def open_folder(root: Place, options: SourceOptions) -> FolderSource | None:
         return None
     tables, faults = _open_tables(root, table_paths, options)
     template = options.caption_from_folder
-    return FolderSource(root, size, template, tables, faults, has_sidecars, dict(skipped))
+    return FolderSource(
+        root, size, template, tables, faults, has_sidecars, dict(skipped), options.encoding
+    )
 
 
 def why_empty(root: Place) -> str:
@@ -274,8 +288,12 @@ def _open_tables(
     tables, faults = [], {}
     for path in paths:
         try:
-            tables.append(_open_table(root.child(path), options))
+            tables.append(_open_table(root, path, options))
         except SourceError as error:
+            is_meant = options.image_root or options.image_column
+            if posixpath.basename(path) in TEXT_TABLE_NAMES and not is_meant:
+                faults[path] = f"{_UNUSED}, and it is no table: {error}"
+                continue
             # The table of the folder itself is what the options are for.
             if len(paths) == 1 or "/" not in path:
                 raise
@@ -283,11 +301,20 @@ def _open_tables(
     return tuple(tables), faults
 
 
-def _open_table(place: Place, options: SourceOptions) -> _FolderTable:
+def _open_table(root: Place, path: str, options: SourceOptions) -> _FolderTable:
+    place = root.child(path)
     table = open_table(place, options)
+    # The table of the folder itself is what the option is for.
+    images = place.parent if "/" in path else image_root(place, options)
+    if images.path != root.path and not images.is_under(root):
+        raise SourceError(
+            f"`image_root` is {options.image_root}, which is not in {root.uri}: give the table "
+            "itself, or the folder that has both"
+        )
     if options.image_column is None and FILE_COLUMN in table.columns:
         options = replace(options, image_column=FILE_COLUMN)
-    return _FolderTable(place, table, find_roles(place, table.columns, options, ids_are_paths=True))
+    roles = find_roles(place, table.columns, options, ids_are_paths=True)
+    return _FolderTable(place, table, roles, images)
 
 
 def _walk(root: Place, skipped: Counter[str] | None = None) -> Iterator[_File]:
@@ -326,6 +353,12 @@ def _files(folder: str, names: list[str], skipped: Counter[str]) -> Iterator[_Fi
     sidecars: dict[str, list[str]] = {}
     unused: list[tuple[str, str]] = []
     by_name = _images_by_name(images)
+    if not tables and not folder:
+        tables = [
+            name
+            for name in TEXT_TABLE_NAMES
+            if name in names and by_name.find(PurePosixPath(name).stem) is None
+        ][:1]
     for name in names:
         path = posixpath.join(folder, name)
         suffix = PurePosixPath(name).suffix
@@ -409,7 +442,7 @@ def _is_description(stem: str) -> bool:
 
 
 def _why_unused(stem: str, by_folded: Mapping[str, str]) -> str:
-    reason = "no image has the same name as these captions"
+    reason = _UNUSED
     name = by_folded.get(unicodedata.normalize("NFC", stem).casefold())
     return f"{reason}; {name} differs in letter case: rename one of them" if name else reason
 
@@ -421,10 +454,12 @@ class ImageSource:
     Attributes:
         image: The file.
         size: Always 1.
+        encoding: Of captions in sidecars, where they are neither UTF-8 nor UTF-16.
     """
 
     image: Place
     size: int = 1
+    encoding: str | None = None
 
     @property
     def name(self) -> str:
@@ -433,7 +468,7 @@ class ImageSource:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the item."""
-        folder = FolderSource(self.image.parent, 1, None)
+        folder = FolderSource(self.image.parent, 1, None, encoding=self.encoding)
         file = _File(self.image.name, _sidecars_of(folder.root, self.image.name))
         return to_batches([folder.draft(file)], self.image.fetch.concurrency)
 

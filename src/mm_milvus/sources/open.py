@@ -41,10 +41,10 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions = _DEFAULTS
 
     Args:
         path: The local path or fsspec URI of a folder (of images, of tar shards, of parts of a
-            table, or as Hugging Face's `save_to_disk` writes it), of a table (.csv .tsv .jsonl
-            .parquet .arrow, text also compressed as .gz .zst .bz2, or any file with a
-            `delimiter`), of a tar shard or a pattern of shards, such as `data-{0000..0009}.tar` and `data-*.tar`, or
-            of an image.
+            table, or as Hugging Face's `save_to_disk` writes it), of a table (.csv .tsv .txt
+            .jsonl .json .parquet .arrow, text also compressed as .gz .zst .bz2, or any file with
+            a `delimiter`), of a tar shard or a pattern of shards, such as
+            `data-{0000..0009}.tar` and `data-*.tar`, or of an image.
         options: How to read it.
 
     Returns:
@@ -93,12 +93,16 @@ def _open(text: str, options: SourceOptions) -> Source:
         raise SourceError(f"{place.uri} is not a folder: leave out `caption_from_folder`")
     if not place.is_file():
         if is_pattern(text):
-            return open_shards(text, options.fetch, shard_ids=options.shard_ids)
+            return open_shards(
+                text, options.fetch, shard_ids=options.shard_ids, encoding=options.encoding
+            )
         raise SourceError(f"{place.uri} does not exist: check the path")
     if place.name.lower().endswith(SHARD_SUFFIXES):
-        return WebDatasetSource(shard_name(place.name), (place,), options.shard_ids)
+        return WebDatasetSource(
+            shard_name(place.name), (place,), options.shard_ids, options.encoding
+        )
     if has_image_suffix(place.name):
-        return ImageSource(place)
+        return ImageSource(place, encoding=options.encoding)
     if options.delimiter or is_table(place.name):
         return open_table_source(place, options)
     raise SourceError(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mm_milvus.images.options import DecodeOptions
 from mm_milvus.remote import FetchOptions
+from mm_milvus.sources.encodings import check_encoding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,10 @@ class SourceOptions:
         delimiter: One character between the columns of a CSV file (default: a comma, and a tab for
             `.tsv`).
         no_quoting: Read quotes in a CSV file as part of its texts; each line is a row.
+        image_root: The folder that the paths in a table are relative to (default: that of the
+            table): relative to the table's folder, or else to the current one.
+        encoding: Encoding of tables and of captions in text files, such as latin-1, cp1252,
+            shift_jis or gbk (default: UTF-8, or UTF-16 where it is recognised).
         caption_from_folder: A caption for each image of a folder, "a photo of a {}", filled with
             the name of the folder that the image is in.
         allow_outside: Also read the images of a table that are outside its folder.
@@ -43,6 +48,8 @@ class SourceOptions:
     id_column: str | None = None
     delimiter: str | None = None
     no_quoting: bool = False
+    image_root: str | None = None
+    encoding: str | None = None
     caption_from_folder: str | None = None
     allow_outside: bool = False
     shard_ids: bool = False
@@ -56,6 +63,8 @@ class SourceOptions:
     def __post_init__(self) -> None:
         """Check the values; raise OptionError."""
         _ = self.fetch
+        if self.encoding is not None:
+            check_encoding(self.encoding)
 
     @property
     def decoding(self) -> DecodeOptions:

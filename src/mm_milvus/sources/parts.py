@@ -24,7 +24,7 @@ from mm_milvus.sources.entries import by_numbers, find_roles
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.records import Row, Table, without_compression
 from mm_milvus.sources.suffixes import SHARD_SUFFIXES
-from mm_milvus.sources.table import TableSource, is_table, open_table
+from mm_milvus.sources.table import TableSource, image_root, open_table
 from mm_milvus.sources.webdataset import WebDatasetSource
 
 SPLITS = frozenset({"train", "training", "test", "testing", "validation", "valid", "val", "dev"})
@@ -35,6 +35,9 @@ NO_SPLITS = frozenset({"data", "part", "chunk", "shard"})
 
 _NUMBERED = re.compile(r"(.+?)-\d{5}-of-\d{5}(?:-[0-9a-f]+)?")
 """Hugging Face's names of parts, such as `train-00000-of-00005`."""
+
+PART_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather", ".ipc")
+"""Tables; a file of text or JSON in a folder is about something else."""
 
 DATASET, DATASETS, STATE = "dataset_info.json", "dataset_dict.json", "state.json"
 """What Hugging Face's `save_to_disk` writes next to a dataset, to several, and to a dataset."""
@@ -134,11 +137,13 @@ def open_parts(root: Place, options: SourceOptions) -> PartsSource | WebDatasetS
     paths = sorted(_paths_below(root), key=by_numbers)
     shards = tuple(root.child(path) for path in paths if path.lower().endswith(SHARD_SUFFIXES))
     if shards:
-        return WebDatasetSource(root.name, shards, options.shard_ids)
+        return WebDatasetSource(root.name, shards, options.shard_ids, options.encoding)
     parts: dict[str, list[Place]] = {}
     for path in paths:
         # Hugging Face keeps results of computations in files that begin so.
-        if is_table(path) and not posixpath.basename(path).startswith("cache-"):
+        if without_compression(path).lower().endswith(PART_SUFFIXES) and not posixpath.basename(
+            path
+        ).startswith("cache-"):
             parts.setdefault(_split_of(path), []).append(root.child(path))
     return _open_splits(root, parts, options) if parts else None
 
@@ -226,4 +231,10 @@ def _join(tables: Mapping[Place, Table], options: SourceOptions) -> TableSource:
         read,
         frozenset().union(*(table.content for table in tables.values())),
     )
-    return TableSource(first, joined, find_roles(first, columns, options), options.allow_outside)
+    return TableSource(
+        first,
+        joined,
+        find_roles(first, columns, options),
+        image_root(first, options),
+        options.allow_outside,
+    )

@@ -1,16 +1,13 @@
-"""Rows of a table as a stream, from JSONL, Parquet and Arrow IPC."""
+"""Rows of a table as a stream: what all formats share, and Parquet and Arrow IPC."""
 
 from __future__ import annotations
 
-import codecs
 import io
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import PurePosixPath
 from typing import IO, Any, TextIO, cast
 
@@ -19,7 +16,8 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from mm_milvus.files import Place
-from mm_milvus.text import is_utf8, one_line
+from mm_milvus.sources.encodings import MARK_BYTES, encoding_of
+from mm_milvus.text import one_line
 
 HEAD_ROWS = 1000
 """Number of rows at the head of a text file that define its columns."""
@@ -57,7 +55,7 @@ class Table:
     """A table whose head was read.
 
     Attributes:
-        columns: The names of its columns; for JSONL, those of the first `HEAD_ROWS` rows.
+        columns: The names of its columns; for JSON, those of the first `HEAD_ROWS` rows.
         size: The number of its rows, where it is known without reading them.
         read: Return a new stream of its rows. The given columns keep their values as the
             text of the file; other columns of bytes are omitted.
@@ -77,7 +75,7 @@ COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 """Codecs of compressed text files by the last suffix of their names."""
 
 
-TEXT_TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
+TEXT_TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json")
 """Formats that may be compressed as a whole, such as `.csv.gz`."""
 
 
@@ -90,15 +88,15 @@ def without_compression(name: str) -> str:
 
 
 @contextmanager
-def open_text(place: Place, newline: str) -> Iterator[TextIO]:
+def open_text(place: Place, newline: str, encoding: str | None = None) -> Iterator[TextIO]:
     """Open a file of text, compressed or not.
 
-    The text is UTF-16 when it begins with the byte order mark of that, else UTF-8. Bytes that are
-    not valid become lone surrogates.
+    The text is read as `encoding_of` has it; bytes that are not valid become lone surrogates.
 
     Args:
         place: The file; the last suffix of its name shows whether it is compressed.
         newline: Where lines end, as `io.TextIOWrapper` has it; line ends are not converted.
+        encoding: Of a text without a byte order mark (default: UTF-8 or UTF-16).
     """
     codec = COMPRESSIONS.get(PurePosixPath(place.name).suffix.lower())
     with ExitStack() as stack:
@@ -106,56 +104,8 @@ def open_text(place: Place, newline: str) -> Iterator[TextIO]:
         if codec is not None:
             stream = stack.enter_context(pa.CompressedInputStream(stream, codec))
             stream = stack.enter_context(io.BufferedReader(stream, _TEXT_BYTES))
-        if stream.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            encoding, errors = "utf-16", "surrogatepass"
-        else:
-            encoding, errors = "utf-8-sig", "surrogateescape"
-        yield stack.enter_context(io.TextIOWrapper(stream, encoding, errors, newline))
-
-
-def open_jsonl(place: Place) -> Table:
-    """Open a file of JSON objects, one per line."""
-    columns: dict[str, None] = {}
-    with open_text(place, "\n") as stream:
-        for row in islice(_jsonl_rows(stream, place.name), HEAD_ROWS):
-            columns.update(dict.fromkeys(row.values or {}))
-
-    def read(_: frozenset[str]) -> Iterator[Row]:
-        with open_text(place, "\n") as stream:
-            yield from _jsonl_rows(stream, place.name)
-
-    return Table(tuple(columns), None, read)
-
-
-def _jsonl_rows(stream: TextIO, name: str) -> Iterator[Row]:
-    number = 0
-    for line_number, line in enumerate(stream, 1):
-        if not line.strip():
-            continue
-        number += 1
-        where = f"{name}:{line_number}"
-        try:
-            values = json.loads(_valid_unicode(line), parse_float=_finite)
-        except (ValueError, RecursionError) as error:
-            yield Row(number, fault=f"{where} is not valid JSON: {one_line(error)}")
-            continue
-        if isinstance(values, dict):
-            yield Row(number, values)
-        else:
-            yield Row(number, fault=f"{where} is not a JSON object")
-
-
-def _valid_unicode(line: str) -> str:
-    """Return a line; raise ValueError where its bytes were not valid text."""
-    if not is_utf8(line):
-        raise ValueError("its bytes are not valid text")
-    return line.removeprefix("\ufeff")
-
-
-def _finite(text: str) -> float | str:
-    """Return a number of JSON; one beyond the range of a float (`1e400`) as its text."""
-    value = float(text)
-    return value if math.isfinite(value) else text
+        name, errors = encoding_of(stream.peek(MARK_BYTES)[:MARK_BYTES], encoding)
+        yield stack.enter_context(io.TextIOWrapper(stream, name, errors, newline))
 
 
 def open_parquet(place: Place) -> Table:

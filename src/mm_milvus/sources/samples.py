@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 from mm_milvus.images.suffixes import IMAGE_SUFFIXES
 from mm_milvus.sources.base import Draft, rejected_draft
+from mm_milvus.sources.encodings import decode_text
 from mm_milvus.sources.sidecar import parse_sidecar
 from mm_milvus.sources.suffixes import SIDECAR_SUFFIXES
 from mm_milvus.text import is_utf8
@@ -85,6 +86,7 @@ class Run:
         samples: The members by their key.
         last_key: The key of the last member that was begun.
         size: Bytes that the members hold.
+        encoding: Of captions, where they are neither UTF-8 nor UTF-16.
     """
 
     group: str
@@ -92,6 +94,7 @@ class Run:
     samples: dict[str, list[Member]] = field(default_factory=dict)
     last_key: str = ""
     size: int = 0
+    encoding: str | None = None
 
     def add(self, member: Member) -> None:
         """Add a member, in the order of the shard."""
@@ -108,7 +111,7 @@ class Run:
         done = {key: members for key, members in self.samples.items() if key not in rest}
         self.samples = rest
         self.size = sum(len(member.data) for members in rest.values() for member in members)
-        return Run(self.group, self.shard_uri, done).drafts()
+        return Run(self.group, self.shard_uri, done, encoding=self.encoding).drafts()
 
     def drafts(self) -> Iterator[Draft]:
         """Yield the items, and a reject for each member that is no part of one."""
@@ -160,7 +163,7 @@ class Run:
                 try:
                     if member.fault is not None:
                         raise ValueError(member.fault)
-                    sidecar = parse_sidecar(member.name, member.data)
+                    sidecar = parse_sidecar(member.name, member.data, self.encoding)
                 except ValueError as error:
                     draft.rejected = draft.rejected or str(error)
                     continue
@@ -169,7 +172,7 @@ class Run:
             elif not is_image(member):
                 fields.append(member)
         for member in fields:
-            value = None if member.fault else _field_value(member.data)
+            value = None if member.fault else _field_value(member.data, self.encoding)
             if value is None:
                 reason = f"{member.name} is neither an image, captions, JSON nor a short text"
                 yield rejected_draft(member.name, self._uri(member), member.fault or reason)
@@ -196,10 +199,10 @@ def _prefixes(key: str) -> Iterator[str]:
         yield posixpath.join(folder, base)
 
 
-def _field_value(data: bytes) -> str | int | None:
+def _field_value(data: bytes, encoding: str | None) -> str | int | None:
     """Return the integer or text of a member such as `a.cls`; None for other bytes."""
     try:
-        text = data.decode("utf-8-sig").strip()
+        text = decode_text(data, encoding).removeprefix("\ufeff").strip()
     except UnicodeDecodeError:
         return None
     if len(data) > MAX_FIELD_BYTES or "\0" in text:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mm_milvus.images.suffixes import has_image_suffix
+from mm_milvus.sources.encodings import REMEDY, decode_text
 from mm_milvus.text import one_line
 
 CAPTION_KEYS = ("caption", "captions", "text")
@@ -23,20 +24,22 @@ class Sidecar:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-def parse_sidecar(name: str, data: bytes) -> Sidecar:
+def parse_sidecar(name: str, data: bytes, encoding: str | None = None) -> Sidecar:
     """Parse a sidecar file.
 
     Args:
         name: The file's name; its suffix decides between text and JSON.
         data: The file's content.
+        encoding: Of the text, where it is neither UTF-8 nor UTF-16.
 
     Raises:
         ValueError: With the reason, which names the file.
     """
     try:
-        text = data.decode("utf-8-sig")
+        text = decode_text(data, encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{name} is not valid UTF-8 (byte {error.start})") from error
+        kind = encoding or "UTF-8"
+        raise ValueError(f"{name} is not valid {kind} (byte {error.start}): {REMEDY}") from error
     if not name.lower().endswith(".json"):
         return Sidecar([line.strip() for line in text.split("\n") if line.strip()])
     return _parse_json(name, text)

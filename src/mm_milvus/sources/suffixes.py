@@ -11,7 +11,11 @@ CAPTION_SUFFIXES = (".txt", ".text", ".caption", ".captions")
 SIDECAR_SUFFIXES = (*CAPTION_SUFFIXES, ".json")
 """Captions and metadata in a file next to an image, with the same stem."""
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather", ".ipc")
+TABLE_SUFFIXES = (
+    *(".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json"),
+    *(".parquet", ".arrow", ".feather", ".ipc"),
+)
+"""Tables; `.txt` and `.json` are tables where they are given themselves."""
 
 ZSTD_SHARD_SUFFIXES = (".tar.zst", ".tzst")
 

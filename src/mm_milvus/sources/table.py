@@ -1,7 +1,8 @@
-"""A table of images and captions: CSV, TSV, JSONL, Parquet or Arrow IPC."""
+"""A table of images and captions: CSV, TSV, JSON, JSONL, Parquet or Arrow IPC."""
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -9,7 +10,8 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 
 from mm_milvus.errors import SourceError
-from mm_milvus.files import Place, is_uri, read_failure
+from mm_milvus.files import Place, is_uri, locate, read_failure
+from mm_milvus.remote import is_http
 from mm_milvus.sources.base import Draft, SeenIds, rejected_draft, to_batches
 from mm_milvus.sources.csv_records import open_csv
 from mm_milvus.sources.entries import (
@@ -22,13 +24,13 @@ from mm_milvus.sources.entries import (
     row_uri,
     to_draft,
 )
+from mm_milvus.sources.json_records import open_json
 from mm_milvus.sources.near_paths import NearPaths
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.records import (
     Row,
     Table,
     open_arrow,
-    open_jsonl,
     open_parquet,
     without_compression,
 )
@@ -45,12 +47,14 @@ class TableSource:
         place: The table.
         table: The table, opened.
         roles: Which of its columns is what.
-        allow_outside: Whether images outside the table's folder are read.
+        root: The folder that paths are relative to.
+        allow_outside: Whether images outside that folder are read.
     """
 
     place: Place
     table: Table
     roles: ColumnRoles
+    root: Place
     allow_outside: bool = False
 
     @property
@@ -74,7 +78,7 @@ class TableSource:
 
     def drafts(self) -> Iterator[Draft]:
         """Yield the items before their images are read."""
-        ids, near = SeenIds(), NearPaths(self.place.parent)
+        ids, near = SeenIds(), NearPaths(self.root)
         for entry in read_entries(self.table, self.roles):
             draft = self._draft(entry, near)
             # A row that is rejected for another reason does not take its id.
@@ -89,7 +93,7 @@ class TableSource:
         if entry.fault is not None or entry.data is not None or entry.path is None:
             return to_draft(entry, None, row_uri(self.place, entry))
         try:
-            image = resolve(entry.path, self.place.parent, allow_outside=self.allow_outside)
+            image = resolve(entry.path, self.root, allow_outside=self.allow_outside)
         except ValueError as error:
             reason = f"row {entry.number}: {error}"
             return rejected_draft(entry.item_id, row_uri(self.place, entry), reason)
@@ -99,8 +103,8 @@ class TableSource:
             self.table.notes[note] += 1
         # A URI is kept as the table has it: some filesystems would not return all of it.
         uri = entry.path if image.fs is not None and is_uri(entry.path) else image.uri
-        if self.roles.item_id is None and uri == image.uri and image.is_under(self.place.parent):
-            entry.item_id = image.relative_to(self.place.parent)
+        if self.roles.item_id is None and uri == image.uri and image.is_under(self.root):
+            entry.item_id = image.relative_to(self.root)
         return to_draft(entry, image, uri)
 
 
@@ -117,7 +121,29 @@ def open_table_source(place: Place, options: SourceOptions) -> TableSource:
     """
     table = open_table(place, options)
     roles = find_roles(place, table.columns, options)
-    return TableSource(place, table, roles, options.allow_outside)
+    return TableSource(place, table, roles, image_root(place, options), options.allow_outside)
+
+
+def image_root(table: Place, options: SourceOptions) -> Place:
+    """Return the folder that the paths in a table are relative to.
+
+    Raises:
+        SourceError: When there is no such folder.
+    """
+    if options.image_root is None:
+        return table.parent
+    if not is_uri(options.image_root):
+        written = posixpath.normpath(options.image_root.replace("\\", "/"))
+        place = table.parent.child(written)
+        if place.is_dir():
+            return place
+    place = locate(options.image_root, options.fetch)
+    if not is_http(place.fs) and not place.is_dir():
+        raise SourceError(
+            f"`image_root` is {options.image_root}, and there is no such folder: give it relative "
+            f"to {table.parent.uri}, or to the current folder"
+        )
+    return place
 
 
 def open_table(place: Place, options: SourceOptions = _DEFAULTS) -> Table:
@@ -125,21 +151,26 @@ def open_table(place: Place, options: SourceOptions = _DEFAULTS) -> Table:
 
     Args:
         place: The table; its suffix decides on the format, which is CSV for any other suffix.
-        options: The delimiter and the quoting of a CSV file.
+        options: The encoding of a text, and the delimiter and the quoting of a CSV file.
 
     Raises:
         SourceError: When it cannot be read, or has no columns, or two of one name.
     """
     suffix = PurePosixPath(without_compression(place.name)).suffix.lower()
     try:
-        if suffix in (".jsonl", ".ndjson"):
-            table = open_jsonl(place)
+        if suffix in (".jsonl", ".ndjson", ".json"):
+            table = open_json(place, options.encoding, lines=suffix != ".json")
         elif suffix == ".parquet":
             table = open_parquet(place)
         elif suffix in (".arrow", ".feather", ".ipc"):
             table = open_arrow(place)
         else:
-            table = open_csv(place, options.delimiter, no_quoting=options.no_quoting)
+            table = open_csv(
+                place,
+                options.delimiter,
+                no_quoting=options.no_quoting,
+                encoding=options.encoding,
+            )
     except SourceError:
         raise
     except Exception as error:  # each format and filesystem has errors of its own

@@ -65,11 +65,13 @@ class WebDatasetSource:
         name: The part that the names of the shards have in common.
         shards: The shards, in the order in which they are read.
         shard_ids: Whether ids begin with the name of the shard.
+        encoding: Of captions, where they are neither UTF-8 nor UTF-16.
     """
 
     name: str
     shards: tuple[Place, ...]
     shard_ids: bool = False
+    encoding: str | None = None
 
     @property
     def size(self) -> int | None:
@@ -85,7 +87,7 @@ class WebDatasetSource:
         prefixes = _prefixes_of(self.shards) if self.shard_ids else None
         for number, shard in enumerate(self.shards):
             ids_in_shard = SeenIds()
-            for draft in _shard_drafts(shard):
+            for draft in _shard_drafts(shard, self.encoding):
                 if draft.rejected == NO_IMAGE and draft.item_id in ids_in_shard:
                     draft.rejected = (
                         f"the image of the key {draft.item_id} in {shard.name} is not next to "
@@ -119,7 +121,7 @@ def _prefixes_of(shards: tuple[Place, ...]) -> list[str]:
     ]
 
 
-def _shard_drafts(shard: Place) -> Iterator[Draft]:
+def _shard_drafts(shard: Place, encoding: str | None) -> Iterator[Draft]:
     run: Run | None = None
     try:
         with (
@@ -133,7 +135,7 @@ def _shard_drafts(shard: Place) -> Iterator[Draft]:
                 if run is None or run.group != group:
                     if run is not None:
                         yield from run.drafts()
-                    run = Run(group, shard.uri)
+                    run = Run(group, shard.uri, encoding=encoding)
                 run.last_key = split_name(member.name)[0]
                 if run.size > MAX_RUN_BYTES:
                     yield from run.take_complete()
@@ -190,13 +192,16 @@ def _read_member(tar: tarfile.TarFile, header: tarfile.TarInfo) -> Member:
     return member
 
 
-def open_shards(text: str, fetch: FetchOptions, *, shard_ids: bool = False) -> WebDatasetSource:
+def open_shards(
+    text: str, fetch: FetchOptions, *, shard_ids: bool = False, encoding: str | None = None
+) -> WebDatasetSource:
     """Open shards as a source.
 
     Args:
         text: A path, a URI or a pattern, such as `data-{0000..0009}.tar` or `data-*.tar`.
         fetch: How files are read over HTTP.
         shard_ids: Whether ids begin with the name of the shard.
+        encoding: Of captions, where they are neither UTF-8 nor UTF-16.
 
     Raises:
         SourceError: When a shard is missing, or the pattern matches none.
@@ -211,7 +216,7 @@ def open_shards(text: str, fetch: FetchOptions, *, shard_ids: bool = False) -> W
             raise SourceError(
                 f"{shard.uri} is no tar shard: the suffixes are {' '.join(SHARD_SUFFIXES)}"
             )
-    return WebDatasetSource(shard_name(text), tuple(shards), shard_ids)
+    return WebDatasetSource(shard_name(text), tuple(shards), shard_ids, encoding)
 
 
 def _expand(text: str) -> list[str]:
