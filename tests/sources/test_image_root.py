@@ -72,7 +72,7 @@ def test_a_root_that_is_missing_or_outside_the_folder(flickr: Path) -> None:
         open_source(flickr, SourceOptions(image_root=str(flickr.parent)))
 
 
-def test_text_files_that_are_no_table_are_told(tmp_path: Path) -> None:
+def test_text_files_that_are_no_table_are_rejected(tmp_path: Path) -> None:
     for name in ("a.jpg", "captions.jpg"):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "captions.txt").write_text("of captions.jpg")
