@@ -116,7 +116,7 @@ def encode(
         run(
             source,
             [
-                partial(accept_items, columns={}, document=document),
+                partial(accept_items, document=document),
                 partial(plan, compare=compare, seen=seen),
                 *encoding_stages(
                     encoder,

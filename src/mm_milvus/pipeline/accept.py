@@ -19,26 +19,22 @@ from mm_milvus.schema import Field
 
 def accept_items(
     batches: Iterator[pa.RecordBatch],
-    columns: Mapping[str, str],
     document: Mapping[str, float],
 ) -> Iterator[Batch[Item]]:
     """Turn record batches of `schema.ITEMS` into items whose rows are all to be encoded.
 
     Args:
         batches: The record batches of a source.
-        columns: Metadata keys that are typed columns, with their types.
         document: Weights of the fields of an item's vector; empty: its image alone.
 
     Yields:
         One batch per record batch. Items that no engine could store are rejected.
     """
     for batch in batches:
-        yield _accept(batch, columns, document)
+        yield _accept(batch, document)
 
 
-def _accept(
-    records: pa.RecordBatch, columns: Mapping[str, str], document: Mapping[str, float]
-) -> Batch[Item]:
+def _accept(records: pa.RecordBatch, document: Mapping[str, float]) -> Batch[Item]:
     batch: Batch[Item] = Batch(read=records.num_rows)
     for record in records.to_pylist():
         if record["rejected"] is not None:
@@ -47,7 +43,7 @@ def _accept(
         image = PendingRow("", record["image"], content_hash(record["image"]))
         captions = [PendingRow("", text, content_hash(text)) for text in record["captions"]]
         try:
-            item = make_item(record, image, captions, columns)
+            item = make_item(record, image, captions)
             if document:
                 _make_document(item, image, document)
         except ItemError as error:
@@ -61,13 +57,12 @@ def make_item(
     record: Mapping[str, Any],
     image: PendingRow,
     captions: list[PendingRow],
-    columns: Mapping[str, str],
 ) -> Item:
     """Make an item of its rows; raise `ItemError` where no engine could store it."""
     item_id, uri, text = (record[key] for key in ("item_id", "uri", "metadata"))
     check_text(Field.ITEM_ID, item_id)
     check_text(Field.URI, uri)
-    metadata = parse_metadata(text, columns)
+    metadata = parse_metadata(text)
     image.id = image_key(item_id)
     return Item(item_id, uri, metadata, text, content_hash(f"{uri}\0{text}"), image, captions)
 

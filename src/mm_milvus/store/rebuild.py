@@ -80,8 +80,8 @@ def generations(client: MilvusClient, name: str) -> list[str]:
 
 def fits(collection: Collection, manifest: Manifest) -> bool:
     """Return whether the collection of an interrupted rebuild has the settings of this one."""
-    existing = replace(collection.manifest(), rows={}, search_params={})
-    return existing == replace(manifest, rows={}, search_params={})
+    existing = replace(collection.manifest(), rows={}, search_params={}, unfit={})
+    return existing == replace(manifest, rows={}, search_params={}, unfit={})
 
 
 def drop_unfinished(store: Store, name: str, *, live: str | None) -> None:
