@@ -132,10 +132,9 @@ def _print_report(report: IngestReport, *, dry_run: bool) -> None:
     print(f"model {report.model}, store {report.uri}")
     print_rejects_file(report)
     print_skipped_files(report)
-    for key, count in report.unfit_values.items():
-        print(
-            f"{key}: {count:,} values do not fit the type of its column; filters find them, slower"
-        )
+    if report.unfit_values:
+        counts = ", ".join(f"{key} {count:,}" for key, count in report.unfit_values.items())
+        print(f"values that do not fit the type of their column: {counts}; filters find them")
     if report.keys_without_column:
         keys = ", ".join(report.keys_without_column)
         print(f"no columns for {keys}: filters on these are slower, until the next --rebuild")
