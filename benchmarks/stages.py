@@ -68,7 +68,7 @@ def measure(folder: Path, items: int, rounds: int, uri: str, *, encoded: bool) -
         for _ in range(rounds):
             batches = timed("read", lambda: list(source.batches()))
             accepted = timed(
-                "accept", lambda batches=batches: list(accept_items(iter(batches), {}, {}))
+                "accept", lambda batches=batches: list(accept_items(iter(batches), {}))
             )
             decoded = timed(
                 "decode",

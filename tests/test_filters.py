@@ -11,10 +11,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mm_milvus.errors import QueryError
+from mm_milvus.filters.columns import FilterColumns
 from mm_milvus.filters.condition import OPERATORS, Condition
 from mm_milvus.filters.expression import render
 from mm_milvus.filters.parse import parse_condition
-from mm_milvus.limits import column_value
+from mm_milvus.limits import MISSING, column_value
 
 words = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
 anything = st.text(alphabet=st.characters())
@@ -153,25 +154,30 @@ def test_no_string_reaches_the_grammar_of_the_expression(condition):
     harmless = Condition(re.sub(r"[^.]+", "k", condition.field), condition.op, value)
 
     def grammar(rendered):
-        return re.sub(r"-?\d[\d.e+-]*", "1", LITERAL.sub('""', render([rendered], {})))
+        return re.sub(
+            r"-?\d[\d.e+-]*", "1", LITERAL.sub('""', render([rendered], FilterColumns({})))
+        )
 
     assert grammar(condition) == grammar(harmless)
 
 
 def test_conditions_are_joined_and_promoted_keys_are_compared_as_columns():
     price, tags = Condition("price", "<", 50), Condition("tags", "has", "sale")
-    assert render([price, tags], {"price": "double"}) == (
+    assert render([price, tags], FilterColumns({"price": "double"})) == (
         'price < 50 and json_contains_any(metadata["tags"], ["sale"])'
     )
-    assert render([price], {}) == 'metadata["price"] < 50'
-    assert render([Condition("size.eu", "=", 42)], {"size": "int64"}) == (
+    assert render([price], FilterColumns({})) == 'metadata["price"] < 50'
+    assert render([Condition("size.eu", "=", 42)], FilterColumns({"size": "int64"})) == (
         'metadata["size"]["eu"] == 42'
     )
-    assert render([], {}) == ""
+    assert render([], FilterColumns({})) == ""
 
 
 def test_a_column_named_like_a_word_of_the_grammar_is_looked_up_in_the_json():
-    assert render([Condition("like", ">", 3)], {"like": "int64"}) == 'metadata["like"] > 3'
+    assert (
+        render([Condition("like", ">", 3)], FilterColumns({"like": "int64"}))
+        == 'metadata["like"] > 3'
+    )
 
 
 @pytest.mark.parametrize(
@@ -186,7 +192,7 @@ def test_a_column_named_like_a_word_of_the_grammar_is_looked_up_in_the_json():
 )
 def test_a_value_that_does_not_fit_its_column_is_rejected(kind, value, remedy):
     with pytest.raises(QueryError, match=f"column k is of type {kind}; compare it with {remedy}"):
-        render([Condition("k", "=", value)], {"k": kind})
+        render([Condition("k", "=", value)], FilterColumns({"k": kind}))
 
 
 NASTY = [
@@ -326,7 +332,8 @@ COLUMNS = {"price": "double", "color": "varchar", "stock": "int64", "new": "bool
 QUERIES = [
     "price<50", "price!=40", "price=39.5", "price>-1e300", 'color="red"', 'color=""', "color<s",
     "color>a", "color!=red", 'color!=""', 'color>=""', 'color="it\'s"', "stock>=3", "stock!=3",
-    "stock=3.0", "new=true", "new!=true", "like>3", "like!=4",
+    "stock=3.0", "stock<3", "stock<=2.5", "stock>2.5", "new=true", "new!=true",
+    "new=false", "new!=false", "like>3", "like!=4",
 ]  # fmt: skip
 
 
@@ -337,6 +344,7 @@ def test_a_promoted_key_finds_the_same_rows_as_the_json(filled):
         {"price": 60, "color": "", "stock": 2, "new": False, "like": 0},
         {"stock": 1, "new": False, "like": -1},
         {"price": None, "color": None, "stock": 0, "new": True, "like": 1},
+        {},
     ]
     find = filled(rows, COLUMNS)
     for text in QUERIES:
@@ -344,6 +352,11 @@ def test_a_promoted_key_finds_the_same_rows_as_the_json(filled):
         in_json = find(condition)
         assert in_json
         assert find(condition, COLUMNS) == in_json, text
+
+
+def stored_value(kind, value):
+    fitting = column_value(kind, value, nullable=False)
+    return MISSING[kind] if fitting is None else fitting
 
 
 @pytest.fixture
@@ -370,14 +383,14 @@ def filled(uri, dataset):
         create(columns)
         data = [
             {"id": str(number), "embedding": [1, 0], "metadata": row}
-            | {name: column_value(name, kind, row.get(name)) for name, kind in columns.items()}
+            | {name: stored_value(kind, row.get(name)) for name, kind in columns.items()}
             for number, row in enumerate(rows)
         ]
         client.upsert(dataset, data)
         client.query(dataset, filter="", output_fields=["count(*)"], consistency_level="Strong")
 
         def find(condition, columns={}):  # noqa: B006 - read only
-            expression = render([condition], columns)
+            expression = render([condition], FilterColumns(columns))
             rows = client.query(dataset, filter=expression, output_fields=["id"], limit=1000)
             return {int(row["id"]) for row in rows}
 

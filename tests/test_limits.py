@@ -75,7 +75,7 @@ def check_stored_or_rejected(collection, value, ascii_only) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only)
     reason = ""
     try:
-        metadata = parse_metadata(text, {})
+        metadata = parse_metadata(text)
     except ItemError as error:
         reason = str(error)
     if reason:
@@ -103,9 +103,9 @@ def check_stored_or_rejected(collection, value, ascii_only) -> None:
 )
 def test_what_no_engine_stores_is_rejected_with_the_reason(text, reason):
     with pytest.raises(ItemError, match=reason):
-        parse_metadata(text, {})
+        parse_metadata(text)
 
 
 @pytest.mark.parametrize("number", [2**64 - 1, -(2**63), 0, -1])
 def test_integers_of_64_bits_are_taken(number):
-    assert parse_metadata(json.dumps({"k": number}), {}) == {"k": number}
+    assert parse_metadata(json.dumps({"k": number})) == {"k": number}

@@ -31,10 +31,24 @@ MAX_BYTES = {
 
 MAX_METADATA_BYTES = 65_536
 MAX_COLUMN_BYTES = 4096
+"""Maximum length of a text in a column that is not nullable, in bytes of UTF-8."""
+MAX_NULLABLE_BYTES = 65_535
+"""The same for a nullable column: every text that metadata can have fits."""
 UNIT_LENGTH_TOLERANCE = 1e-3
 
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
 """Range of the integers that both engines store and return unchanged."""
+
+MISSING: Mapping[str, Any] = {
+    "double": math.nan,
+    "varchar": "",
+    "int64": MIN_INTEGER,
+    "bool": False,
+}
+"""The value of a column that is not nullable, by its type, where the key has none that fits."""
+
+FAMILIES = {"double": "number", "int64": "number", "varchar": "text", "bool": "boolean"}
+"""The values that a column of each type holds, as `family` names them."""
 
 MAX_DIGITS = 21
 """Digits and sign of an integer that may be in the range."""
@@ -48,19 +62,18 @@ def check_text(field: Field, value: str) -> None:
         raise ItemError(f"{field} is {size:,} bytes long, over the limit of {MAX_BYTES[field]:,}")
 
 
-def parse_metadata(text: str, columns: Mapping[str, str]) -> dict[str, Any]:
+def parse_metadata(text: str) -> dict[str, Any]:
     """Parse a JSON object that every engine can store.
 
     Args:
         text: The JSON object.
-        columns: Promoted metadata keys and their types, as in the manifest.
 
     Returns:
         The object. It has no integer of more than 64 bits, no number that is not finite, and no
         text that is not valid Unicode: the engines refuse these, or store something else.
 
     Raises:
-        ItemError: With the reason, when an engine or a column would not store it.
+        ItemError: With the reason, when an engine would not store it.
     """
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_METADATA_BYTES:
@@ -78,8 +91,6 @@ def parse_metadata(text: str, columns: Mapping[str, str]) -> dict[str, Any]:
     # A lone surrogate stands in the text itself, or as an escape.
     if not is_utf8(text) or ("\\ud" in text.lower() and not is_utf8(_dumped(metadata))):
         raise ItemError("metadata has text that is not valid Unicode (a lone surrogate)")
-    for name, kind in columns.items():
-        column_value(name, kind, metadata.get(name))
     return metadata
 
 
@@ -112,35 +123,43 @@ def _dumped(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def column_value(name: str, kind: str, value: Any) -> Any:
-    """Return the value of a promoted column.
+def family(value: Any) -> str:
+    """Return what a JSON value is, for a comparison: "number", "text", "boolean" or "other"."""
+    match value:
+        case bool():
+            return "boolean"
+        case int() | float():
+            return "number"
+        case str():
+            return "text"
+    return "other"
 
-    Milvus 2.3 has no null. A missing double is NaN, which no comparison except != finds; a missing
-    varchar is empty; an int64 or a bool has no such value, so a missing one is an error.
+
+def column_value(kind: str, value: Any, *, nullable: bool) -> Any:
+    """Return what a typed column stores for a metadata value; None where the value does not fit.
+
+    A number fits when the column gives exactly that number back.
 
     Args:
-        name: The metadata key.
         kind: The type of the column, one of `choices.ColumnType`.
         value: The value in the metadata; None if it is missing.
-
-    Raises:
-        ItemError: When the value does not fit the column.
+        nullable: Whether the column is nullable: such a column takes longer texts.
     """
     match kind, value:
-        case "double", None:
-            return math.nan
-        case "double", int() | float() if not isinstance(value, bool):
-            return float(value)
-        case "varchar", None:
-            return ""
-        case "varchar", str() if len(value.encode()) <= MAX_COLUMN_BYTES:
-            return value
-        case "int64", int() if not isinstance(value, bool) and -(2**63) <= value < 2**63:
-            return value
         case "bool", bool():
             return value
-    shown = "missing" if value is None else _dumped(value)[:60]
-    raise ItemError(f"metadata key {name} is promoted to {kind} and is {shown}")
+        case _, bool():
+            return None
+        case "double", float():
+            return value
+        case "double", int() if int(float(value)) == value:
+            return float(value)
+        case "int64", int() | float() if value == int(value) and abs(value) < 2**63:
+            return int(value)
+        case "varchar", str():
+            limit = MAX_NULLABLE_BYTES if nullable else MAX_COLUMN_BYTES
+            return value if len(value.encode()) <= limit else None
+    return None
 
 
 def check_embedding(embedding: Vector, dim: int) -> None:

@@ -6,7 +6,9 @@ already encoded; a row of the two Milvus collections has the fields of `Field`.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from hashlib import blake2b
 
 import pyarrow as pa
 
@@ -73,3 +75,14 @@ class Modality(StrEnum):
 
     IMAGE = "image"
     TEXT = "text"
+
+
+def column_name(key: str) -> str:
+    """Return the name of the typed column of a metadata key.
+
+    It is the key itself, or a name with its hash where Milvus does not take the key as the name of
+    a field, or a row has that field already.
+    """
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,200}", key) and key not in {*Field}:
+        return key
+    return f"column_{blake2b(key.encode(), digest_size=8).hexdigest()}"

@@ -86,7 +86,6 @@ def test_store_token_and_model_can_come_from_the_environment(run, pictures):
         (["ingest", "nowhere"], 2, "nowhere"),
         (["ingest", "empty"], 2, "empty"),
         (["ingest", "notes.csv", "--image-column", "photo"], 2, "photo"),
-        (["ingest", "."], 2, "image"),
         (["ingest", "PICTURES", "--model", "no/such-model"], 1, "no/such-model"),
         (["ingest", "PICTURES", "--index", "BTREE"], 2, "BTREE"),
         (["ingest", "PICTURES", "--promote", "price"], 2, "price:double"),

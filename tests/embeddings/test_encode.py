@@ -285,12 +285,12 @@ def test_damaged_items_are_rejected_with_the_reason(run, store, uri, dataset, ou
     assert counts(uri, dataset) == {"image": 1, "text": 2}
 
 
-def test_promoted_keys_are_columns_and_other_types_are_rejected(run, store, uri, dataset, folder):
+def test_promoted_keys_are_columns_and_other_types_are_counted(run, store, uri, dataset, folder):
     caption(folder, "dog", "dog", price=7)
     caption(folder, "pizza", "pizza", price="cheap")
     run()
     report = store(promote={"price": "double"})
-    assert (report.images, report.rejected) == (5, 1)
+    assert (report.images, report.rejected, report.unfit_values) == (6, 0, {"price": 1})
     assert search_items(uri, dataset, "animal", where=["price=7"]) == ["dog"]
 
 

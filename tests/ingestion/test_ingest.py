@@ -116,17 +116,49 @@ def test_a_limit_ends_the_run_and_the_next_run_resumes(run):
     assert (lambda r: (r.items, r.images, r.skipped))(run()) == (6, 4, 2)
 
 
-def test_promoted_keys_are_columns_and_other_types_are_rejected(run, uri, dataset, folder):
+def test_a_value_that_does_not_fit_its_column_is_counted_and_found(run, uri, dataset, folder):
     for number, name in enumerate(PICTURES):
         caption(folder, name, name, price=10 * number, color="red" if number < 3 else "blue")
     caption(folder, "penguin", "penguin", price="unknown")
     report = run(promote={"price": "double", "color": "varchar"})
-    assert (report.images, report.rejected) == (5, 1)
-    assert "price is promoted to double" in rejects(dataset)[0]["reason"]
+    assert (report.images, report.rejected) == (6, 0)
+    assert report.unfit_values == {"price": 1}
+    assert search_items(uri, dataset, "saxophone", where=["price=unknown"]) == ["penguin"]
     red = search_items(uri, dataset, "saxophone", where=["price>=10", "color=red"])
     assert sorted(red) == ["helicopter", "pizza"]
     with pytest.raises(StoreError, match="promoted columns"):
         run(promote={"price": "int64"})
+
+
+@pytest.mark.engines("lite")
+def test_metadata_keys_become_columns_by_themselves(run, uri, dataset, folder):
+    for number, name in enumerate(PICTURES):
+        caption(folder, name, name, price=10 * number, size={"eu": 42}, **{"shop id": f"s{number}"})
+    report = run()
+    with Store(uri) as store:
+        manifest = open_dataset(store, dataset).manifest
+    assert manifest.columns == {"price": "int64", "shop id": "varchar"}
+    assert (manifest.promoted, manifest.unfit) == ([], {})
+    assert (report.unfit_values, report.keys_without_column) == ({}, [])
+    assert len(search_items(uri, dataset, "a", where=["price>=30"])) == 3
+    assert search_items(uri, dataset, "a", where=["shop id=s0"]) == [PICTURES[0]]
+
+    caption(folder, PICTURES[0], PICTURES[0], price=2.5, weight=3)
+    caption(folder, PICTURES[1], PICTURES[1], price="n/a")
+    report = run()
+    assert (report.rejected, report.unfit_values) == (0, {"price": 2})
+    assert report.keys_without_column == ["weight"]
+    assert search_items(uri, dataset, "a", where=["price<3"]) == [PICTURES[0]]
+    assert search_items(uri, dataset, "a", where=["weight=3"]) == [PICTURES[0]]
+    with Store(uri) as store:
+        assert open_dataset(store, dataset).manifest.unfit == {"price": ["number", "text"]}
+
+    run(rebuild=True)
+    with Store(uri) as store:
+        manifest = open_dataset(store, dataset).manifest
+    assert manifest.columns == {"price": "double", "weight": "int64", "shop id": "varchar"}
+    assert manifest.unfit == {"price": ["text"]}
+    assert search_items(uri, dataset, "a", where=["price<3"]) == [PICTURES[0]]
 
 
 def test_another_encoder_is_refused_with_both_fingerprints(run, uri, dataset, folder):

@@ -66,7 +66,7 @@ def test_searches_see_one_whole_dataset_or_the_other(folder, uri, dataset):
 def test_what_was_chosen_at_the_first_ingest_can_be_changed(folder, uri, dataset):
     caption(folder, "dog", "dog", price=3.5)
     ingest(folder, store=uri, dataset=dataset)
-    promoted = {"price": "double"}
+    promoted = {"price": "varchar", "size": "int64"}
     with pytest.raises(StoreError, match="`rebuild`"):
         ingest(folder, store=uri, dataset=dataset, options=IngestOptions(promote=promoted))
     options = IngestOptions(promote=promoted, index_type="HNSW", rebuild=True)
@@ -142,6 +142,30 @@ def test_a_dataset_of_another_schema_version_is_rebuilt(folder, uri, dataset):
     ingest(folder, store=uri, dataset=dataset, options=REBUILD)
     with SearchClient(uri, dataset) as client:
         assert len(client.search("anything", top_k=20)) == len(PICTURES)
+
+
+def test_a_rebuild_makes_no_dataset_smaller_by_rejects_unless_that_is_accepted(
+    folder, uri, dataset
+):
+    ingest(folder, store=uri, dataset=dataset)
+    (folder / "dog.png").write_bytes(b"no picture")
+    with pytest.raises(StoreError, match=r"from 6 to 5 images.*`allow_rejects`"):
+        ingest(folder, store=uri, dataset=dataset, options=REBUILD)
+    with SearchClient(uri, dataset) as client:
+        assert len(client.search("anything", top_k=20)) == len(PICTURES)
+    accepted = IngestOptions(rebuild=True, allow_rejects=True)
+    assert ingest(folder, store=uri, dataset=dataset, options=accepted).rejected == 1
+    with SearchClient(uri, dataset) as client:
+        assert len(client.search("anything", top_k=20)) == len(PICTURES) - 1
+
+
+def test_a_rebuild_without_rejects_may_be_smaller(folder, uri, dataset):
+    ingest(folder, store=uri, dataset=dataset)
+    (folder / "dog.png").unlink()
+    (folder / "dog.json").unlink()
+    ingest(folder, store=uri, dataset=dataset, options=REBUILD)
+    with SearchClient(uri, dataset) as client:
+        assert len(client.search("anything", top_k=20)) == len(PICTURES) - 1
 
 
 def test_a_rebuild_of_a_part_is_refused():

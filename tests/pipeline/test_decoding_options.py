@@ -34,7 +34,7 @@ def folder(tmp_path):
 def brightness(folder, options: SourceOptions) -> dict[str, int]:
     """Return the mean of the pixels of each item that is decoded."""
     source = open_source(folder, options)
-    batches = decode(accept_items(source.batches(), {}, {}), PREPROCESSING, 8, decoding_of(source))
+    batches = decode(accept_items(source.batches(), {}), PREPROCESSING, 8, decoding_of(source))
     return {
         item.item_id: round(float(item.pixels.mean())) for batch in batches for item in batch.items
     }

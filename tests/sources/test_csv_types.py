@@ -74,6 +74,8 @@ def survives(cell: str, value: Any) -> bool:
         ["0.1234567890123456789012345678901234567890123", "1.5"],
         ["9" * 5000, "1"],
         ["true", "1"],
+        ["12", "13", "A14"],
+        ["12", "sold out", "007"],
     ],
     ids=lambda cells: cells[0][:30],
 )
@@ -93,6 +95,10 @@ def test_codes_stay_text(tmp_path: Path, cells: list[str]) -> None:
         (["1", "", "nan", "N/A"], [1, None, None, None]),
         (["True", "false", "null"], [True, False, None]),
         (["", "x", "none"], [None, "x", "none"]),
+        (["1.5", "sold out", "", "2"], [1.5, "sold out", None, 2.0]),
+        (["12", "unknown", "-3"], [12, "unknown", -3]),
+        (["1", "x", "y"], ["1", "x", "y"]),
+        (["true", "false", "maybe"], ["true", "false", "maybe"]),
     ],
     ids=lambda cells: str(cells[0]),
 )

@@ -139,5 +139,11 @@ def _print_report(report: IngestReport, *, dry_run: bool) -> None:
     print_rejects_file(report)
     print_skipped_files(report)
     print_notes(report)
+    if report.unfit_values:
+        counts = ", ".join(f"{key} {count:,}" for key, count in report.unfit_values.items())
+        print(f"values that do not fit the type of their column: {counts}; filters find them")
+    if report.keys_without_column:
+        keys = ", ".join(report.keys_without_column)
+        print(f"no columns for {keys}: filters on these are slower, until the next --rebuild")
     if report.interrupted:
         print("interrupted: what is encoded is stored; run the same command again to continue")

@@ -19,14 +19,11 @@ from mm_milvus.rejects import Reject
 _VECTORS = ("image_embedding", "caption_embeddings")
 
 
-def accept_embeddings(
-    batches: Iterator[pa.RecordBatch], columns: Mapping[str, str], dim: int
-) -> Iterator[Batch[Item]]:
+def accept_embeddings(batches: Iterator[pa.RecordBatch], dim: int) -> Iterator[Batch[Item]]:
     """Turn record batches of `schema.embeddings_schema` into items with their vectors.
 
     Args:
         batches: The record batches of `Embeddings`.
-        columns: Metadata keys that are typed columns, with their types.
         dim: The length that a vector must have.
 
     Yields:
@@ -40,7 +37,7 @@ def accept_embeddings(
         for record, image, vectors in zip(others, images, nested, strict=True):
             try:
                 captions = _caption_rows(record, vectors, dim)
-                item = make_item(record, _image_row(record, image, dim), captions, columns)
+                item = make_item(record, _image_row(record, image, dim), captions)
             except ItemError as error:
                 item_id = record["item_id"] or "(no name)"
                 batch.rejects.append(Reject(item_id, "read", str(error)))

@@ -116,7 +116,7 @@ def encode(
         run(
             source,
             [
-                partial(accept_items, columns={}, document=document, decoding=decoding_of(source)),
+                partial(accept_items, document=document, decoding=decoding_of(source)),
                 partial(plan, compare=compare, seen=seen),
                 *encoding_stages(
                     encoder,

@@ -9,59 +9,41 @@ all other characters unescaped.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from mm_milvus.errors import QueryError
-from mm_milvus.filters.condition import COMPARE, MAX_INT64, Condition, Value, excerpt
+from mm_milvus.filters.columns import FilterColumns
+from mm_milvus.filters.condition import MAX_INT64, Condition, Value
 from mm_milvus.schema import Field
 
 EXACT_DOUBLE = 2**53
 """Every integer of a smaller magnitude is a double."""
 
-MISSING: Mapping[str, Any] = {"double": math.nan, "varchar": ""}
-"""The value of a promoted column where the key is missing; the other types require the key."""
-
-_COMPARABLE = {
-    "double": "a number",
-    "int64": "a whole number",
-    "varchar": "a text, in quotes",
-    "bool": "true or false",
-}
-
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 
-_COLUMN = re.compile(
-    r"(?!(?:and|or|not|in|like|is|null|exists|true|false|(?:json|array|text|phrase|st)_\w+)$)\w+",
-    re.IGNORECASE | re.ASCII,
-)
-"""A column that an expression can name: not one of the grammar's own words."""
 
-
-def render(conditions: Sequence[Condition], columns: Mapping[str, str]) -> str:
+def render(conditions: Sequence[Condition], columns: FilterColumns) -> str:
     """Render conditions as one Milvus expression that is true where all of them are met.
 
     Args:
         conditions: Joined by `and`.
-        columns: The promoted metadata keys and their types, `double`, `int64`, `varchar` or
-            `bool`. They are compared as columns, which is faster than a lookup in the JSON.
+        columns: The metadata keys with a typed column, which is compared in place of the JSON
+            where it gives the same answer: that is faster.
 
     Returns:
         The expression; "" for no conditions.
 
     Raises:
-        QueryError: When a value does not fit its column's type.
+        QueryError: When no stored value of a key can be compared with the condition's.
     """
     return " and ".join(_render(condition, columns) for condition in conditions)
 
 
-def _render(condition: Condition, columns: Mapping[str, str]) -> str:
+def _render(condition: Condition, columns: FilterColumns) -> str:
     path = Field.METADATA + "".join(f"[{_literal(key)}]" for key in condition.field.split("."))
     if condition.op == "has":
         return f"json_contains_any({path}, [{_element(condition.value)}])"
-    if _is_column(condition, columns.get(condition.field)):
-        return _comparison(condition.field, condition)
+    if name := columns.column_for(condition):
+        return _in_column(name, condition, columns)
     if condition.op == "!=":
         # For the server a missing key differs from everything, for Milvus Lite it does not; and
         # the server's `exists` extends as far to the right as it can.
@@ -69,16 +51,18 @@ def _render(condition: Condition, columns: Mapping[str, str]) -> str:
     return _comparison(path, condition)
 
 
-def _is_column(condition: Condition, kind: str | None) -> bool:
-    """Return whether the promoted column answers like the JSON, also where the key is missing."""
-    if kind is None:
-        return False
-    _check_type(condition, kind)
-    if not _COLUMN.fullmatch(condition.field):
-        return False
-    if kind not in MISSING:
-        return True
-    return COMPARE[condition.op](MISSING[kind], condition.value) == (condition.op == "!=")
+def _in_column(name: str, condition: Condition, columns: FilterColumns) -> str:
+    """Render the comparison of a typed column, where a missing value meets `!=` alone."""
+    op, value = condition.op, condition.value
+    if columns.types[condition.field] == "int64" and isinstance(value, float) and value % 1:
+        # Between two whole numbers.
+        op, value = ("<=" if op[0] == "<" else ">"), math.floor(value)
+    comparison = f"{name} {'==' if op == '=' else op} {_literal(value)}"
+    if columns.nullable:
+        return f"({name} is null or {comparison})" if op == "!=" else comparison
+    if columns.types[condition.field] == "int64" and op in ("<", "<="):
+        return f"({name} >= {-MAX_INT64} and {comparison})"  # `limits.MISSING` is one less
+    return comparison
 
 
 def _comparison(left: str, condition: Condition) -> str:
@@ -100,16 +84,3 @@ def _element(value: Value) -> str:
     if isinstance(value, str | bool) or abs(value) >= EXACT_DOUBLE:
         return _literal(value)
     return repr(float(value))
-
-
-def _check_type(condition: Condition, kind: str) -> None:
-    match kind, condition.value:
-        case ("bool", bool()) | ("varchar", str()):
-            return
-        case (("double" | "int64"), int() | float() as number) if not isinstance(number, bool):
-            if kind == "double" or number == int(number):
-                return
-    raise QueryError(
-        f"filter {excerpt(str(condition))}: the column {condition.field} is of type {kind}; "
-        f"compare it with {_COMPARABLE[kind]}"
-    )

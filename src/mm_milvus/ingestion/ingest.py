@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from mm_milvus.encoders.base import Encoder
 from mm_milvus.encoders.load import as_encoder
 from mm_milvus.errors import StoreError
 from mm_milvus.ingestion.compare import compare_with_store
+from mm_milvus.ingestion.head import SourceHead
 from mm_milvus.ingestion.options import IngestOptions
 from mm_milvus.ingestion.prune import prune_store
 from mm_milvus.ingestion.remembered import open_as_before, to_remember
@@ -34,6 +35,7 @@ from mm_milvus.schema import Modality
 from mm_milvus.sources.base import Source
 from mm_milvus.sources.opened import decoding_of
 from mm_milvus.sources.options import SourceOptions
+from mm_milvus.store.columns import UnfitValues
 from mm_milvus.store.connection import StoreLike, is_missing_file, opened, store_uri
 from mm_milvus.store.dataset import Dataset, publish
 from mm_milvus.store.deprecated import accepts_old_keywords
@@ -46,13 +48,24 @@ class IngestReport(Report):
 
     Attributes:
         uri: The store, without user and password.
+        unfit_values: By metadata key, how many written items have a value that does not fit the
+            key's column. It is stored and found all the same, but slower.
+        keys_without_column: Metadata keys of written items that have no column, where keys have
+            columns by themselves. A rebuild gives them one.
     """
 
     uri: str
+    unfit_values: dict[str, int] = field(default_factory=dict)
+    keys_without_column: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report, ready for JSON."""
-        return {**Report.to_dict(self), "uri": self.uri}
+        """Return the report, ready for JSON; what does not apply is left out."""
+        columns = {
+            "unfit_values": self.unfit_values,
+            "keys_without_column": self.keys_without_column,
+        }
+        shown = {name: value for name, value in columns.items() if value}
+        return {**Report.to_dict(self), "uri": self.uri, **shown}
 
 
 @accepts_old_keywords
@@ -110,20 +123,23 @@ def ingest(
             encoder = as_encoder(model)
             identity = encoder.spec
         name = dataset or source.name
+        interrupt = interrupt or threading.Event()
+        head = SourceHead(source, options.limit, interrupt)
         report = IngestReport(dataset=name, model=identity.id, uri=store_uri(store))
         if connected is None and not options.dry_run:
             connected = stack.enter_context(opened(store))
         target = None
         if connected is not None:
-            target = open_target(connected, name, identity, source, options)
+            target = open_target(connected, name, identity, source, options, head.columns)
         rejected = stack.enter_context(closing(RejectsFile(rejects)))
-        _fill(source, encoder, target, options, report, rejected, interrupt or threading.Event())
+        _fill(source, head, encoder, target, options, report, rejected, interrupt)
     report.seconds = time.perf_counter() - started
     return report
 
 
 def _fill(
     source: Source | Embeddings,
+    head: SourceHead,
     encoder: Encoder | None,
     target: Target | None,
     options: IngestOptions,
@@ -135,7 +151,7 @@ def _fill(
     with ThreadPoolExecutor(2, "mm-milvus-write") as pool:
         writer = None if target is None or options.dry_run else RowWriter(target.dataset, pool)
         run(
-            source,
+            head,
             _stages(source, encoder, target, options, seen, interrupt),
             writer.write if writer else _discard,
             report=report,
@@ -150,6 +166,9 @@ def _fill(
         report.pruned = prune_store(target.dataset, seen, dry_run=options.dry_run)
     if writer is None:
         return
+    report.unfit_values = dict(sorted(writer.unfit.counts.items()))
+    if target.dataset.manifest.nullable:
+        report.keys_without_column = sorted(writer.unfit.keys)
     # Where an earlier run did not finish, the manifest does not have the counts of the rows.
     unfinished = target.dataset.manifest.rows != target.counts
     dataset = target.dataset.with_source_options(to_remember(source))
@@ -158,7 +177,7 @@ def _fill(
     elif dataset.manifest != target.dataset.manifest:
         dataset.with_manifest(dataset.manifest)
     if target.live is not None and not report.interrupted:
-        _publish(target.live, target.dataset)
+        _publish(target.live, target.dataset, report, options)
 
 
 def _stages(
@@ -170,14 +189,13 @@ def _stages(
     interrupt: threading.Event,
 ) -> list[Stage]:
     """List what a batch goes through; embeddings have their vectors already."""
-    columns = target.dataset.manifest.columns if target else dict(options.promote or {})
     document = options.document or {}
     stored = target.dataset if target and any(target.counts.values()) else None
     compare = partial(compare_with_store, dataset=stored) if stored else None
     planned = partial(plan, compare=compare, seen=seen)
     if isinstance(source, Embeddings):
         dim = source.header.encoder.dim
-        return [partial(accept_embeddings, columns=columns, dim=dim), planned, count_new]
+        return [partial(accept_embeddings, dim=dim), planned, count_new]
     if encoder is None:
         raise TypeError("a source needs an encoder")
     decoding, encoding = encoding_stages(
@@ -188,7 +206,7 @@ def _stages(
         interrupt=interrupt,
     )
     return [
-        partial(accept_items, columns=columns, document=document, decoding=decoding_of(source)),
+        partial(accept_items, document=document, decoding=decoding_of(source)),
         planned,
         decoding,
         *([] if options.dry_run else [encoding]),
@@ -201,16 +219,26 @@ class RowWriter:
 
     Attributes:
         written: How many rows were written or deleted.
+        unfit: What did not fit the columns.
     """
 
     def __init__(self, dataset: Dataset, pool: ThreadPoolExecutor) -> None:
         """Write to the collections of a dataset, with two threads of the pool."""
         self.written = 0
+        self.unfit = UnfitValues()
         self._dataset = dataset
         self._pool = pool
 
     def write(self, batch: Batch[Item]) -> None:
         """Write a batch's rows, and delete its stale ones."""
+        manifest = self._dataset.manifest
+        for item in batch.items:
+            self.unfit.add(item.metadata, manifest.columns, nullable=manifest.nullable)
+        if any(
+            not kinds <= {*manifest.unfit.get(key, ())}
+            for key, kinds in self.unfit.families.items()
+        ):
+            self._dataset = self._dataset.with_unfit(self.unfit.families)
         writes = [
             self._pool.submit(
                 collection.upsert,
@@ -246,8 +274,17 @@ def _discard(batch: Batch[Item]) -> None:
     """Write nothing: a dry run."""
 
 
-def _publish(live: Dataset, rebuilt: Dataset) -> None:
-    if not rebuilt.images.count():
+def _publish(live: Dataset, rebuilt: Dataset, report: Report, options: IngestOptions) -> None:
+    counts, previous = rebuilt.counts(), live.manifest.rows
+    modality = Modality.IMAGE if previous.get(Modality.IMAGE) else Modality.TEXT
+    smaller = 0 < counts[modality] < previous.get(modality, 0)
+    if smaller and report.rejected and not options.allow_rejects:
+        raise StoreError(
+            f"{report.rejected:,} items or captions were rejected, and dataset {live.name!r} would "
+            f"shrink from {previous[modality]:,} to {counts[modality]:,} {modality}s, so it stays "
+            "unchanged; see the rejects, or accept that (`allow_rejects`)"
+        )
+    if not any(counts.values()):
         raise StoreError(
             f"none of the items could be ingested, so dataset {live.name!r} stays unchanged; "
             "see the rejects"

@@ -17,11 +17,13 @@ class IngestOptions(EncodeOptions):
 
     Attributes:
         promote: Metadata keys that become typed columns, for fast filters: `{"price": "double"}`.
-            The types are varchar, double, int64 and bool.
+            The types are varchar, double, int64 and bool. Where the engine has null, the other
+            keys become columns by themselves, of the types that the first 1,000 items have.
         index_type: Type of the vector index (default: that of the stored dataset, IVF_FLAT for a
             new one).
         add_encoder: Index a dataset that was built with another encoder with this one as well.
         rebuild: Fill new collections while the current ones are searched, and switch at the end.
+        allow_rejects: Let a rebuild that rejected items replace a dataset with more rows.
         dry_run: Read, compare and decode, but neither encode nor write.
     """
 
@@ -29,6 +31,7 @@ class IngestOptions(EncodeOptions):
     index_type: IndexName | None = None
     add_encoder: bool = False
     rebuild: bool = False
+    allow_rejects: bool = False
     dry_run: bool = False
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mm_milvus.embeddings.parts import Embeddings
@@ -46,8 +47,18 @@ def open_target(
     encoder: EncoderIdentity,
     source: Source | Embeddings,
     options: IngestOptions,
+    find_columns: Callable[[], dict[str, str]],
 ) -> Target | None:
     """Open the dataset, or create it; None in a dry run where it does not exist.
+
+    Args:
+        store: An open store.
+        name: Name of the dataset.
+        encoder: What the vectors are of.
+        source: What is ingested; its size and its options become part of the dataset.
+        options: The options of the ingest.
+        find_columns: Returns the columns of new collections in addition to the promoted ones,
+            where the engine has null; it is called for these only.
 
     Raises:
         StoreError: When the dataset exists and was built in another way.
@@ -59,7 +70,8 @@ def open_target(
     if existing and not (options.add_encoder and _has_other_encoder(existing, encoder)):
         if options.rebuild:
             existing = replace(existing, source_options=remembered or existing.source_options)
-            return _rebuild(dataset_of(store, existing), encoder, expected_rows, options)
+            live = dataset_of(store, existing)
+            return _rebuild(live, encoder, expected_rows, options, find_columns)
         dataset = create_dataset(store, existing, expected_rows)
         _check_same(existing, encoder, options)
         check_ids(existing, source)
@@ -70,10 +82,10 @@ def open_target(
     manifest = replace(
         _new_manifest(name, encoder, suffix),
         index_type=options.index_type or DEFAULT_INDEX,
-        columns=dict(options.promote or {}),
         document=dict(options.document or {}),
         source_options=remembered,
     )
+    manifest = _with_columns(manifest, store, dict(options.promote or {}), find_columns)
     return Target(create_dataset(store, manifest, expected_rows), {})
 
 
@@ -88,8 +100,29 @@ def _new_manifest(name: str, encoder: EncoderIdentity, suffix: str) -> Manifest:
     )
 
 
+def _with_columns(
+    manifest: Manifest,
+    store: Store,
+    promoted: dict[str, str],
+    find_columns: Callable[[], dict[str, str]],
+) -> Manifest:
+    """Return the manifest of new collections with the promoted columns and those in the data."""
+    found = find_columns() if store.has_null else {}
+    return replace(
+        manifest,
+        columns={**found, **promoted},
+        promoted=list(promoted),
+        nullable=store.has_null,
+        unfit={},
+    )
+
+
 def _rebuild(
-    live: Dataset, encoder: EncoderIdentity, expected_rows: int, options: IngestOptions
+    live: Dataset,
+    encoder: EncoderIdentity,
+    expected_rows: int,
+    options: IngestOptions,
+    find_columns: Callable[[], dict[str, str]],
 ) -> Target:
     if live.manifest.encoder_fingerprint:  # empty only in another schema version
         _check_encoder(live.manifest, encoder)
@@ -99,12 +132,15 @@ def _rebuild(
     manifest = replace(
         previous,
         index_type=options.index_type or previous.index_type,
-        columns=dict(previous.columns if options.promote is None else options.promote),
         document=dict(options.document or {}),
         search_params={},
         rows={},
         schema_version=SCHEMA_VERSION,
     )
+    promoted = {key: previous.columns[key] for key in previous.promoted}
+    if options.promote is not None:
+        promoted = dict(options.promote)
+    manifest = _with_columns(manifest, live.images.store, promoted, find_columns)
     rebuilt = rebuild_dataset(live, manifest, expected_rows)
     return Target(rebuilt, rebuilt.counts(), live)
 
@@ -137,10 +173,10 @@ def _check_same(manifest: Manifest, encoder: EncoderIdentity, options: IngestOpt
             f"dataset {name!r} was built with the document {manifest.document or 'image'}, "
             f"not {dict(options.document or {}) or 'image'}; {remedy}"
         )
-    if options.promote is not None and dict(options.promote) != manifest.columns:
+    if not (options.promote or {}).items() <= manifest.columns.items():
         raise StoreError(
-            f"dataset {name!r} was built with the promoted columns {manifest.columns}, "
-            f"not {dict(options.promote)}; {remedy}"
+            f"dataset {name!r} was built with the columns {manifest.columns}, "
+            f"not with the promoted columns {dict(options.promote or {})}; {remedy}"
         )
     if options.index_type not in (None, manifest.index_type):
         raise StoreError(

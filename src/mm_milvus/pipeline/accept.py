@@ -21,7 +21,6 @@ from mm_milvus.schema import Field
 
 def accept_items(
     batches: Iterator[pa.RecordBatch],
-    columns: Mapping[str, str],
     document: Mapping[str, float],
     decoding: DecodeOptions = DEFAULTS,
 ) -> Iterator[Batch[Item]]:
@@ -29,7 +28,6 @@ def accept_items(
 
     Args:
         batches: The record batches of a source.
-        columns: Metadata keys that are typed columns, with their types.
         document: Weights of the fields of an item's vector; empty: its image alone.
         decoding: How images are decoded.
 
@@ -37,14 +35,11 @@ def accept_items(
         One batch per record batch. Items that no engine could store are rejected.
     """
     for batch in batches:
-        yield _accept(batch, columns, document, decoding)
+        yield _accept(batch, document, decoding)
 
 
 def _accept(
-    records: pa.RecordBatch,
-    columns: Mapping[str, str],
-    document: Mapping[str, float],
-    decoding: DecodeOptions,
+    records: pa.RecordBatch, document: Mapping[str, float], decoding: DecodeOptions
 ) -> Batch[Item]:
     batch: Batch[Item] = Batch(read=records.num_rows)
     for record in records.to_pylist():
@@ -55,7 +50,7 @@ def _accept(
         image = None if data is None else PendingRow("", data, image_hash(data, decoding))
         captions = [PendingRow("", text, content_hash(text)) for text in record["captions"]]
         try:
-            item = make_item(record, image, captions, columns)
+            item = make_item(record, image, captions)
             if document and image is not None:
                 _make_document(item, image, document)
         except ItemError as error:
@@ -69,7 +64,6 @@ def make_item(
     record: Mapping[str, Any],
     image: PendingRow | None,
     captions: list[PendingRow],
-    columns: Mapping[str, str],
 ) -> Item:
     """Make an item of its rows; raise `ItemError` where no engine could store it."""
     if image is None and not captions:
@@ -77,7 +71,7 @@ def make_item(
     item_id, uri, text = (record[key] for key in ("item_id", "uri", "metadata"))
     check_text(Field.ITEM_ID, item_id)
     check_text(Field.URI, uri)
-    metadata = parse_metadata(text, columns)
+    metadata = parse_metadata(text)
     if image is not None:
         image.id = image_key(item_id)
     return Item(item_id, uri, metadata, text, content_hash(f"{uri}\0{text}"), image, captions)

@@ -25,6 +25,7 @@ from mm_milvus.search.candidates import (
     find_candidates,
     search_lists,
 )
+from mm_milvus.search.columns import common_columns
 from mm_milvus.search.fusion import fuse_scores, fusion_mode
 from mm_milvus.search.hits import Explanation, Hit, Timings
 from mm_milvus.search.options import SearchChanges, SearchOptions, with_changes
@@ -258,7 +259,8 @@ class SearchClient:
             parse_condition(condition) if isinstance(condition, str) else condition
             for condition in where
         ]
-        typed = render(conditions, self._spaces[0].dataset.manifest.columns)
+        columns = common_columns([space.dataset.manifest for space in self._spaces])
+        typed = render(conditions, columns)
         return " and ".join(f"({part})" for part in (typed, expression.strip()) if part)
 
 

@@ -47,11 +47,12 @@ def open_csv(
 ) -> Table:
     """Read the header and the first rows of a CSV file.
 
-    A column is of integers, numbers or booleans when all values in its first `HEAD_ROWS` rows are;
-    a later value that is not stays text. Only what gives the cell again is a number: codes such as
-    `00123`, `+1`, `7E5` and `12E345` are text, and so are integers beyond 64 bits. Zeros after a
-    decimal point are not kept: `1.50` is 1.5. An empty cell, `nan`, `null`, `none`, `na` and `n/a`
-    in any case are missing values; in a column of text only the empty cell is.
+    A column is of integers, numbers or booleans when all values in its first `HEAD_ROWS` rows are,
+    or all that have a digit, if these are more than half: a value that is not stays text. Only what
+    gives the cell again is a number: codes such as `00123`, `+1`, `7E5` and `12E345` are text, and
+    so are integers beyond 64 bits. Zeros after a decimal point are not kept: `1.50` is 1.5. An
+    empty cell, `nan`, `null`, `none`, `na` and `n/a` in any case are missing values; in a column of
+    text only the empty cell is.
 
     Args:
         place: The file, as `open_text` reads it.
@@ -183,8 +184,12 @@ def _rows(reader: Any, header: tuple[str, ...], name: str, encoding: str | None)
 
 def _conversion(cells: list[str]) -> Conversion:
     present = [cell for cell in cells if cell.strip().lower() not in _MISSING]
-    for convert in (_integer, _number, _boolean):
-        if present and not any(isinstance(convert(cell), str) for cell in present):
+    # A remark among numbers, such as "sold out", is no number that was written in another way.
+    numbers = [cell for cell in present if any(map(str.isdigit, cell))]
+    for convert, relevant in ((_integer, numbers), (_number, numbers), (_boolean, present)):
+        if 2 * len(relevant) > len(present) and not any(
+            isinstance(convert(cell), str) for cell in relevant
+        ):
             return convert
     return _text
 

@@ -6,6 +6,7 @@ connection  a connection to one engine, chosen by its URI
 tls         certificates for https:// addresses
 dataset     the two collections of a dataset: create, open, finish, list, describe, drop
 info        a dataset with the state of its collections, for every encoder
+columns     typed columns of metadata keys: found in a sample of the data; what does not fit
 collection  one collection: upsert, look up, delete, scan, search
 rows        one row, and batches of rows
 manifest    what a dataset was built with, kept in the properties of its collections

@@ -10,6 +10,7 @@ from typing import Any
 from mm_milvus.errors import ItemError
 from mm_milvus.keys import image_key
 from mm_milvus.limits import parse_metadata
+from mm_milvus.store.columns import UnfitValues
 from mm_milvus.store.dataset import Dataset
 from mm_milvus.store.read import stored_captions, stored_rows
 from mm_milvus.store.rows import Row
@@ -41,19 +42,24 @@ def annotate(dataset: Dataset, facts: Mapping[str, Mapping[str, Any]]) -> dict[s
             rejected[item_id] = ABSENT
             continue
         try:
-            annotated.append(_with(images[item_id], added, dataset))
+            annotated.append(_with(images[item_id], added))
         except ItemError as error:
             rejected[item_id] = str(error)
+    unfit = UnfitValues()
+    for row in annotated:
+        unfit.add(row.metadata, dataset.manifest.columns, nullable=dataset.manifest.nullable)
+    if unfit.families:
+        dataset.with_unfit(unfit.families)
     captions = stored_captions(dataset.texts, [row.item_id for row in annotated])
     dataset.images.upsert(annotated, dataset.manifest.columns)
     dataset.texts.upsert(
-        [_with(row, facts[item_id], dataset) for item_id, rows in captions.items() for row in rows],
+        [_with(row, facts[item_id]) for item_id, rows in captions.items() for row in rows],
         dataset.manifest.columns,
     )
     return rejected
 
 
-def _with(row: Row, added: Mapping[str, Any], dataset: Dataset) -> Row:
+def _with(row: Row, added: Mapping[str, Any]) -> Row:
     """Return the row with more metadata; raise ItemError if no engine would take it."""
     text = json.dumps({**row.metadata, **added}, ensure_ascii=False)
-    return replace(row, metadata=parse_metadata(text, dataset.manifest.columns))
+    return replace(row, metadata=parse_metadata(text))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from pymilvus.exceptions import MilvusException
 
 from mm_milvus.arrays import Vector, Vectors
 from mm_milvus.errors import QueryError
-from mm_milvus.limits import MAX_BYTES, MAX_COLUMN_BYTES
-from mm_milvus.schema import Field, Modality
+from mm_milvus.limits import MAX_BYTES, MAX_COLUMN_BYTES, MAX_NULLABLE_BYTES
+from mm_milvus.schema import Field, Modality, column_name
 from mm_milvus.store.connection import CALL_TIMEOUT_S, Store
 from mm_milvus.store.index import BUILD_PARAMETERS, index_params, load
 from mm_milvus.store.manifest import Manifest, read_manifest
@@ -80,9 +81,12 @@ class Collection:
             )
         schema.add_field(Field.EMBEDDING.value, DataType.FLOAT_VECTOR, dim=manifest.dim)
         schema.add_field(Field.METADATA.value, DataType.JSON)
-        for name, kind in manifest.columns.items():
-            limit = {"max_length": MAX_COLUMN_BYTES} if kind == "varchar" else {}
-            schema.add_field(name, DataType[kind.upper()], **limit)
+        length = MAX_NULLABLE_BYTES if manifest.nullable else MAX_COLUMN_BYTES
+        for key, kind in manifest.columns.items():
+            limit: dict[str, Any] = {"max_length": length} if kind == "varchar" else {}
+            if manifest.nullable:
+                limit["nullable"] = True
+            schema.add_field(column_name(key), DataType[kind.upper()], **limit)
         options = {"schema": schema, "properties": manifest.to_properties()}
         params = index_params(self.client, manifest, expected_rows)
         with self.store.explained(f"cannot create collection {self.name}"):
@@ -194,19 +198,26 @@ class Collection:
 
         Args:
             rows: Rows of this collection.
-            columns: Promoted metadata keys and their types, as in the manifest.
+            columns: The metadata keys with a column and their types, as in the manifest.
 
         Returns:
             How many rows were written.
         """
         written = 0
+        nullable = bool(columns) and self._has_nullable_columns
         for batch in batches(rows):
             with self.store.explained(f"cannot write to collection {self.name}"):
                 self.client.upsert(
-                    self.name, [row.to_milvus(columns) for row in batch], timeout=CALL_TIMEOUT_S
+                    self.name,
+                    [row.to_milvus(columns, nullable=nullable) for row in batch],
+                    timeout=CALL_TIMEOUT_S,
                 )
             written += len(batch)
         return written
+
+    @cached_property
+    def _has_nullable_columns(self) -> bool:
+        return any(field.get("nullable") for field in self._description()["fields"])
 
     def hashes(self, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
         """Return the content hash and the detail hash of each id that is stored."""

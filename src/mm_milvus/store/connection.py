@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -95,6 +96,16 @@ class Store:
     def embedded(self) -> bool:
         """Whether the engine is Milvus Lite, inside this process."""
         return self._path is not None
+
+    @cached_property
+    def has_null(self) -> bool:
+        """Whether columns of a new collection can be nullable: Milvus Lite 3, a server from 2.5."""
+        if self.embedded:
+            return True
+        with self.explained(f"cannot ask {self.uri} for its version"):
+            version = str(self.client.get_server_version(timeout=CALL_TIMEOUT_S))
+        numbers = re.match(r"v?(\d+)\.(\d+)", version)
+        return numbers is not None and (int(numbers[1]), int(numbers[2])) >= (2, 5)
 
     def remove_half_made(self, collection: str) -> bool:
         """Remove the unusable rest of a collection; return whether there was one.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -67,7 +67,24 @@ class Dataset:
         """Flush, index and tune both collections, and write the results to the manifest."""
         rows = self.on_both(lambda collection: flush_and_reindex(collection, self.manifest))
         params = self.on_both(lambda collection: self.tuner(collection).choose())
-        return self.with_manifest(replace(self.manifest, rows=rows, search_params=params))
+        return self.with_unfit({}, rows=rows, search_params=params)
+
+    def with_unfit(self, unfit: Mapping[str, Iterable[str]], **changes: Any) -> Dataset:
+        """Write to the manifest which columns do not hold all values of their keys.
+
+        Call it before such a value is written: from then on a filter looks for it in the metadata.
+
+        Args:
+            unfit: As in the manifest; what is stored there already, maybe by another ingest, is
+                kept.
+            **changes: Other fields of the manifest to change.
+        """
+        merged = {key: {*kinds} for key, kinds in self.manifest.unfit.items()}
+        for other in (self.images.manifest().unfit, unfit):
+            for key, kinds in other.items():
+                merged.setdefault(key, set()).update(kinds)
+        ordered = {key: sorted(kinds) for key, kinds in sorted(merged.items())}
+        return self.with_manifest(replace(self.manifest, unfit=ordered, **changes))
 
     def tuner(self, collection: Collection) -> Tuner:
         """Return a tuner of one of the two collections, with queries from both."""

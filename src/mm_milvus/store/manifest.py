@@ -15,8 +15,9 @@ SCHEMA_VERSION = 2
 """Version of new datasets.
 
 1  mm-milvus 0.1 and 0.2
-2  A manifest may have fields that version 1 does not know. The rows are those of version 1, so
-   such a dataset is used unchanged, and becomes version 2 when its manifest is written next.
+2  `promoted`, `nullable` and `unfit` describe the columns, which may be nullable. Those of version
+   1 are what version 2 has for `promote` where the engine has no null, so such a dataset is used
+   unchanged, and becomes version 2 when its manifest is written next.
 """
 
 READABLE_VERSIONS = (1, SCHEMA_VERSION)
@@ -44,7 +45,13 @@ class Manifest:
         metric_type: `IP`: the inner product.
         document: Weights by field of vectors that combine several fields of an item; empty where
             a vector is that of the image alone.
-        columns: Promoted metadata keys and their types: `{"price": "double"}`.
+        columns: The metadata keys that have a typed column, and their types:
+            `{"price": "double"}`.
+        promoted: Those of these keys that were chosen (`promote`); the others were found in the
+            data.
+        nullable: Whether the columns are nullable.
+        unfit: By key, what is stored in the metadata and not in the key's column, because it does
+            not fit: "number", "text", "boolean" or "other".
         target_recall: Share of the ten exact nearest neighbours that a search must find.
         search_params: The measured search parameters by modality: `{"image": {"nprobe": 8}}`.
         rows: The row count by modality after the last finished ingest; empty while none has
@@ -64,6 +71,9 @@ class Manifest:
     metric_type: str = "IP"
     document: dict[str, float] = field(default_factory=dict)
     columns: dict[str, str] = field(default_factory=dict)
+    promoted: list[str] = field(default_factory=list)
+    nullable: bool = False
+    unfit: dict[str, list[str]] = field(default_factory=dict)
     target_recall: float = TARGET_RECALL
     search_params: dict[str, dict[str, int]] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
@@ -139,6 +149,8 @@ def read_manifest(properties: dict[str, Any], collection: str) -> Manifest:
             for each in fields(Manifest)
             if (name := JSON_NAMES.get(each.name, each.name)) in stored
         }
+        if known.get("schema_version") == 1:
+            known["promoted"] = list(known.get("columns", {}))
         required = {"dataset": "", "encoder": "", "encoder_fingerprint": "", "dim": 0}
         manifest = Manifest(**{**required, **known})
     except (ValueError, TypeError) as error:

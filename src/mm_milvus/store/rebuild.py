@@ -81,7 +81,8 @@ def generations(client: MilvusClient, name: str) -> list[str]:
 
 def fits(collection: Collection, manifest: Manifest) -> bool:
     """Return whether the collection of an interrupted rebuild has the settings of this one."""
-    differing: dict[str, Any] = {"rows": {}, "search_params": {}, "source_options": None}
+    differing: dict[str, Any] = {"rows": {}, "search_params": {}, "unfit": {}}
+    differing["source_options"] = None
     return replace(collection.manifest(), **differing) == replace(manifest, **differing)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mm_milvus.arrays import Vector
-from mm_milvus.limits import column_value
-from mm_milvus.schema import Field
+from mm_milvus.limits import MISSING, column_value
+from mm_milvus.schema import Field, column_name
 
 BATCH_BYTES = 16 * 2**20
 """A gRPC message is limited to 64 MB; text costs up to three times its length in transit."""
@@ -39,14 +39,15 @@ class Row:
     metadata: Mapping[str, Any]
     caption: str | None = None
 
-    def to_milvus(self, columns: Mapping[str, str]) -> dict[str, Any]:
-        """Return the row in the form that pymilvus takes, promoted columns included.
+    def to_milvus(self, columns: Mapping[str, str], *, nullable: bool) -> dict[str, Any]:
+        """Return the row in the form that pymilvus takes, typed columns included.
+
+        A value that does not fit its column is in the metadata alone.
 
         Args:
-            columns: Promoted metadata keys and their types, as in the manifest.
-
-        Raises:
-            ItemError: When a value does not fit its column.
+            columns: The metadata keys with a column and their types, as in the manifest.
+            nullable: Whether the columns are nullable; otherwise `limits.MISSING` takes the place
+                of a missing value.
         """
         row: dict[str, Any] = {
             Field.ID.value: self.id,
@@ -59,8 +60,9 @@ class Row:
         }
         if self.caption is not None:
             row[Field.CAPTION.value] = self.caption
-        for name, kind in columns.items():
-            row[name] = column_value(name, kind, self.metadata.get(name))
+        for key, kind in columns.items():
+            value = column_value(kind, self.metadata.get(key), nullable=nullable)
+            row[column_name(key)] = MISSING[kind] if value is None and not nullable else value
         return row
 
     @property

@@ -64,10 +64,9 @@ def compare(
 
 
 def _items(source: Source | Embeddings, dataset: Dataset) -> Iterator[Batch[Item]]:
-    columns, document = dataset.manifest.columns, dataset.manifest.document
     if isinstance(source, Embeddings):
-        return accept_embeddings(source.batches(), columns, dataset.manifest.dim)
-    return accept_items(source.batches(), columns, document, decoding_of(source))
+        return accept_embeddings(source.batches(), dataset.manifest.dim)
+    return accept_items(source.batches(), dataset.manifest.document, decoding_of(source))
 
 
 def _stored(collection: Collection, batch: Batch[Item]) -> Hashes:
