@@ -13,9 +13,11 @@ from mm_milvus.cli.groups import (
     ENCODER,
     RUN,
     SOURCE,
+    ChooseRejects,
     OpenStore,
     json_option,
     model_option,
+    rejects_options,
     source_options,
     store_options,
 )
@@ -25,7 +27,8 @@ from mm_milvus.cli.runs import (
     exit_code,
     interrupted_by_signals,
     print_encoder_hint,
-    print_rejects_file,
+    print_rejects,
+    print_rejects_failure,
     print_skipped_files,
     rejects_path,
     summary,
@@ -54,6 +57,7 @@ PROMOTE = Pairs("--promote", ":", "KEY:TYPE", "price:double", str)
     add_encoder=Flag(panel=ENCODER),
 )
 @source_options()
+@rejects_options
 @json_option
 def ingest(
     *,
@@ -66,6 +70,7 @@ def ingest(
         typer.Option(help="Its name in the store (default: the name of the folder or file)."),
     ] = None,
     as_json: bool,
+    rejects: ChooseRejects,
     store: OpenStore,
     model: str,
     options: IngestOptions,
@@ -107,9 +112,10 @@ def ingest(
             store=store(),
             model=model,
             options=options,
-            rejects=rejects_path(dataset or opened.name),
+            rejects=rejects(rejects_path(dataset or opened.name)),
             interrupt=interrupt,
         )
+    print_rejects_failure(report)
     if as_json:
         print(json.dumps(report.to_dict(), ensure_ascii=False))
     else:
@@ -130,7 +136,7 @@ def _reject_encoding_options(context: typer.Context) -> None:
 def _print_report(report: IngestReport, *, dry_run: bool) -> None:
     print(summary(report, "would store" if dry_run else "stored"))
     print(f"model {report.model}, store {report.uri}")
-    print_rejects_file(report)
+    print_rejects(report)
     print_skipped_files(report)
     if report.interrupted:
         print("interrupted: what is encoded is stored; run the same command again to continue")
