@@ -50,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "inspection": {"store"},
     "limits": set(),
     "pipeline": {"encoders", "images", "limits", "rejects"},
-    "rejects": {"atomic"},
+    "rejects": set(),
     "render": {"atomic", "evaluation", "extras", "images", "inspection", "search"},
     "rerankers": {"encoders"},
     "search": {"encoders", "filters", "images", "rerankers", "store"},

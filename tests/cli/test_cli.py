@@ -21,7 +21,7 @@ def test_ingest_and_query_print_one_json_object(run, pictures):
     report = json.loads(ingested.stdout)
     assert list(report) == [
         "dataset", "items", "images", "captions", "skipped", "rejected", "pruned",
-        "seconds", "images_per_second", "model", "uri",
+        "seconds", "images_per_second", "model", "rejects", "rejects_file", "interrupted", "uri",
     ]  # fmt: skip
     assert (report["dataset"], report["items"], report["images"]) == ("pictures", 4, 4)
     assert ingested.stderr == ""

@@ -25,6 +25,7 @@ def test_classify_prints_one_json_object(run, pictures, tmp_path):
     answer = json.loads(done.stdout)
     assert list(answer) == [
         "source", "model", "items", "images", "rejected", "seconds", "images_per_second",
+        "rejects", "rejects_file", "interrupted",
         "output", "dataset", "labels", "predictions",
     ]  # fmt: skip
     assert answer["labels"] == {"shoes, boots": 1, "pizza": 1, "dress": 1, "cat": 0}

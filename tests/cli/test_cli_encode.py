@@ -24,7 +24,8 @@ def test_encode_then_ingest_then_query(run, pictures):
     report = json.loads(encoded.stdout)
     assert list(report) == [
         "dataset", "items", "images", "captions", "skipped", "rejected", "pruned",
-        "seconds", "images_per_second", "model", "output", "parts",
+        "seconds", "images_per_second", "model",
+        "rejects", "rejects_file", "interrupted", "output", "parts",
     ]  # fmt: skip
     assert (report["images"], report["captions"], report["parts"]) == (4, 4, 1)
     assert encoded.stderr == ""

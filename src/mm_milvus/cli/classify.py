@@ -14,10 +14,12 @@ from mm_milvus.cli.groups import (
     BATCH_SIZE,
     RUN,
     STORE,
+    ChooseRejects,
     Findings,
     OpenStore,
     json_option,
     model_option,
+    rejects_options,
     source_options,
     store_options,
 )
@@ -26,6 +28,7 @@ from mm_milvus.cli.runs import (
     exit_code,
     interrupted_by_signals,
     print_encoder_hint,
+    print_rejects_failure,
     rejects_path,
 )
 from mm_milvus.pipeline.options import RunOptions
@@ -42,6 +45,7 @@ SHOWN_LABELS = 10
 @model_option
 @options_of(RunOptions, panel=RUN, batch_size=BATCH_SIZE)
 @source_options(captions=False)
+@rejects_options
 @json_option
 def classify(
     *,
@@ -68,6 +72,7 @@ def classify(
         typer.Option("--top-k", "-k", help="Number of labels per image.", rich_help_panel=LABELS),
     ] = 1,
     as_json: bool,
+    rejects: ChooseRejects,
     model: str,
     output: Findings = None,
     dataset: Annotated[
@@ -109,9 +114,10 @@ def classify(
             dataset=dataset,
             store=store(),
             options=options,
-            rejects=rejects_path(f"{images.name}.classify"),
+            rejects=rejects(rejects_path(f"{images.name}.classify")),
             interrupt=interrupt,
         )
+    print_rejects_failure(report)
     if as_json:
         predictions: dict[str, Any] = {} if output else {"predictions": table.rows}
         print(json.dumps({**report.to_dict(), **predictions}, ensure_ascii=False))

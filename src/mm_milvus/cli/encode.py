@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,8 +12,10 @@ from mm_milvus.cli.groups import (
     BATCH_SIZE,
     DOCUMENT,
     RUN,
+    ChooseRejects,
     json_option,
     model_option,
+    rejects_options,
     source_options,
 )
 from mm_milvus.cli.options import options_of
@@ -21,7 +24,8 @@ from mm_milvus.cli.runs import (
     interrupted_by_signals,
     print_encoder_hint,
     print_notes,
-    print_rejects_file,
+    print_rejects,
+    print_rejects_failure,
     print_skipped_files,
     summary,
 )
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 @model_option
 @options_of(EncodeOptions, panel=RUN, document=DOCUMENT, batch_size=BATCH_SIZE)
 @source_options()
+@rejects_options
 @json_option
 def encode(
     *,
@@ -45,6 +50,7 @@ def encode(
         str, typer.Option(metavar="DIR", help="The local folder to write the parts to.")
     ],
     as_json: bool,
+    rejects: ChooseRejects,
     model: str,
     options: EncodeOptions,
     source_options: SourceOptions,
@@ -60,7 +66,7 @@ def encode(
         mm-milvus encode products.csv --output encoded --id-column sku
         mm-milvus ingest encoded --embeddings --uri http://localhost:19530
     """
-    from mm_milvus.embeddings.encode import encode
+    from mm_milvus.embeddings.encode import REJECTS, encode
 
     with interrupted_by_signals() as interrupt:
         report = encode(
@@ -69,8 +75,10 @@ def encode(
             model=model,
             source_options=source_options,
             options=options,
+            rejects=rejects(Path(output) / REJECTS),
             interrupt=interrupt,
         )
+    print_rejects_failure(report)
     if as_json:
         print(json.dumps(report.to_dict(), ensure_ascii=False))
     else:
@@ -82,7 +90,7 @@ def _print_report(report: EncodeReport) -> None:
     print(summary(report, "encoded"))
     noun = "part" if report.parts == 1 else "parts"
     print(f"model {report.model}, {report.parts:,} {noun} written to {report.output}")
-    print_rejects_file(report)
+    print_rejects(report)
     print_skipped_files(report)
     print_notes(report)
     if report.interrupted:

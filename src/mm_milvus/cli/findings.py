@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mm_milvus.cli.runs import print_rejects_file
+from mm_milvus.cli.runs import print_rejects
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,6 +84,6 @@ def print_judged(report: JudgeReport) -> None:
     )
     if report.output:
         print(f"findings: {report.output}")
-    print_rejects_file(report)
+    print_rejects(report)
     if report.interrupted:
         print("interrupted: the counts are those of the images judged until then")

@@ -34,6 +34,10 @@ URI, where that is enough. A command that needs no store, such as `evaluate --co
 """
 
 
+ChooseRejects = Callable[[Path], Path | None]
+"""Returns the file of `--rejects`, None with `--no-rejects`, or the default that it is given."""
+
+
 def store_options(command: Function[R]) -> Function[R]:
     """Give a command `--uri`, `--token` and `--db-name`; it gets `store`, an `OpenStore`."""
     return replace_parameter(
@@ -123,6 +127,40 @@ def _single(name: str, *arguments: Any, **keywords: Any) -> Callable[[Function[R
     """Give a command one option."""
     shared = option(name, *arguments, **keywords)
     return partial(replace_parameter, name, [shared], lambda _stack, **values: values[name])
+
+
+def rejects_options(command: Function[R]) -> Function[R]:
+    """Give a command `--rejects` and `--no-rejects`; it gets `rejects`, a `ChooseRejects`."""
+    return replace_parameter(
+        "rejects",
+        [
+            option(
+                "rejects",
+                Path | None,
+                None,
+                metavar="FILE",
+                help="Where to write rejected items and their reasons (default: "
+                "`NAME.rejects.jsonl`).",
+                rich_help_panel=RUN,
+            ),
+            option(
+                "no_rejects",
+                bool,
+                False,
+                "--no-rejects",
+                help="Write no file of rejects.",
+                rich_help_panel=RUN,
+            ),
+        ],
+        _rejects_chooser,
+        command,
+    )
+
+
+def _rejects_chooser(_stack: ExitStack, *, rejects: Path | None, no_rejects: bool) -> ChooseRejects:
+    if rejects is not None and no_rejects:
+        raise typer.BadParameter("--rejects names a file that --no-rejects forbids: give one")
+    return lambda default: None if no_rejects else rejects or default
 
 
 model_option = _single(

@@ -13,9 +13,11 @@ from mm_milvus.cli.groups import (
     ENCODER,
     RUN,
     SOURCE,
+    ChooseRejects,
     OpenStore,
     json_option,
     model_option,
+    rejects_options,
     source_options,
     store_options,
 )
@@ -26,7 +28,8 @@ from mm_milvus.cli.runs import (
     interrupted_by_signals,
     print_encoder_hint,
     print_notes,
-    print_rejects_file,
+    print_rejects,
+    print_rejects_failure,
     print_skipped_files,
     rejects_path,
     summary,
@@ -56,6 +59,7 @@ PROMOTE = Pairs("--promote", ":", "KEY:TYPE", "price:double", str)
     add_encoder=Flag(panel=ENCODER),
 )
 @source_options(switches=True)
+@rejects_options
 @json_option
 def ingest(
     *,
@@ -68,6 +72,7 @@ def ingest(
         typer.Option(help="Its name in the store (default: the name of the folder or file)."),
     ] = None,
     as_json: bool,
+    rejects: ChooseRejects,
     store: OpenStore,
     model: str,
     options: IngestOptions,
@@ -113,9 +118,10 @@ def ingest(
             store=connected,
             model=model,
             options=options,
-            rejects=rejects_path(dataset or opened.name),
+            rejects=rejects(rejects_path(dataset or opened.name)),
             interrupt=interrupt,
         )
+    print_rejects_failure(report)
     if as_json:
         print(json.dumps(report.to_dict(), ensure_ascii=False))
     else:
@@ -136,7 +142,7 @@ def _reject_encoding_options(context: typer.Context) -> None:
 def _print_report(report: IngestReport, *, dry_run: bool) -> None:
     print(summary(report, "would store" if dry_run else "stored"))
     print(f"model {report.model}, store {report.uri}")
-    print_rejects_file(report)
+    print_rejects(report)
     print_skipped_files(report)
     print_notes(report)
     if report.unfit_values:

@@ -12,13 +12,19 @@ from mm_milvus.cli.findings import FindingsTable, print_judged
 from mm_milvus.cli.groups import (
     BATCH_SIZE,
     RUN,
+    ChooseRejects,
     Findings,
     json_option,
     model_option,
+    rejects_options,
     source_options,
 )
 from mm_milvus.cli.options import options_of
-from mm_milvus.cli.runs import exit_code, interrupted_by_signals, rejects_path
+from mm_milvus.cli.runs import (
+    exit_code,
+    interrupted_by_signals,
+    rejects_path,
+)
 from mm_milvus.pipeline.options import RunOptions
 from mm_milvus.sources.options import SourceOptions
 
@@ -31,6 +37,7 @@ POLICY = "Policy"
 @model_option
 @options_of(RunOptions, panel=RUN, batch_size=BATCH_SIZE)
 @source_options(captions=False)
+@rejects_options
 @json_option
 def moderate(
     *,
@@ -53,6 +60,7 @@ def moderate(
         ),
     ] = None,
     as_json: bool,
+    rejects: ChooseRejects,
     model: str,
     output: Findings = None,
     source_options: SourceOptions,
@@ -81,7 +89,7 @@ def moderate(
             threshold=threshold,
             model=model,
             options=options,
-            rejects=rejects_path(f"{images.name}.moderate"),
+            rejects=rejects(rejects_path(f"{images.name}.moderate")),
             interrupt=interrupt,
         )
     if as_json:

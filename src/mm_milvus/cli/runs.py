@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -16,9 +17,23 @@ if TYPE_CHECKING:
     from mm_milvus.ingestion.ingest import IngestReport
     from mm_milvus.pipeline.report import Report
     from mm_milvus.training.report import TrainReport
+    from mm_milvus.verification.report import VerifyReport
 
 EXIT_REJECTED = 3
 EXIT_INTERRUPTED = 130
+
+SHOWN_REASONS = 10
+
+RESERVED = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
+"""Characters that file names cannot have on some filesystems."""
+
+DEVICE = re.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:\.|$)", re.IGNORECASE
+)
+"""Names of devices on Windows, with any suffix."""
+
+MAX_NAME_BYTES = 200
+"""Filesystems allow 255 bytes; the hash and the suffix need 23."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -48,8 +63,19 @@ def interrupted_by_signals() -> Iterator[threading.Event]:
 
 
 def rejects_path(dataset: str) -> Path:
-    """Return `<dataset>.rejects.jsonl` in the current folder, a safe file name."""
-    return Path(re.sub(r"[/\\\0]", "_", dataset) + ".rejects.jsonl")
+    """Return `<dataset>.rejects.jsonl` in the current folder, a file name on every filesystem.
+
+    A name that has to be changed gets a hash, so that two datasets have two files.
+    """
+    from mm_milvus.keys import content_hash  # it loads numpy
+
+    safe = RESERVED.sub("_", dataset.encode("utf-8", "replace").decode())
+    if safe.startswith(".") or not safe or DEVICE.match(safe):
+        safe = f"_{safe.lstrip('.')}"
+    safe = safe.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
+    if safe != dataset:
+        safe += f"-{content_hash(dataset.encode('utf-8', 'surrogatepass'))[:8]}"
+    return Path(f"{safe}.rejects.jsonl")
 
 
 def exit_code(report: Report | TrainReport) -> int:
@@ -69,10 +95,23 @@ def summary(report: EncodeReport | IngestReport, verb: str) -> str:
     )
 
 
-def print_rejects_file(report: Report | TrainReport) -> None:
-    """Print where the rejects are, if there are any."""
+def print_rejects(report: Report | TrainReport | VerifyReport) -> None:
+    """Print the number of rejects by reason, the most frequent first, and where they are."""
+    ranked = sorted(report.rejects.items(), key=lambda pair: (-pair[1], pair[0]))
+    for reason, count in ranked[:SHOWN_REASONS]:
+        print(f"  {count:,} rejected: {reason}")
+    if rest := ranked[SHOWN_REASONS:]:
+        print(f"  {sum(count for _, count in rest):,} rejected for {len(rest):,} further reasons")
     if report.rejects_file:
         print(f"rejects and their reasons: {report.rejects_file}")
+
+
+def print_rejects_failure(report: Report | TrainReport | VerifyReport) -> None:
+    """Print on stderr why the rejects could not be written, if so."""
+    # Where stderr is closed, it is None, and print would write to stdout.
+    if report.rejects_failure and sys.stderr is not None:
+        with suppress(OSError, ValueError):
+            print(f"mm-milvus: the rejects file {report.rejects_failure}", file=sys.stderr)
 
 
 def print_skipped_files(report: Report) -> None:

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mm_milvus.cli.groups import RUN, WEIGHTS, json_option, source_options
+from mm_milvus.cli.groups import (
+    RUN,
+    WEIGHTS,
+    ChooseRejects,
+    json_option,
+    rejects_options,
+    source_options,
+)
 from mm_milvus.cli.options import NO_PROGRESS, Flag, options_of
-from mm_milvus.cli.runs import exit_code, print_rejects_file, rejects_path
+from mm_milvus.cli.runs import exit_code, print_rejects, print_rejects_failure, rejects_path
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.training.options import TrainOptions
 
@@ -35,6 +42,7 @@ SHOWN_METRICS = ("text_to_image_recall@10", "image_to_text_recall@1")
     document=WEIGHTS.flag(),
 )
 @source_options()
+@rejects_options
 @json_option
 def train(
     *,
@@ -49,6 +57,7 @@ def train(
         ),
     ] = None,
     as_json: bool,
+    rejects: ChooseRejects,
     options: TrainOptions,
     source_options: SourceOptions,
     resume: Annotated[
@@ -87,8 +96,9 @@ def train(
         options=options,
         resume=resume,
         progress=not no_progress,
-        rejects=rejects_path(items.name),
+        rejects=rejects(rejects_path(items.name)),
     )
+    print_rejects_failure(report)
     if as_json:
         print(json.dumps(report.to_dict(), ensure_ascii=False))
     else:
@@ -108,7 +118,7 @@ def _print_report(report: TrainReport) -> None:
                 f"{name.replace('_', ' ')} {recalls[name]:.3f}" for name in SHOWN_METRICS
             )
             print(f"{side}: {values}")
-    print_rejects_file(report)
+    print_rejects(report)
     if report.interrupted:
         print("interrupted: run the same command with --resume to continue")
     if report.best_epoch:

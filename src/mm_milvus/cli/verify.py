@@ -10,13 +10,20 @@ import typer
 from mm_milvus.cli.groups import (
     RUN,
     SOURCE,
+    ChooseRejects,
     OpenStore,
     json_option,
+    rejects_options,
     source_options,
     store_options,
 )
 from mm_milvus.cli.options import options_of
-from mm_milvus.cli.runs import interrupted_by_signals, rejects_path
+from mm_milvus.cli.runs import (
+    interrupted_by_signals,
+    print_rejects,
+    print_rejects_failure,
+    rejects_path,
+)
 from mm_milvus.cli.sources import open_as_before
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.verification.options import VerifyOptions
@@ -34,6 +41,7 @@ EXIT_UNHEALTHY = 1
 @store_options
 @options_of(VerifyOptions, panel=RUN)
 @source_options(switches=True)
+@rejects_options
 @json_option
 def verify(
     *,
@@ -49,6 +57,7 @@ def verify(
         typer.Option(help="Its name in the store (default: that of PATH, or the only dataset)."),
     ] = None,
     as_json: bool,
+    rejects: ChooseRejects,
     store: OpenStore,
     embeddings: Annotated[
         bool,
@@ -89,9 +98,10 @@ def verify(
             dataset=dataset,
             store=connected,
             options=options,
-            rejects=None if name is None else rejects_path(name),
+            rejects=None if name is None else rejects(rejects_path(name)),
             interrupt=interrupt,
         )
+    print_rejects_failure(report)
     if as_json:
         print(json.dumps(report.to_dict(), ensure_ascii=False))
     else:
@@ -109,6 +119,7 @@ def _print_report(report: VerifyReport) -> None:
         print(f"found, and set out to repair: {_counts(report.repaired)}")
     for problem in report.examples:
         print(f"  {problem.kind:<9} {problem.where}: {problem.reason}")
+    print_rejects(report)
     if report.healthy:
         print("healthy")
     elif report.repaired is None:

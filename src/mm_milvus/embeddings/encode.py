@@ -65,13 +65,14 @@ def encode(
     model: str | Encoder = DEFAULT_MODEL,
     source_options: SourceOptions | None = None,
     options: EncodeOptions | None = None,
+    rejects: str | os.PathLike[str] | bool | None = True,
     interrupt: threading.Event | None = None,
 ) -> EncodeReport:
     """Write the embeddings of a dataset to Parquet files; run again, it encodes only what changed.
 
     A part appears complete or not at all, and whatever ends a run, the same call continues from
     there. An item that changed is written again, and its last version counts. Items that cannot be
-    encoded are counted, and written with the reason to `rejects.jsonl` in the output folder.
+    encoded are counted, and never stop the run.
 
     Args:
         source: A folder, a table, tar shards, any fsspec URI of those; or a `Source`.
@@ -80,6 +81,8 @@ def encode(
         model: What `load_encoder` takes, or an `Encoder`.
         source_options: How to read the source.
         options: How to encode.
+        rejects: Where to write rejected items with their reasons, as JSON lines (default, True:
+            `rejects.jsonl` in the output folder; False or None: nowhere).
         interrupt: An event that ends the run in order once it is set: what is encoded is kept.
 
     Returns:
@@ -108,9 +111,11 @@ def encode(
     seen = SeenKeys() if options.prune else None
     compare = partial(compare_with_parts, previous=PreviousParts(previous)) if previous else None
     report = EncodeReport(dataset=source.name, model=spec.id, output=folder)
+    if isinstance(rejects, bool):
+        rejects = folder / REJECTS if rejects else None
     # Whatever ends the run, closing the writer keeps what is encoded.
     with (
-        closing(RejectsFile(folder / REJECTS)) as rejects,
+        closing(RejectsFile(rejects)) as rejected,
         closing(PartWriter(folder, schema)) as writer,
     ):
         run(
@@ -129,7 +134,7 @@ def encode(
             ],
             lambda batch: writer.write(_to_record_batch(batch, schema, spec.dim)),
             report=report,
-            rejects=rejects,
+            rejects=rejected,
             interrupt=interrupt,
             limit=options.limit,
             progress=options.progress,

@@ -94,6 +94,7 @@ def ingest(
             ones by name, in place of those of the dataset's last ingest, which apply otherwise.
         options: How to encode and store.
         rejects: Where to write rejected items with their reasons, as JSON lines (default: nowhere).
+            Where that fails, the run continues, and `rejects_failure` of the report says why.
         interrupt: An event that ends the run in order once it is set: what is encoded is stored,
             and the same call continues from there.
 
@@ -105,7 +106,6 @@ def ingest(
         EncoderError: When the model cannot be loaded.
         StoreError: When the store cannot be reached, or holds the dataset in another form.
         UsageError: When an option or the dataset's name cannot be used.
-        OutputError: When the rejects cannot be written.
     """
     started = time.perf_counter()
     options = options or IngestOptions()

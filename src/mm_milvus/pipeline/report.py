@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mm_milvus.pipeline.batch import Batch
+from mm_milvus.rejects import count_reasons
 
 COUNTS = ("items", "images", "captions", "skipped", "rejected", "pruned")
 
@@ -23,10 +24,14 @@ class Report:
         captions: Captions encoded and stored.
         skipped: Items that were stored already, with the same image and captions.
         rejected: Items and captions that were rejected, with the reason in `rejects_file`.
+        rejects: Their number by the kind of reason, in which N stands for a number and … for a
+            name; at most `rejects.MAX_REASONS` kinds and `rejects.OTHER_REASONS`.
         pruned: Images and captions that were deleted because they are no longer in the source.
         seconds: Duration of the whole call, model loading and indexing included.
         interrupted: Whether the run was stopped before its end.
-        rejects_file: Where the rejects are; None without rejects, or where no file was asked for.
+        rejects_file: Where the rejects are; None without rejects, or where no file was asked for
+            or could be written.
+        rejects_failure: Why the file of rejects could not be written; None where it could.
         skipped_files: The numbers of files of a folder that are neither images, captions nor
             tables, by suffix.
         notes: What users should know of the items that were stored, with its numbers.
@@ -42,7 +47,9 @@ class Report:
     pruned: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+    rejects: dict[str, int] = field(default_factory=dict)
     rejects_file: Path | None = None
+    rejects_failure: str | None = None
     skipped_files: dict[str, int] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
 
@@ -58,6 +65,15 @@ class Report:
         self.captions += batch.captions
         self.skipped += batch.skipped
         self.rejected += len(batch.rejects)
+        count_reasons(self.rejects, batch.rejects)
+
+    def outcome(self) -> dict[str, Any]:
+        """Return the rejects by reason, their file, and whether the run was interrupted."""
+        return {
+            "rejects": self.rejects,
+            "rejects_file": None if self.rejects_file is None else str(self.rejects_file),
+            "interrupted": self.interrupted,
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report, ready for JSON."""
@@ -67,6 +83,7 @@ class Report:
             "seconds": round(self.seconds, 3),
             "images_per_second": round(self.images_per_second, 2),
             "model": self.model,
+            **self.outcome(),
             **({"skipped_files": self.skipped_files} if self.skipped_files else {}),
             **({"notes": self.notes} if self.notes else {}),
         }

@@ -69,7 +69,8 @@ def run(
             rejects.write(batch.rejects)
             bar.update(batch.read)
             bar.set_postfix(rejected=report.rejected, skipped=report.skipped, refresh=False)
-    report.rejects_file = rejects.path if report.rejected else None
+    report.rejects_failure = rejects.failure
+    report.rejects_file = rejects.path if report.rejected and not rejects.failure else None
     report.skipped_files = dict(getattr(source, "skipped_files", {}))
     report.notes = dict(getattr(source, "notes", {}))
     report.interrupted = interrupt.is_set()

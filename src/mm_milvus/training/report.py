@@ -24,13 +24,16 @@ class TrainReport:
         model: The folder of the model, for `load_encoder`.
         items: Number of documents for training, validation and test.
         rejected: Number of items that could not be used, with the reason in `rejects_file`.
+        rejects: Their number by the kind of reason, as in `Report`.
         best_epoch: The epoch, from 1, whose weights the model has; 0 where none was finished.
         epochs: Number of finished epochs.
         validation: Recalls of the validation documents at the best epoch, 0 to 1.
         test: Recalls of the test documents; empty without any.
         seconds: Duration of the whole call.
         interrupted: Whether Ctrl-C ended the training before its last epoch.
-        rejects_file: Where the rejects are; None without rejects, or where no file was asked for.
+        rejects_file: Where the rejects are; None without rejects, or where no file was asked for
+            or could be written.
+        rejects_failure: Why the file of rejects could not be written; None where it could.
     """
 
     dataset: str
@@ -43,11 +46,14 @@ class TrainReport:
     test: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     interrupted: bool = False
+    rejects: dict[str, int] = field(default_factory=dict)
     rejects_file: Path | None = None
+    rejects_failure: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report, ready for JSON."""
         document = asdict(self)
+        del document["rejects_failure"]
         document["rejects_file"] = str(self.rejects_file) if self.rejects_file else None
         return document
 

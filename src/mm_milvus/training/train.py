@@ -131,13 +131,13 @@ def _read(
 ) -> list[Pairs]:
     """Read the documents to train on, and those to validate on where they have their own source."""
     pairs = []
+    counts = Report(dataset=report.dataset, model=report.model)
     with closing(RejectsFile(rejects)) as file:
         # Random views are for training: validation sees the images alone.
         for source, views in zip(sources, (options.views, 1), strict=False):
-            counts = Report(dataset=source.name, model=report.model)
             pairs.append(recipe.read(source, views, report=counts, rejects=file, progress=progress))
-            report.rejected += counts.rejected
-    report.rejects_file = file.path if report.rejected else None
+    report.rejected, report.rejects = counts.rejected, counts.rejects
+    report.rejects_file, report.rejects_failure = counts.rejects_file, counts.rejects_failure
     return pairs
 
 

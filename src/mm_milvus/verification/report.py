@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 MAX_EXAMPLES = 5
@@ -70,6 +71,10 @@ class VerifyReport:
         least_cosine: The smallest cosine between these and the stored vectors; None without any.
         problems: Number of problems by kind.
         examples: Some problems of each kind, at most `MAX_EXAMPLES`.
+        rejects: Number of rejects of the repair's ingest by the kind of reason, as in `Report`.
+        rejects_file: Where these rejects are; None without any, or without a file.
+        rejects_failure: Why that file could not be written; None where it could.
+        interrupted: Whether the ingest of a repair was stopped before its end.
         repaired: Number of problems by kind before the repair; None without a repair.
     """
 
@@ -83,6 +88,10 @@ class VerifyReport:
     least_cosine: float | None = None
     problems: Counter[ProblemKind] = field(default_factory=Counter)
     examples: list[Problem] = field(default_factory=list)
+    rejects: dict[str, int] = field(default_factory=dict)
+    rejects_file: Path | None = None
+    rejects_failure: str | None = None
+    interrupted: bool = False
     repaired: dict[ProblemKind, int] | None = None
 
     @property
@@ -120,6 +129,9 @@ class VerifyReport:
                 {"kind": problem.kind.value, "where": problem.where, "reason": problem.reason}
                 for problem in self.examples
             ],
+            "rejects": self.rejects,
+            "rejects_file": None if self.rejects_file is None else str(self.rejects_file),
+            "interrupted": self.interrupted,
             "repaired": None if self.repaired is None else _plain(self.repaired),
         }
 

@@ -96,8 +96,9 @@ def verify(
             return report
         for collection in target.collections:
             collection.delete(to_delete[collection.modality])
+        ingested = None
         if source is not None:
-            ingest(
+            ingested = ingest(
                 source,
                 dataset=target.name,
                 store=connected,
@@ -115,7 +116,16 @@ def verify(
             target = target.finish()
         # Also after an interrupted repair: the report shows what remains.
         repaired, _ = _check(source, target, connected.uri, encoder, options, None)
-        return replace(repaired, repaired=dict(report.problems))
+        repaired = replace(repaired, repaired=dict(report.problems))
+        if ingested is None:
+            return repaired
+        return replace(
+            repaired,
+            rejects=ingested.rejects,
+            rejects_file=ingested.rejects_file,
+            rejects_failure=ingested.rejects_failure,
+            interrupted=ingested.interrupted,
+        )
 
 
 def _check(

@@ -101,7 +101,7 @@ def classify(
         EncoderError: When the model cannot be loaded.
         StoreError: When the store cannot be reached.
         UsageError: When the labels, templates or options cannot be used, or `dataset` is unknown.
-        OutputError: When the output or the rejects cannot be written.
+        OutputError: When the output cannot be written.
     """
     started = time.perf_counter()
     source = as_source(source, source_options)

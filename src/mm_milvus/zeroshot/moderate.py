@@ -81,7 +81,7 @@ def moderate(
         SourceError: When the source cannot be read as it was named.
         EncoderError: When the model cannot be loaded.
         UsageError: When the policy or an option cannot be used.
-        OutputError: When the output or the rejects cannot be written.
+        OutputError: When the output cannot be written.
     """
     started = time.perf_counter()
     source = as_source(source, source_options)

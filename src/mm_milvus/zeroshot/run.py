@@ -63,6 +63,7 @@ class JudgeReport(Report):
             "rejected": self.rejected,
             "seconds": round(self.seconds, 3),
             "images_per_second": round(self.images_per_second, 2),
+            **self.outcome(),
             "output": None if self.output is None else str(self.output),
         }
 
