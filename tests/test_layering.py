@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "mm_milvus"
 VOCABULARY = frozenset(
     {
         *("arrays", "choices", "concurrent", "data_uri", "errors", "files"),
-        *("keys", "old_names", "remote", "schema", "text"),
+        *("keys", "old_names", "progress", "remote", "schema", "text"),
     }
 )
 """Small modules that import nothing but each other; every package may import them."""

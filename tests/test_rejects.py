@@ -41,9 +41,9 @@ def test_reasons_that_all_differ_are_bounded():
         ("has {size:,} bytes, over the limit of 9,000", "has N bytes, over the limit of N"),
         (
             "row {n}: the image is missing from the folder",
-            "row N: the image is missing from the folder",
+            "the image is missing from the folder",
         ),
-        ("row {n}: the image path ../up/{n}.png leads out", "row N: the image path … leads out"),
+        ("row {n}: the image path ../up/{n}.png leads out", "the image path … leads out"),
         ("caption {n}: caption is {size} bytes long", "caption N: caption is N bytes long"),
         ("my photo {n}.txt is not valid UTF-8 (byte {n})", "… is not valid UTF-8 (byte N)"),
         (

@@ -45,3 +45,7 @@ DEFAULT_STORE = "./mm_milvus.db"
 
 DEFAULT_MODEL = "compact"
 """The encoder that is used where none is named."""
+
+ProgressMode = Literal["auto", "bar", "log", "none"]
+"""How the progress of a call is shown on stderr; `auto`: a bar on a terminal or in a notebook, else
+a line every 30 seconds."""

@@ -22,9 +22,10 @@ MAX_REASON = 200
 
 _QUOTED = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"")
 _NUMBER = re.compile(
-    r"(?<!HTTP )(?<!answers )(?<![\w.-])[-+]?\d[\d,.]*(?:e[-+]?\d+)?(?<![,.])(?!\w)"
+    r"(?<!HTTP )(?<!HTTP Error )(?<!answers )(?<![\w.-])[-+]?\d[\d,.]*(?:e[-+]?\d+)?(?<![,.])(?!\w)"
 )
 _NAME = re.compile(r"\S*(?:/|\w\.\w|…|\d{5})\S*?(?=[\s:;,)]*(?:\s|$))")
+_PLACE = re.compile(r"^row \d+: ")
 _REPEATED = re.compile(r"…(?: …)+")
 
 
@@ -46,7 +47,10 @@ class Reject:
     def kind(self) -> str:
         """The reason without what concerns one item: N for numbers, … for names and quotations."""
         text = one_line(self.reason)
+        text = _PLACE.sub("", text)
         for name in _names_of(self.item_id):
+            if name not in text:  # compiling an expression costs more than looking
+                continue
             text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", text)
         text = _QUOTED.sub("…", text)
         text = _NUMBER.sub("N", text)

@@ -12,6 +12,7 @@ import typer
 from commands import LEAVES
 from typer.testing import CliRunner
 
+from mm_milvus.choices import ProgressMode
 from mm_milvus.cli.options import Flag, Pairs, field_docs, field_type, options_of
 from mm_milvus.embeddings.options import EncodeOptions
 from mm_milvus.errors import OptionError
@@ -72,7 +73,7 @@ class Options(Base):
     names: tuple[str, ...] = ("a", "b")
     weights: Mapping[str, float] | None = None
     fast: bool = False
-    progress: bool = False
+    progress: ProgressMode | bool = "none"
 
 
 WEIGHTS = Pairs("--weights", "=", "NAME=WEIGHT", "image=0.7", float)
@@ -94,7 +95,7 @@ def parse(*arguments: str) -> Options:
 
 
 def test_options_that_are_left_out_keep_the_defaults_of_their_fields():
-    assert parse() == Options(progress=True)
+    assert parse() == Options(progress="auto")
 
 
 def test_options_become_values_of_their_fields():
@@ -105,6 +106,11 @@ def test_options_become_values_of_their_fields():
     assert options == Options(
         mode="fancy", names=("x", "y"), weights={"image": 0.7, "title": 1}, fast=True, limit=3
     )
+
+
+@pytest.mark.parametrize("mode", ["auto", "bar", "log", "none"])
+def test_progress_is_a_choice(mode):
+    assert parse("--progress", mode) == Options(progress=mode)
 
 
 @pytest.mark.parametrize("text", ["image", "image=", "=1", "image=much", "image=1,,title=2", ""])
@@ -149,10 +155,11 @@ def test_every_field_is_an_option_of_its_command(options, command):
             continue
         param: Any = params[field.name]
         assert docs[field.name], f"{field.name} is not documented"
-        if field.name == "progress":
-            assert param.opts == ["--no-progress"]
-            continue
         assert param.help
+        if field.name == "progress":
+            assert (param.opts, param.default) == (["--progress"], "auto")
+            assert params["no_progress"].hidden
+            continue
         if isinstance(field.default, str | int | float | Path):
             assert param.default == field.default
         else:

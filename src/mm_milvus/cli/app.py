@@ -28,6 +28,7 @@ from mm_milvus.cli.train import train
 from mm_milvus.cli.tune import tune
 from mm_milvus.cli.verify import verify
 from mm_milvus.errors import MmMilvusError, SourceError, UsageError
+from mm_milvus.progress import write_stderr
 from mm_milvus.text import one_line
 
 EXIT_FAILURE = 1
@@ -112,7 +113,8 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:
-        sys.stderr.close()
+        if sys.stderr is not None:
+            sys.stderr.close()
         sys.exit(EXIT_FAILURE)
     except Exception as error:
         if debug:
@@ -122,5 +124,5 @@ def main() -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print(f"mm-milvus: {message}", file=sys.stderr)
+    write_stderr(f"mm-milvus: {message}")
     sys.exit(code)

@@ -35,7 +35,7 @@ def demo(
     shutil.rmtree(store, ignore_errors=True)
     pictures = example_pictures()
     print(f"$ mm-milvus ingest {pictures} --uri {store}")
-    report = ingest(pictures, store=store, options=IngestOptions(progress=True))
+    report = ingest(pictures, store=store, options=IngestOptions(progress="auto"))
     print(f"stored {report.images} images and {report.captions} captions in {report.seconds:.1f} s")
     with SearchClient(str(store)) as client:
         for text in QUERIES:

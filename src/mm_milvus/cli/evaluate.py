@@ -12,7 +12,7 @@ import typer
 
 from mm_milvus.cli.groups import OUTPUT, RUN, OpenStore, json_option, store_options
 from mm_milvus.cli.messages import name_options, option_names
-from mm_milvus.cli.options import NO_PROGRESS, Flag, comma_list, options_of
+from mm_milvus.cli.options import PROGRESS, Flag, comma_list, options_of
 from mm_milvus.evaluation.options import EvaluateOptions
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ JUDGED, MEASURED = "Judgements", "Measure"
     by=Flag(metavar="KEY", panel=JUDGED),
     fusions=Flag(names=("--fusion",)),
     cuts=Flag(names=("--k",), shown_default="1,5,10"),
-    progress=replace(NO_PROGRESS, panel=RUN),
+    progress=replace(PROGRESS, panel=RUN),
 )
 @json_option
 def evaluate(
@@ -85,7 +85,7 @@ def evaluate(
     options = replace(
         options,
         cuts=tuple(sorted(set(options.cuts))),
-        progress=options.progress and not as_json,
+        progress="none" if as_json else options.progress,
     )
     if output is not None:
         make_folder(output)

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mm_milvus.progress import write_stderr
+
 if TYPE_CHECKING:
     from mm_milvus.search.hits import Explanation, Hit, ListScore
 
@@ -112,4 +114,4 @@ def save_gallery(path: Path, hits: Sequence[Hit], *, text: str, image: str | Non
 
     picture = load_image(image) if image else None
     write_gallery(path, hits, title=text, query_image=picture, load_image=load_image)
-    print(f"gallery: {path}", file=sys.stderr)
+    write_stderr(f"gallery: {path}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mm_milvus.cli.groups import OpenStore, json_option, store_options
+from mm_milvus.progress import write_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +68,7 @@ def inspect(
         print_report(inspection.report)
     if output is not None:
         files = write_inspection(output, inspection, pairs=pairs)
-        print(f"wrote {', '.join(map(str, files))}", file=sys.stderr)
+        write_stderr(f"wrote {', '.join(map(str, files))}")
 
 
 def print_report(report: InspectionReport) -> None:

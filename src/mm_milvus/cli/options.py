@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial, wraps
-from operator import not_
 from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
 
+from mm_milvus.choices import ProgressMode
 from mm_milvus.cli.messages import CODE
 from mm_milvus.errors import OptionError
 
@@ -102,10 +102,8 @@ class Pairs(Generic[T]):
         )
 
 
-NO_PROGRESS = Flag(
-    names=("--no-progress",), type=bool, parse=not_, default=False, help="Draw no progress bar."
-)
-"""The library draws no bar unless asked to, the command line draws one unless asked not to."""
+PROGRESS = Flag(names=("--progress",), type=ProgressMode, default="auto")
+"""The library shows no progress unless asked to, the command line does unless asked not to."""
 
 
 def comma_list(text: str) -> tuple[str, ...]:
@@ -146,12 +144,16 @@ def options_of(
     """
     fields = [field for field in dataclasses.fields(options) if field.name not in leave_out]
     if "progress" in {field.name for field in fields}:
-        flags.setdefault("progress", NO_PROGRESS)
+        flags.setdefault("progress", PROGRESS)
     if unknown := flags.keys() - {field.name for field in fields}:
         raise TypeError(f"{options.__name__} has no field {min(unknown)}")
     parameters = list(_parameters(options, fields, panel, flags))
+    if "progress" in flags:
+        parameters.append(NO_PROGRESS)
 
     def build(_stack: ExitStack, **values: Any) -> Any:
+        if values.pop(NO_PROGRESS.name, False):
+            values["progress"] = "none"
         return options(**dict(_field_values(values, flags)))
 
     return partial(replace_parameter, into, parameters, build)
@@ -211,6 +213,10 @@ def option(name: str, annotation: Any, default: Any, *names: str, **keywords: An
         annotation=Annotated[annotation, typer.Option(*names, **keywords)],
         default=default,
     )
+
+
+NO_PROGRESS: Any = option("no_progress", bool, False, "--no-progress", hidden=True)
+"""An older way to write `--progress none`."""
 
 
 def _parameters(

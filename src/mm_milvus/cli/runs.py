@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import signal
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
+
+from mm_milvus.progress import write_stderr
 
 if TYPE_CHECKING:
     from mm_milvus.embeddings.encode import EncodeReport
@@ -108,10 +109,8 @@ def print_rejects(report: Report | TrainReport | VerifyReport) -> None:
 
 def print_rejects_failure(report: Report | TrainReport | VerifyReport) -> None:
     """Print on stderr why the rejects could not be written, if so."""
-    # Where stderr is closed, it is None, and print would write to stdout.
-    if report.rejects_failure and sys.stderr is not None:
-        with suppress(OSError, ValueError):
-            print(f"mm-milvus: the rejects file {report.rejects_failure}", file=sys.stderr)
+    if report.rejects_failure:
+        write_stderr(f"mm-milvus: the rejects file {report.rejects_failure}")
 
 
 def print_skipped_files(report: Report) -> None:

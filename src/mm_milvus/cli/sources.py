@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from mm_milvus.cli.messages import option_names
+from mm_milvus.progress import write_stderr
 from mm_milvus.sources.options import SourceOptions
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ def open_as_before(
     if roles := getattr(getattr(source, "source", None), "roles", None):
         captions = f"captions in {', '.join(roles.captions)}" if roles.captions else "no captions"
         ids = f"ids in {roles.item_id}" if roles.item_id else "ids are the images' paths"
-        print(f"columns: images in {roles.image}, {captions}, {ids}", file=sys.stderr)
+        write_stderr(f"columns: images in {roles.image}, {captions}, {ids}")
     if taken:
         written = _written(taken, option_names(context.command.params))
-        print(f"read as by the last ingest: {written}", file=sys.stderr)
+        write_stderr(f"read as by the last ingest: {written}")
     return source
 
 

@@ -15,8 +15,9 @@ from mm_milvus.cli.groups import (
     rejects_options,
     source_options,
 )
-from mm_milvus.cli.options import NO_PROGRESS, Flag, options_of
+from mm_milvus.cli.options import Flag, options_of
 from mm_milvus.cli.runs import exit_code, print_rejects, print_rejects_failure, rejects_path
+from mm_milvus.pipeline.options import RunOptions
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.training.options import TrainOptions
 
@@ -41,6 +42,7 @@ SHOWN_METRICS = ("text_to_image_recall@10", "image_to_text_recall@1")
     unfreeze=TOWER,
     document=WEIGHTS.flag(),
 )
+@options_of(RunOptions, panel=RUN, into="run", leave_out=("limit", "batch_size"))
 @source_options()
 @rejects_options
 @json_option
@@ -66,9 +68,7 @@ def train(
             "--resume", help="Continue after the last finished epoch.", rich_help_panel=RUN
         ),
     ] = False,
-    no_progress: Annotated[
-        bool, typer.Option("--no-progress", help=NO_PROGRESS.help, rich_help_panel=RUN)
-    ] = False,
+    run: RunOptions,
 ) -> int:
     """Train a vector space that your images and texts share; the result is a model for `--model`.
 
@@ -95,7 +95,7 @@ def train(
         source_options=source_options,
         options=options,
         resume=resume,
-        progress=not no_progress,
+        progress=run.progress,
         rejects=rejects(rejects_path(items.name)),
     )
     print_rejects_failure(report)

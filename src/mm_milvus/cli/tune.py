@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mm_milvus.cli.groups import OpenStore, json_option, store_options
+from mm_milvus.progress import write_stderr
 
 if TYPE_CHECKING:
     from mm_milvus.store.tuner import Recall, Tuning
@@ -42,7 +42,7 @@ def tune(
         dataset,
         store(),
         target_recall=target_recall,
-        on_start=lambda collection: print(f"measuring {collection}", file=sys.stderr),
+        on_start=lambda collection: write_stderr(f"measuring {collection}"),
     )
     if as_json:
         print(json.dumps(report.to_dict()))

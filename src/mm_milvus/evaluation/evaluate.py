@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-from tqdm import tqdm
-
 from mm_milvus.choices import DEFAULT_STORE
 from mm_milvus.evaluation.judged_runs import judged_runs
 from mm_milvus.evaluation.judgements import JudgedQueries, read_judged_queries
@@ -14,6 +12,7 @@ from mm_milvus.evaluation.options import EvaluateOptions
 from mm_milvus.evaluation.pair_runs import pair_runs
 from mm_milvus.evaluation.results import Evaluation
 from mm_milvus.evaluation.stored import StoredVectors, read_stored
+from mm_milvus.progress import show_progress
 from mm_milvus.store.connection import StoreLike, opened
 from mm_milvus.store.dataset import find_indexes, open_dataset, open_indexes
 from mm_milvus.store.deprecated import accepts_old_keywords
@@ -65,7 +64,7 @@ def evaluate(
             cuts=options.cuts,
             seed=options.seed,
         )
-        with tqdm(unit="run", disable=None if options.progress else True) as bar:
+        with show_progress(options.progress, unit="runs") as bar:
             for index in indexes:
                 with read_stored(index, options.by) as stored:
                     _describe(evaluation, stored, judged)

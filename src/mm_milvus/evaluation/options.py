@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from mm_milvus.choices import FusionName
+from mm_milvus.choices import FusionName, ProgressMode
 from mm_milvus.errors import OptionError
 from mm_milvus.search.options import check_fusion
 
@@ -28,7 +28,8 @@ class EvaluateOptions:
         depth: Length of each ranking; at least the largest cut-off.
         sample: Maximum number of queries per direction; of more, a random sample is taken.
         seed: Seed of the sample and of the confidence intervals.
-        progress: Show a progress bar on stderr, if that is a terminal.
+        progress: How to show progress on stderr: `bar`; `log`, a line every 30 seconds; `none`;
+            `auto`, a bar on a terminal or in a notebook, else `log`.
     """
 
     encoders: tuple[str, ...] = ()
@@ -40,7 +41,7 @@ class EvaluateOptions:
     depth: int = 100
     sample: int = 10_000
     seed: int = 0
-    progress: bool = False
+    progress: ProgressMode | bool = "none"
 
     def __post_init__(self) -> None:
         """Check the values; raise OptionError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mm_milvus.choices import ProgressMode
 from mm_milvus.errors import OptionError
 
 
@@ -14,12 +15,13 @@ class RunOptions:
     Attributes:
         limit: Stop after this many items (default: all).
         batch_size: Images per encoder call (default: chosen automatically).
-        progress: Draw a progress bar on stderr, where that is a terminal.
+        progress: How to show progress on stderr: `bar`; `log`, a line every 30 seconds; `none`;
+            `auto`, a bar on a terminal or in a notebook, else `log`.
     """
 
     limit: int | None = None
     batch_size: int | None = None
-    progress: bool = False
+    progress: ProgressMode | bool = "none"
 
     def __post_init__(self) -> None:
         """Check the values; raise OptionError."""

@@ -8,11 +8,12 @@ from contextlib import ExitStack, closing
 from typing import Any, Protocol
 
 import pyarrow as pa
-from tqdm import tqdm
 
+from mm_milvus.choices import ProgressMode
 from mm_milvus.pipeline.batch import Batch
 from mm_milvus.pipeline.prefetch import Prefetch
 from mm_milvus.pipeline.report import Report
+from mm_milvus.progress import show_progress
 from mm_milvus.rejects import RejectsFile
 
 Stage = Callable[[Iterator[Any]], Iterator[Batch[Any]]]
@@ -39,7 +40,7 @@ def run(
     rejects: RejectsFile,
     interrupt: threading.Event,
     limit: int | None = None,
-    progress: bool = False,
+    progress: ProgressMode | bool = "none",
 ) -> None:
     """Pull all items of a source through the stages, and give the results to the sink.
 
@@ -54,12 +55,12 @@ def run(
         rejects: Receives what the stages rejected.
         interrupt: Once it is set, nothing more is read; what was read continues through the stages.
         limit: Stop after this many items (default: all).
-        progress: Draw a progress bar on stderr, where that is a terminal.
+        progress: How to show progress on stderr.
     """
     total = min(filter(None, (source.size, limit)), default=None)
     stop = threading.Event()
     with ExitStack() as stack:
-        bar = stack.enter_context(tqdm(total=total, unit="img", disable=None if progress else True))
+        shown = stack.enter_context(show_progress(progress, unit="items", total=total))
         stream: Iterator[Any] = _read(source, limit, interrupt)
         for stage in stages:
             stream = stack.enter_context(closing(Prefetch(stage(stream), stop)))
@@ -67,8 +68,8 @@ def run(
             sink(batch)
             report.add(batch)
             rejects.write(batch.rejects)
-            bar.update(batch.read)
-            bar.set_postfix(rejected=report.rejected, skipped=report.skipped, refresh=False)
+            shown.update(batch.read)
+            shown.set_counts(rejected=report.rejected, skipped=report.skipped)
     report.rejects_failure = rejects.failure
     report.rejects_file = rejects.path if report.rejected and not rejects.failure else None
     report.skipped_files = dict(getattr(source, "skipped_files", {}))

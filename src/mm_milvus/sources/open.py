@@ -62,10 +62,7 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions = _DEFAULTS
     except Exception as error:  # each filesystem has errors of its own
         message = f"{text} cannot be opened: {read_failure(error)}; check the path"
         raise SourceError(without_secrets(printable(one_line(message)))) from error
-    table = source
-    if isinstance(source, PartsSource):
-        table = next(iter(source.splits.values()))
-    item_ids = table.roles.item_id if isinstance(table, TableSource) else None
+    item_ids = source.roles.item_id if isinstance(source, TableSource | PartsSource) else None
     return OpenedSource(source, replace(options, id_column=item_ids or ""))
 
 

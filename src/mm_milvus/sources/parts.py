@@ -20,7 +20,7 @@ import pyarrow as pa
 from mm_milvus.errors import SourceError
 from mm_milvus.files import Place, read_failure
 from mm_milvus.sources.base import Draft, rejected_draft, to_batches
-from mm_milvus.sources.entries import by_numbers, find_roles
+from mm_milvus.sources.entries import ColumnRoles, by_numbers, find_roles
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.records import Row, Table, without_compression
 from mm_milvus.sources.suffixes import SHARD_SUFFIXES
@@ -58,6 +58,11 @@ class PartsSource:
     name: str
     splits: Mapping[str, TableSource]
     faults: Mapping[Place, str]
+
+    @property
+    def roles(self) -> ColumnRoles:
+        """Which column is what, in the first split."""
+        return next(iter(self.splits.values())).roles
 
     @property
     def size(self) -> int | None:

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 
 from mm_milvus.arrays import Pixels
+from mm_milvus.choices import ProgressMode
 from mm_milvus.encoders.torch.device import GPU_BATCH
 from mm_milvus.errors import ImageError
 from mm_milvus.images.options import DEFAULTS, DecodeOptions
@@ -49,7 +50,7 @@ def read_pairs(
     *,
     report: Report,
     rejects: RejectsFile,
-    progress: bool,
+    progress: ProgressMode | bool,
 ) -> Pairs:
     """Read a source, and write the rows of its images' views to the cache.
 
@@ -65,7 +66,7 @@ def read_pairs(
         image_rows: Makes rows of pixels.
         report: Counts, filled in.
         rejects: Receives the rejected items.
-        progress: Draw a progress bar on stderr, where that is a terminal.
+        progress: How to show progress on stderr.
 
     Returns:
         The documents, in the order of the source.

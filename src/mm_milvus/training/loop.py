@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from mm_milvus.atomic import atomic_file
+from mm_milvus.choices import ProgressMode
 from mm_milvus.errors import OptionError
+from mm_milvus.progress import print_line, show_progress
 from mm_milvus.training.metrics import recalls
 from mm_milvus.training.model import Trainable, documents
 from mm_milvus.training.options import TrainOptions
@@ -66,7 +66,7 @@ class Loop:
         options: TrainOptions,
         folder: Path,
         *,
-        progress: bool,
+        progress: ProgressMode | bool,
     ) -> None:
         """Prepare the optimiser and the schedule.
 
@@ -76,7 +76,7 @@ class Loop:
             validation: Documents to choose the best epoch by.
             options: How to train.
             folder: Where the checkpoints go.
-            progress: Draw progress bars and print one line per epoch on stderr.
+            progress: How to show progress on stderr, and one line per epoch.
         """
         self._model = model
         self._training, self._validation = training, validation
@@ -154,22 +154,21 @@ class Loop:
             self._options.micro_batch,
         )
         losses = []
-        batches = tqdm(
-            self._batches(number),
-            desc=f"epoch {number + 1}/{self._options.epochs}",
-            unit="step",
-            leave=False,
-            disable=None if self._progress else True,
-        )
+        batches = self._batches(number)
+        title = f"epoch {number + 1}/{self._options.epochs}"
         rate = 0.0
-        for batch in batches:
-            self._optimiser.zero_grad()
-            losses.append(gradient(batch))
-            rate = max(rate, float(self._schedule.get_last_lr()[0]))
-            self._optimiser.step()
-            self._schedule.step()
-            with torch.no_grad():
-                self._log_scale.clamp_(max=math.log(MAX_SCALE))
+        with show_progress(
+            self._progress, unit="steps", total=len(batches), title=title
+        ) as progress:
+            for batch in batches:
+                self._optimiser.zero_grad()
+                losses.append(gradient(batch))
+                rate = max(rate, float(self._schedule.get_last_lr()[0]))
+                self._optimiser.step()
+                self._schedule.step()
+                with torch.no_grad():
+                    self._log_scale.clamp_(max=math.log(MAX_SCALE))
+                progress.update()
         return {
             "loss": float(np.mean(losses)),
             "learning_rate": rate,
@@ -197,14 +196,13 @@ class Loop:
         return self.result.history[number - 1]["mean_recall"]
 
     def _print_epoch(self, line: dict[str, float], is_best: bool) -> None:
-        if self._progress:
-            tqdm.write(
-                f"epoch {line['epoch']:>3}  loss {line['loss']:.4f}  "
-                f"text-to-image recall@10 {line['text_to_image_recall@10']:.4f}  "
-                f"image-to-text recall@1 {line['image_to_text_recall@1']:.4f}"
-                + ("  best" if is_best else ""),
-                file=sys.stderr,
-            )
+        print_line(
+            self._progress,
+            f"epoch {line['epoch']:>3}  loss {line['loss']:.4f}  "
+            f"text-to-image recall@10 {line['text_to_image_recall@10']:.4f}  "
+            f"image-to-text recall@1 {line['image_to_text_recall@1']:.4f}"
+            + ("  best" if is_best else ""),
+        )
 
     def _checkpoint(self) -> None:
         state = {

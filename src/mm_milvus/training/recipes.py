@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from mm_milvus.arrays import Pixels
+from mm_milvus.choices import ProgressMode
 from mm_milvus.encoders.snapshot import MODEL_FILES, find_model
 from mm_milvus.encoders.trained.dual import Projection, ProjectionShape, save_dual
 from mm_milvus.encoders.trained.pair import Pair, clip_pair, separate_pair
@@ -42,7 +43,13 @@ class Recipe(Protocol):
         """Names of the towers, by what they are used for, for the model card."""
 
     def read(
-        self, source: Source, views: int, *, report: Report, rejects: RejectsFile, progress: bool
+        self,
+        source: Source,
+        views: int,
+        *,
+        report: Report,
+        rejects: RejectsFile,
+        progress: ProgressMode | bool,
     ) -> Pairs:
         """Read a source, and cache what the model needs of its images and texts.
 
@@ -51,7 +58,7 @@ class Recipe(Protocol):
             views: Views per image.
             report: Counts, filled in.
             rejects: Receives the rejected items.
-            progress: Draw a progress bar on stderr, where that is a terminal.
+            progress: How to show progress on stderr.
         """
 
     def model(self, training: Pairs) -> Trainable:
@@ -86,7 +93,13 @@ class FrozenRecipe:
         }
 
     def read(
-        self, source: Source, views: int, *, report: Report, rejects: RejectsFile, progress: bool
+        self,
+        source: Source,
+        views: int,
+        *,
+        report: Report,
+        rejects: RejectsFile,
+        progress: ProgressMode | bool,
     ) -> Pairs:
         """Read a source, and cache the features of its images and texts."""
         pairs = read_pairs(
@@ -149,7 +162,13 @@ class FullRecipe:
         return {"both towers, trained whole from": self._name}
 
     def read(
-        self, source: Source, views: int, *, report: Report, rejects: RejectsFile, progress: bool
+        self,
+        source: Source,
+        views: int,
+        *,
+        report: Report,
+        rejects: RejectsFile,
+        progress: ProgressMode | bool,
     ) -> Pairs:
         """Read a source, and cache the pixels of its images."""
         return read_pairs(

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from mm_milvus.atomic import atomic_folder, unwritable
+from mm_milvus.choices import ProgressMode
 from mm_milvus.encoders.torch.device import torch_device
 from mm_milvus.errors import OutputError
 from mm_milvus.extras import require_extra
@@ -39,7 +40,7 @@ def train(
     options: TrainOptions | None = None,
     resume: bool = False,
     device: str | None = None,
-    progress: bool = False,
+    progress: ProgressMode | bool = "none",
     rejects: str | os.PathLike[str] | None = None,
 ) -> TrainReport:
     """Train a vector space that images and texts share, from images and their captions.
@@ -58,8 +59,7 @@ def train(
         options: How to train.
         resume: Continue after the last finished epoch, with the same options.
         device: A torch device (default: the GPU where there is one).
-        progress: Draw progress bars and print one line per epoch on stderr, where that is a
-            terminal.
+        progress: How to show progress on stderr, and one line per epoch (default: not at all).
         rejects: Where to write rejected items with their reasons, as JSON lines (default: nowhere).
 
     Returns:
@@ -127,7 +127,7 @@ def _read(
     report: TrainReport,
     rejects: str | os.PathLike[str] | None,
     *,
-    progress: bool,
+    progress: ProgressMode | bool,
 ) -> list[Pairs]:
     """Read the documents to train on, and those to validate on where they have their own source."""
     pairs = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mm_milvus.choices import ProgressMode
 from mm_milvus.errors import OptionError
 
 
@@ -16,13 +17,14 @@ class VerifyOptions:
         repair: Delete damaged rows and captions without images, and ingest what is missing or
             stale.
         prune: With `repair`: delete stored items that are no longer in the source.
-        progress: Draw a progress bar on stderr, where that is a terminal.
+        progress: How to show progress on stderr: `bar`; `log`, a line every 30 seconds; `none`;
+            `auto`, a bar on a terminal or in a notebook, else `log`.
     """
 
     sample: int = 32
     repair: bool = False
     prune: bool = False
-    progress: bool = False
+    progress: ProgressMode | bool = "none"
 
     def __post_init__(self) -> None:
         """Check the values; raise OptionError."""

@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import replace
 from typing import Any
-
-from tqdm import tqdm
 
 from mm_milvus.choices import DEFAULT_STORE
 from mm_milvus.embeddings.parts import Embeddings
@@ -19,6 +16,7 @@ from mm_milvus.errors import OptionError
 from mm_milvus.ingestion.ingest import ingest
 from mm_milvus.ingestion.options import IngestOptions
 from mm_milvus.ingestion.remembered import open_as_before, stored_options
+from mm_milvus.progress import show_progress
 from mm_milvus.schema import Modality
 from mm_milvus.sources.base import Source
 from mm_milvus.sources.opened import decoding_of
@@ -148,7 +146,7 @@ def _check(
     rows = report.images + report.captions
     size = 0 if source is None else source.size
     total = None if size is None else rows + size
-    with closing(tqdm(total=total, unit="row", disable=None if options.progress else True)) as bar:
+    with show_progress(options.progress, unit="rows", total=total) as bar:
         if source is None:
             scan = Scan(dataset, None, report, options.sample, advance)
             items = stored_items(dataset, scan.sample(Modality.IMAGE), scan.sample(Modality.TEXT))
