@@ -80,6 +80,10 @@ class Place:
         """Return the place of a path relative to this folder."""
         return replace(self, path=posixpath.join(self.path, relative))
 
+    def is_at(self, folder: Place) -> bool:
+        """Return whether the path is that of a folder, which may end with a slash."""
+        return self.fs is folder.fs and self.path.rstrip("/") == folder.path.rstrip("/")
+
     def is_under(self, folder: Place) -> bool:
         """Return whether the path is in the folder, at any depth."""
         return self.fs is folder.fs and self.path.startswith(_prefix(folder))

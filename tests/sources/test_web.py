@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import shutil
+import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -125,3 +128,23 @@ def test_a_source_that_a_server_refuses_has_the_real_reason_and_no_secret(web):
         open_source(url, QUICK)
     assert "s3cret" not in str(error.value)
     assert "p4ss" not in str(error.value)
+
+
+class FolderHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder and its listing, and logs nothing."""
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_a_folder_of_a_web_server_with_a_table_is_read(tmp_path, emoji, end):
+    (tmp_path / "d").mkdir()
+    shutil.copy(emoji / "images" / "pizza.png", tmp_path / "d")
+    (tmp_path / "d" / "captions.csv").write_text("image,caption\npizza.png,a pizza\n")
+    handler = partial(FolderHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        [row] = read(f"http://127.0.0.1:{server.server_port}/d{end}", SourceOptions())
+        server.shutdown()
+    assert (row["item_id"], row["captions"], row["rejected"]) == ("pizza.png", ["a pizza"], None)

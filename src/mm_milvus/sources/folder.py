@@ -199,8 +199,8 @@ class FolderSource:
 
     def _entry_draft(self, entry: Entry, table: _FolderTable, near: NearPaths) -> Draft:
         uri = row_uri(table.place, entry)
-        is_root = table.images.path == self.root.path
-        folder = "" if is_root else table.images.relative_to(self.root)
+        at_root = table.images.is_at(self.root)
+        folder = "" if at_root else table.images.relative_to(self.root)
         if folder and entry.path is not None and not is_uri(entry.path):
             path = posixpath.normpath(posixpath.join(folder, entry.path))
             entry.item_id = path if path.startswith(f"{folder}/") else entry.path
@@ -306,7 +306,7 @@ def _open_table(root: Place, path: str, options: SourceOptions) -> _FolderTable:
     table = open_table(place, options)
     # The table of the folder itself is what the option is for.
     images = place.parent if "/" in path else image_root(place, options)
-    if images.path != root.path and not images.is_under(root):
+    if not (images.is_at(root) or images.is_under(root)):
         raise SourceError(
             f"`image_root` is {options.image_root}, which is not in {root.uri}: give the table "
             "itself, or the folder that has both"
