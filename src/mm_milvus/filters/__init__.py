@@ -1,7 +1,8 @@
 """Conditions on metadata, from their text to a Milvus expression or a check in memory.
 
-condition   one typed condition, and its checks
-parse       the text form of a condition
+condition   typed conditions, and their checks
+parse       the text form of conditions
 expression  conditions to a Milvus boolean expression
-match       whether metadata meets a condition
+match       whether metadata meets conditions
+raw         whether a raw Milvus expression stays within its brackets
 """

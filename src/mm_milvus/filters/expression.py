@@ -11,10 +11,24 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
 from typing import Any
 
 from mm_milvus.errors import QueryError
-from mm_milvus.filters.condition import COMPARE, MAX_INT64, Condition, Value, excerpt
+from mm_milvus.filters.condition import (
+    COMPARE,
+    MAX_INT64,
+    Condition,
+    Filter,
+    Group,
+    Operator,
+    excerpt,
+    key_paths,
+    spellings,
+    text_ranges,
+)
 from mm_milvus.schema import Field
 
 EXACT_DOUBLE = 2**53
@@ -39,7 +53,7 @@ _COLUMN = re.compile(
 """A column that an expression can name: not one of the grammar's own words."""
 
 
-def render(conditions: Sequence[Condition], columns: Mapping[str, str]) -> str:
+def render(conditions: Sequence[Filter], columns: Mapping[str, str]) -> str:
     """Render conditions as one Milvus expression that is true where all of them are met.
 
     Args:
@@ -56,37 +70,118 @@ def render(conditions: Sequence[Condition], columns: Mapping[str, str]) -> str:
     return " and ".join(_render(condition, columns) for condition in conditions)
 
 
-def _render(condition: Condition, columns: Mapping[str, str]) -> str:
-    path = Field.METADATA + "".join(f"[{_literal(key)}]" for key in condition.field.split("."))
+def json_path(path: Sequence[str]) -> str:
+    """Return the expression of a place in the metadata."""
+    return Field.METADATA + "".join(f"[{_literal(key)}]" for key in path)
+
+
+def _render(condition: Filter, columns: Mapping[str, str]) -> str:
+    if isinstance(condition, Group):
+        return _joined(condition.join, [_render(part, columns) for part in condition.parts])
+    kind = columns.get(condition.field)
+    tests = _tests(condition)
+    if kind is not None:
+        fitting = [test for test in map(partial(_fitted, kind=kind), tests) if test is not None]
+        if tests and not fitting:
+            raise QueryError(
+                f"filter {excerpt(str(condition))}: the column {condition.field} is of type "
+                f"{kind}; compare it with {_COMPARABLE[kind]}"
+            )
+        tests = fitting
+        if tests and all(_is_column(condition.field, test, kind) for test in tests):
+            return _joined(
+                "and" if condition.is_negative else "or",
+                [_comparison(condition.field, test) for test in tests],
+            )
+    places = [_at(json_path(path), condition, tests) for path in key_paths(condition.field)]
+    return _joined("and" if condition.is_negative else "or", places)
+
+
+def _at(path: str, condition: Condition, tests: Sequence[Test]) -> str:
+    """Render a condition at one place of the metadata."""
     if condition.op == "has":
-        return f"json_contains_any({path}, [{_element(condition.value)}])"
-    if _is_column(condition, columns.get(condition.field)):
-        return _comparison(condition.field, condition)
-    if condition.op == "!=":
-        # For the server a missing key differs from everything, for Milvus Lite it does not; and
-        # the server's `exists` extends as far to the right as it can.
-        return f"(not (exists {path}) or {_comparison(path, condition)})"
-    return _comparison(path, condition)
+        return f"json_contains_any({path}, [{_element(tests[0].value)}])"
+    if condition.op == "exists":
+        return f"(exists {path})"
+    if condition.op == "not exists":
+        return f"(not (exists {path}))"
+    if not condition.is_negative:
+        return _joined("or", [_comparison(path, test) for test in tests])
+    # For the server a missing key differs from everything, for Milvus Lite it does not; and the
+    # server's `exists` extends as far to the right as it can.
+    missing = f"not (exists {path})"
+    return _joined("and", [f"({missing} or {_comparison(path, test)})" for test in tests])
 
 
-def _is_column(condition: Condition, kind: str | None) -> bool:
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One comparison of a condition; of a negative one, the opposite of what must not hold."""
+
+    op: Operator
+    value: Any
+
+
+def _tests(condition: Condition) -> list[Test]:
+    """Return the comparisons of which one must hold; of a negative condition, all."""
+    if condition.op not in ("=", "!=", "in", "not in"):
+        return [Test(condition.op, value) for value in condition.values]
+    op: Operator = "!=" if condition.is_negative else "="
+    values: dict[tuple[type, Any], Any] = {}
+    for value in condition.values:
+        values[type(value), value] = value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            values |= {(str, text): text for text in spellings(value)}
+    return [Test(op, value) for value in values.values()]
+
+
+def _fitted(test: Test, kind: str) -> Test | None:
+    """Return the comparison for a column of this type; None where it can never hold."""
+    match kind, test.value:
+        case ("bool", bool()) | ("varchar", str() | date()):
+            return test
+        case (("double" | "int64"), int() | float() as number) if not isinstance(number, bool):
+            if kind == "double" or number == int(number):
+                return test
+            if test.op in ("<", "<="):
+                return Test("<=", math.floor(number))
+            if test.op in (">", ">="):
+                return Test(">=", math.ceil(number))
+    return None
+
+
+def _is_column(key: str, test: Test, kind: str) -> bool:
     """Return whether the promoted column answers like the JSON, also where the key is missing."""
-    if kind is None:
-        return False
-    _check_type(condition, kind)
-    if not _COLUMN.fullmatch(condition.field):
+    if not _COLUMN.fullmatch(key) or test.op == "has":
         return False
     if kind not in MISSING:
         return True
-    return COMPARE[condition.op](MISSING[kind], condition.value) == (condition.op == "!=")
+    if text_ranges(test.op, test.value) is not None:
+        return test.op != "!=" and test.value != ""
+    return COMPARE[test.op](MISSING[kind], test.value) == (test.op == "!=")
 
 
-def _comparison(left: str, condition: Condition) -> str:
-    sign = "==" if condition.op == "=" else condition.op
-    return f"{left} {sign} {_literal(condition.value)}"
+def _joined(join: str, parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"({f' {join} '.join(parts)})"
 
 
-def _literal(value: Value) -> str:
+def _comparison(left: str, test: Test) -> str:
+    ranges = text_ranges(test.op, test.value)
+    if ranges is not None:
+        inside = " or ".join(_in_range(left, low, high) for low, high in ranges) or f'{left} < ""'
+        if test.op != "!=":
+            return f"({inside})"
+        # For Milvus Lite a number is neither inside nor outside of a range of texts.
+        return f"(not ({inside}) or {left} < 0 or {left} >= 0)"
+    sign = "==" if test.op == "=" else test.op
+    return f"{left} {sign} {_literal(test.value)}"
+
+
+def _in_range(left: str, low: str, high: str | None) -> str:
+    above = f"{left} >= {_literal(low)}"
+    return above if high is None else f"({above} and {left} < {_literal(high)})"
+
+
+def _literal(value: str | bool | float) -> str:
     if isinstance(value, str):
         return f'"{value.translate(_ESCAPES)}"'
     if isinstance(value, bool):
@@ -95,21 +190,8 @@ def _literal(value: Value) -> str:
     return repr(int(value) if value == int(value) and abs(value) <= MAX_INT64 else value)
 
 
-def _element(value: Value) -> str:
+def _element(value: str | bool | float) -> str:
     """Return a literal that the server finds in a list: 2 does not find 2.0 there, 2.0 finds 2."""
     if isinstance(value, str | bool) or abs(value) >= EXACT_DOUBLE:
         return _literal(value)
     return repr(float(value))
-
-
-def _check_type(condition: Condition, kind: str) -> None:
-    match kind, condition.value:
-        case ("bool", bool()) | ("varchar", str()):
-            return
-        case (("double" | "int64"), int() | float() as number) if not isinstance(number, bool):
-            if kind == "double" or number == int(number):
-                return
-    raise QueryError(
-        f"filter {excerpt(str(condition))}: the column {condition.field} is of type {kind}; "
-        f"compare it with {_COMPARABLE[kind]}"
-    )

@@ -13,9 +13,10 @@ import numpy as np
 from mm_milvus.arrays import Vectors
 from mm_milvus.choices import DEFAULT_STORE
 from mm_milvus.encoders.base import Encoder
-from mm_milvus.filters.condition import Condition
+from mm_milvus.filters.condition import Filter
 from mm_milvus.filters.expression import render
 from mm_milvus.filters.parse import parse_condition
+from mm_milvus.filters.raw import check_enclosed
 from mm_milvus.images.load import ImageLike
 from mm_milvus.search.candidates import (
     QUERIES_PER_CALL,
@@ -253,7 +254,8 @@ class SearchClient:
             ),
         )
 
-    def _expression(self, where: Sequence[Condition | str], expression: str) -> str:
+    def _expression(self, where: Sequence[Filter | str], expression: str) -> str:
+        check_enclosed(expression)
         conditions = [
             parse_condition(condition) if isinstance(condition, str) else condition
             for condition in where
