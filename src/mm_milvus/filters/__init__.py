@@ -4,5 +4,6 @@ condition   typed conditions, and their checks
 parse       the text form of conditions
 expression  conditions to a Milvus boolean expression
 match       whether metadata meets conditions
+stored      which keys and values a sample of the items has
 raw         whether a raw Milvus expression stays within its brackets
 """

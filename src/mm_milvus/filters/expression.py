@@ -72,7 +72,7 @@ def render(conditions: Sequence[Filter], columns: Mapping[str, str]) -> str:
 
 def json_path(path: Sequence[str]) -> str:
     """Return the expression of a place in the metadata."""
-    return Field.METADATA + "".join(f"[{_literal(key)}]" for key in path)
+    return Field.METADATA + "".join(f"[{literal(key)}]" for key in path)
 
 
 def _render(condition: Filter, columns: Mapping[str, str]) -> str:
@@ -173,15 +173,16 @@ def _comparison(left: str, test: Test) -> str:
         # For Milvus Lite a number is neither inside nor outside of a range of texts.
         return f"(not ({inside}) or {left} < 0 or {left} >= 0)"
     sign = "==" if test.op == "=" else test.op
-    return f"{left} {sign} {_literal(test.value)}"
+    return f"{left} {sign} {literal(test.value)}"
 
 
 def _in_range(left: str, low: str, high: str | None) -> str:
-    above = f"{left} >= {_literal(low)}"
-    return above if high is None else f"({above} and {left} < {_literal(high)})"
+    above = f"{left} >= {literal(low)}"
+    return above if high is None else f"({above} and {left} < {literal(high)})"
 
 
-def _literal(value: str | bool | float) -> str:
+def literal(value: str | bool | float) -> str:
+    """Return a value as a literal of the expression's grammar."""
     if isinstance(value, str):
         return f'"{value.translate(_ESCAPES)}"'
     if isinstance(value, bool):
@@ -193,5 +194,5 @@ def _literal(value: str | bool | float) -> str:
 def _element(value: str | bool | float) -> str:
     """Return a literal that the server finds in a list: 2 does not find 2.0 there, 2.0 finds 2."""
     if isinstance(value, str | bool) or abs(value) >= EXACT_DOUBLE:
-        return _literal(value)
+        return literal(value)
     return repr(float(value))

@@ -29,6 +29,8 @@ class SearchOptions:
             color=blue"`, a `Condition`, or a `Group` of them.
         filter: A raw Milvus boolean expression that must hold as well. It cannot reach beyond
             `where`: its brackets and quotes must be closed in it.
+        caption_has: A text that one of the item's captions must contain; case matters. At most
+            16,384 items may have it.
         fusion: How the scores of several lists become one: pnorm, max, weighted, rrf, zscore or
             dbsf.
         fusion_weights: Weight of each list, 0 or more: `{"image": 0.3, "text": 0.7}` (default: 1
@@ -45,6 +47,7 @@ class SearchOptions:
     min_score: float | None = None
     where: Sequence[Filter | str] = ()
     filter: str = ""
+    caption_has: str = ""
     fusion: FusionName = "pnorm"
     fusion_weights: Mapping[str, float] | None = None
     dedup: DedupMode = "item"
@@ -77,6 +80,7 @@ class SearchChanges(TypedDict, total=False):
     min_score: float | None
     where: Sequence[Filter | str]
     filter: str
+    caption_has: str
     fusion: FusionName
     fusion_weights: Mapping[str, float] | None
     dedup: DedupMode
