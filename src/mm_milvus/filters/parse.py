@@ -31,7 +31,7 @@ _TEXT = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'"
 _ENDS = r"(?=\s*(?:$|\)|(?:and|or)\s))"
 _OPERATOR = re.compile(
     rf"""
-    \s*(
+    (
         <=|>=|!=|==|=|<|>
       | (?<=\s)has(?=\s|$)
       | (?<=\s)starts\s+with(?=\s+[^\s=<>!]|\s*$)
@@ -42,8 +42,9 @@ _OPERATOR = re.compile(
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
 _QUOTED = re.compile(r"\"((?:[^\"\\]|\\.)*)\"|'((?:[^'\\]|\\.)*)'", re.DOTALL)
+_SPACED_OPERATOR = re.compile(rf"\s*{_OPERATOR.pattern}", _OPERATOR.flags)
 _QUOTED_KEY = re.compile(rf"[(\s]*(?:{_TEXT})", re.DOTALL)
-_CONNECTIVE = re.compile(r"\s+(and|or)(?:\s+|(?=\())", re.IGNORECASE)
+_CONNECTIVE = re.compile(r"(?<!\s)\s+(and|or)(?:\s+|(?=\())", re.IGNORECASE)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*|(?=\.[0-9]))(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _INTEGER = re.compile(r"-?[0-9]+")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
@@ -126,7 +127,7 @@ class _Parser:
         key, after = "", start
         if text[key_start : key_start + 1] in ("'", '"'):
             key, after = self._unquoted(key_start)
-        match = _OPERATOR.match(text, after) if key else _OPERATOR.search(text, start)
+        match = _SPACED_OPERATOR.match(text, after) if key else _OPERATOR.search(text, start)
         if match is None:
             position = after if key else start + _end_of_word(text[start:])
             raise _expected("an operator", text, position)
@@ -249,7 +250,7 @@ def _connectives(text: str) -> Iterator[re.Match[str]]:
     for number, match in enumerate(matches):
         start = match.end()
         if (key_end := _quoted_key_end(text, start)) > start:
-            if _OPERATOR.match(text, key_end):
+            if _SPACED_OPERATOR.match(text, key_end):
                 yield match
             continue
         if operator is not None and operator.start() < start:
