@@ -76,7 +76,7 @@ def bare(photos: Path, dataset: Dataset) -> Callable[[], None]:
     prepared = []
     for collection in dataset.collections:
         ids = [key for batch in collection.scan() for key, _ in batch]
-        rows = [row.to_milvus({}) for row in stored_rows(collection, ids)]
+        rows = [row.to_milvus({}, nullable=True) for row in stored_rows(collection, ids)]
         prepared.append((collection, rows))
 
     def write() -> None:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from mm_milvus.evaluation.options import EvaluateOptions
     from mm_milvus.evaluation.results import Evaluation, EvaluationRun
     from mm_milvus.exporting.export import ExportReport, export
-    from mm_milvus.filters.condition import Condition
+    from mm_milvus.filters.condition import Condition, Group
     from mm_milvus.images.load import load_image
     from mm_milvus.images.preprocessing import Preprocessing
     from mm_milvus.ingestion.ingest import IngestReport, ingest
@@ -96,6 +96,7 @@ __all__ = [
     "ExplainedPlace",
     "Explanation",
     "ExportReport",
+    "Group",
     "Hit",
     "ImageError",
     "IndexInfo",
@@ -180,6 +181,7 @@ _HOMES = {
     "ExplainedPlace": "search.hits",
     "Explanation": "search.hits",
     "ExportReport": "exporting.export",
+    "Group": "filters.condition",
     "Hit": "search.hits",
     "ImageError": "errors",
     "IndexInfo": "store.info",

@@ -38,10 +38,12 @@ def _rerank_stages(texts: list[str]) -> list[Rerank]:
     min_score=Flag(panel=FILTER),
     where=Flag(
         type=list[str],
-        help="A condition on the metadata, KEY OP VALUE with one of = != < <= > >= has; all must "
-        "hold.",
+        help="A condition on the metadata: KEY OP VALUE with one of = != < <= > >= has 'starts "
+        "with', KEY [not] in (A, B), KEY [not] exists; joined by and, or and brackets. Quotes make "
+        "a value a text. Of several, all must hold.",
         panel=FILTER,
     ),
+    caption_has=Flag(panel=FILTER, metavar="TEXT"),
     filter=Flag(panel=FILTER),
     fusion_weights=FUSION_WEIGHTS.flag(),
     dedup=Flag(panel=FILTER),
@@ -131,6 +133,7 @@ def query(
         mm-milvus query dress --image look.jpg --weight 0.4 --minus "long sleeves"
         mm-milvus query --like train/dress/12.jpg --dedup near --rerank mmr:0.6
         mm-milvus query boots --where 'price<50' --where 'tags has sale' --explain
+        mm-milvus query boots --where 'color in (red, blue) or added>=2026-05-01'
         mm-milvus query --queries questions.jsonl --json
     """
     from mm_milvus.search.client import SearchClient

@@ -1,8 +1,10 @@
 """Conditions on metadata, from their text to a Milvus expression or a check in memory.
 
-condition   one typed condition, and its checks
-parse       the text form of a condition
+condition   typed conditions, and their checks
+parse       the text form of conditions
 columns     the typed columns of metadata keys, and when a condition can be checked in one
 expression  conditions to a Milvus boolean expression
-match       whether metadata meets a condition
+match       whether metadata meets conditions
+stored      which keys and values a sample of the items has
+raw         whether a raw Milvus expression stays within its brackets
 """

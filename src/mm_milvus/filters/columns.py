@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 from mm_milvus.errors import QueryError
-from mm_milvus.filters.condition import COMPARE, MAX_INT64, Condition, excerpt
-from mm_milvus.limits import FAMILIES, MISSING, family
+from mm_milvus.filters.condition import (
+    COMPARE,
+    MAX_INT64,
+    Condition,
+    Test,
+    excerpt,
+    tests_of,
+    text_ranges,
+)
+from mm_milvus.limits import MISSING, family
 from mm_milvus.schema import column_name
 
 _COMPARABLE = {
@@ -41,8 +51,8 @@ class FilterColumns:
     unfit: Mapping[str, Collection[str]] = field(default_factory=dict)
     nullable: bool = False
 
-    def column_for(self, condition: Condition) -> str:
-        """Return the column that answers a comparison as the metadata does; "" if there is none.
+    def lookup(self, condition: Condition) -> ColumnTests | None:
+        """Return how a column answers a condition as the metadata does; None where it does not.
 
         A comparison with a missing value, and with one that does not fit the column, is included:
         where such values may meet the condition, the metadata must be looked up.
@@ -50,33 +60,76 @@ class FilterColumns:
         Raises:
             QueryError: When no stored value of the key can be compared with the condition's.
         """
-        kind = self.types.get(condition.field)
-        if kind is None or "." in condition.field:  # a dot leads into an object
-            return ""
-        value_family = family(condition.value)
-        if value_family in self.unfit.get(condition.field, ()):
-            return ""
-        if value_family != FAMILIES[kind] or _is_never_met(kind, condition):
-            if value_family != FAMILIES[kind] and self.unfit.get(condition.field):
-                return ""
+        key = condition.field
+        kind = self.types.get(key)
+        if kind is None or "." in key or condition.op == "has":  # a dot leads into an object
+            return None
+        name, unfit = column_name(key), self.unfit.get(key, ())
+        if condition.op in ("exists", "not exists"):
+            is_exact = self.nullable and not unfit and _COLUMN.fullmatch(name)
+            return ColumnTests(name, kind, (), nullable=True) if is_exact else None
+        tests = tests_of(condition)
+        if any(_family(test.value) in unfit for test in tests):
+            return None
+        fitting = [fitted for test in tests if (fitted := _fitted(test, kind)) is not None]
+        if not fitting:
+            if unfit:
+                return None
             raise QueryError(
-                f"filter {excerpt(str(condition))}: the column {condition.field} is of type "
+                f"filter {excerpt(str(condition))}: the column {key} is of type "
                 f"{kind}; compare it with {_COMPARABLE[kind]}"
             )
-        name = column_name(condition.field)
-        if not _COLUMN.fullmatch(name) or not _is_exact(kind, condition.value):
-            return ""
-        # An int64 column is guarded by the expression.
-        if self.nullable or (kind == "int64" and condition.op != "!="):
-            return name
-        meets = COMPARE[condition.op](MISSING[kind], condition.value)
-        return name if meets == (condition.op == "!=") else ""
+        if not _COLUMN.fullmatch(name) or not all(_is_exact(kind, test.value) for test in fitting):
+            return None
+        if not self.nullable and any(_is_met_by_missing(kind, test) for test in fitting):
+            return None
+        return ColumnTests(name, kind, tuple(fitting), nullable=self.nullable)
 
 
-def _is_never_met(kind: str, condition: Condition) -> bool:
-    """Return whether a whole number is compared for equality with a fraction."""
-    value = condition.value
-    return kind == "int64" and condition.op in ("=", "!=") and value != int(value)
+@dataclass(frozen=True, slots=True)
+class ColumnTests:
+    """The comparisons of a column that answer a condition.
+
+    Attributes:
+        name: The column.
+        kind: Its type.
+        tests: Of these one must hold; of a negative condition, all.
+        nullable: Whether a missing value is null.
+    """
+
+    name: str
+    kind: str
+    tests: tuple[Test, ...]
+    nullable: bool
+
+
+def _family(value: object) -> str:
+    return "text" if isinstance(value, date) else family(value)
+
+
+def _fitted(test: Test, kind: str) -> Test | None:
+    """Return the comparison for a column of this type; None where it can never hold."""
+    match kind, test.value:
+        case ("bool", bool()) | ("varchar", str() | date()):
+            return test
+        case (("double" | "int64"), int() | float() as number) if not isinstance(number, bool):
+            if kind == "double" or number == int(number):
+                return test
+            if test.op in ("<", "<="):
+                return Test("<=", math.floor(number))
+            if test.op in (">", ">="):
+                return Test(">=", math.ceil(number))
+    return None
+
+
+def _is_met_by_missing(kind: str, test: Test) -> bool:
+    """Return whether the mark of a missing value answers otherwise than a missing value does."""
+    missing = MISSING[kind]
+    if (ranges := text_ranges(test.op, test.value)) is not None:
+        return any(low <= missing for low, _ in ranges)
+    if kind == "int64" and test.op != "!=":  # the expression leaves the mark out
+        return False
+    return COMPARE[test.op](missing, test.value) != (test.op == "!=")
 
 
 def _is_exact(kind: str, value: object) -> bool:

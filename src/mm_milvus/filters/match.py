@@ -5,22 +5,62 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mm_milvus.filters.condition import COMPARE, Condition
+from mm_milvus.filters.condition import (
+    COMPARE,
+    Condition,
+    Filter,
+    Group,
+    Operator,
+    key_paths,
+    spellings,
+    text_ranges,
+)
 
 
-def holds(condition: Condition, metadata: Mapping[str, Any]) -> bool:
+def holds(condition: Filter, metadata: Mapping[str, Any]) -> bool:
     """Return whether a row with this metadata meets the condition, by the rules of `Condition`."""
+    if isinstance(condition, Group):
+        results = (holds(part, metadata) for part in condition.parts)
+        return all(results) if condition.join == "and" else any(results)
+    values = [_lookup(path, metadata) for path in key_paths(condition.field)]
+    if condition.op in ("exists", "not exists"):
+        meets = any(value is not None for value in values)
+    else:
+        meets = any(_meets(condition, value) for value in values)
+    return meets != condition.is_negative
+
+
+def _lookup(path: tuple[str, ...], metadata: Mapping[str, Any]) -> Any:
     stored: Any = metadata
-    for key in condition.field.split("."):
+    for key in path:
         stored = stored.get(key) if isinstance(stored, Mapping) else None
-    value = condition.value
+    return stored
+
+
+def _meets(condition: Condition, stored: Any) -> bool:
+    """Return whether a stored value meets a condition, or the opposite of a negative one."""
     if condition.op == "has":
         return isinstance(stored, list) and any(
-            _are_comparable(element, value) and element == value for element in stored
+            _compares("=", element, condition.value) for element in stored
         )
-    if not _are_comparable(stored, value):
-        return condition.op == "!="
-    return COMPARE[condition.op](stored, value)
+    if condition.op in ("=", "!=", "in", "not in"):
+        return any(_equals(stored, value) for value in condition.values)
+    return _compares(condition.op, stored, condition.value)
+
+
+def _equals(stored: Any, value: Any) -> bool:
+    if isinstance(stored, str) and isinstance(value, int | float) and not isinstance(value, bool):
+        return stored in spellings(value)
+    return _compares("=", stored, value)
+
+
+def _compares(op: Operator, stored: Any, value: Any) -> bool:
+    ranges = text_ranges(op, value)
+    if ranges is not None:
+        return isinstance(stored, str) and any(
+            low <= stored and (high is None or stored < high) for low, high in ranges
+        )
+    return _are_comparable(stored, value) and COMPARE[op](stored, value)
 
 
 def _are_comparable(stored: Any, value: Any) -> bool:

@@ -13,9 +13,6 @@ import numpy as np
 from mm_milvus.arrays import Vectors
 from mm_milvus.choices import DEFAULT_STORE
 from mm_milvus.encoders.base import Encoder
-from mm_milvus.filters.condition import Condition
-from mm_milvus.filters.expression import render
-from mm_milvus.filters.parse import parse_condition
 from mm_milvus.images.load import ImageLike
 from mm_milvus.search.candidates import (
     QUERIES_PER_CALL,
@@ -25,13 +22,13 @@ from mm_milvus.search.candidates import (
     find_candidates,
     search_lists,
 )
-from mm_milvus.search.columns import common_columns
 from mm_milvus.search.fusion import fuse_scores, fusion_mode
 from mm_milvus.search.hits import Explanation, Hit, Timings
 from mm_milvus.search.options import SearchChanges, SearchOptions, with_changes
 from mm_milvus.search.query import Query
 from mm_milvus.search.ranking import Ranking, list_weights
 from mm_milvus.search.space import Space
+from mm_milvus.search.where import Where
 from mm_milvus.store.connection import StoreLike, opened
 from mm_milvus.store.dataset import open_indexes
 from mm_milvus.store.deprecated import OldKeywords, open_by_old_keywords, warn_of_old_keywords
@@ -80,6 +77,7 @@ class SearchClient:
             )
             indexes = open_indexes(connected, dataset, encoders)
             self._spaces = [Space(index, encoder) for index in indexes]
+            self._where = Where(*indexes)
             self._resources = stack.pop_all()
         self._pool = ThreadPoolExecutor(thread_name_prefix="mm-milvus-search")
 
@@ -202,7 +200,7 @@ class SearchClient:
     def _candidates(
         self, queries: Sequence[Query], options: SearchOptions, timings: Timings
     ) -> list[tuple[Ranking, Candidates]]:
-        expression = self._expression(options.where, options.filter)
+        expression = self._where.expression(options.where, options.filter, options.caption_has)
         with timings.time("encode"):
             by_space = [
                 np.stack([space.encode(query) for query in queries]) for space in self._spaces
@@ -253,15 +251,6 @@ class SearchClient:
                 scores, options.fusion, weights=weights, background=background
             ),
         )
-
-    def _expression(self, where: Sequence[Condition | str], expression: str) -> str:
-        conditions = [
-            parse_condition(condition) if isinstance(condition, str) else condition
-            for condition in where
-        ]
-        columns = common_columns([space.dataset.manifest for space in self._spaces])
-        typed = render(conditions, columns)
-        return " and ".join(f"({part})" for part in (typed, expression.strip()) if part)
 
 
 def _as_query(query: Query | str) -> Query:

@@ -11,7 +11,7 @@ from mm_milvus.choices import MAX_LIMIT, DedupMode, FusionName
 from mm_milvus.errors import OptionError
 
 if TYPE_CHECKING:
-    from mm_milvus.filters.condition import Condition
+    from mm_milvus.filters.condition import Filter
     from mm_milvus.search.rerank import Rerank
 
 
@@ -25,8 +25,12 @@ class SearchOptions:
             16,384.
         min_score: Leave out hits with a lower score (default: none). Its scale is that of the
             fusion mode, or of the last rerank stage.
-        where: Conditions on the metadata, all of which must hold: `"price<50"`, or a `Condition`.
-        filter: A raw Milvus boolean expression that must hold as well.
+        where: Conditions on the metadata, all of which must hold: `"price<50"`, `"color=red or
+            color=blue"`, a `Condition`, or a `Group` of them.
+        filter: A raw Milvus boolean expression that must hold as well. It cannot reach beyond
+            `where`: its brackets and quotes must be closed in it.
+        caption_has: A text that one of the item's captions must contain; case matters. At most
+            16,384 items may have it.
         fusion: How the scores of several lists become one: pnorm, max, weighted, rrf, zscore or
             dbsf.
         fusion_weights: Weight of each list, 0 or more: `{"image": 0.3, "text": 0.7}` (default: 1
@@ -41,8 +45,9 @@ class SearchOptions:
     top_k: int = 10
     offset: int = 0
     min_score: float | None = None
-    where: Sequence[Condition | str] = ()
+    where: Sequence[Filter | str] = ()
     filter: str = ""
+    caption_has: str = ""
     fusion: FusionName = "pnorm"
     fusion_weights: Mapping[str, float] | None = None
     dedup: DedupMode = "item"
@@ -73,8 +78,9 @@ class SearchChanges(TypedDict, total=False):
     top_k: int
     offset: int
     min_score: float | None
-    where: Sequence[Condition | str]
+    where: Sequence[Filter | str]
     filter: str
+    caption_has: str
     fusion: FusionName
     fusion_weights: Mapping[str, float] | None
     dedup: DedupMode

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mm_milvus.arrays import Vectors
 from mm_milvus.errors import MmMilvusError, OptionError, QueryError
-from mm_milvus.filters.condition import Condition
+from mm_milvus.filters.condition import Filter
 from mm_milvus.filters.match import holds
 from mm_milvus.filters.parse import parse_condition
 from mm_milvus.search.hits import Hit
@@ -127,7 +127,7 @@ class Boost:
         OptionError: When the factor is out of range.
     """
 
-    condition: Condition
+    condition: Filter
     factor: float
     name: str = "boost"
 

@@ -69,6 +69,31 @@ def sample_embeddings(collection: Collection, size: int, of: int) -> Vectors:
     return np.asarray([row[Field.EMBEDDING] for row in smallest], dtype=np.float32)
 
 
+def sample_metadata(collection: Collection, size: int) -> list[dict[str, Any]]:
+    """Return the metadata of some rows; fewer than `size` are all that there are.
+
+    As in `sample_embeddings`, rows that were written moments ago may be missing.
+    """
+    return [row[Field.METADATA] for row in _some(collection, "", Field.METADATA, size)]
+
+
+def has_rows(collection: Collection, expression: str) -> bool:
+    """Return whether a row meets an expression."""
+    return bool(_some(collection, expression, Field.ID, 1))
+
+
+def _some(collection: Collection, expression: str, field: Field, limit: int) -> Any:
+    with collection.store.explained(f"cannot read collection {collection.name}"):
+        return retry_while_loading(
+            collection.client.query,
+            collection.name,
+            filter=expression,
+            output_fields=[field.value],
+            limit=limit,
+            timeout=CALL_TIMEOUT_S,
+        )
+
+
 def stored_rows(collection: Collection, ids: Sequence[str]) -> list[Row]:
     """Return the whole row of each id that is stored, in no order."""
     return [_row(fields) for fields in collection.get(ids, _fields(collection))]
