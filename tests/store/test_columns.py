@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mm_milvus.errors import QueryError
 from mm_milvus.filters.columns import FilterColumns
-from mm_milvus.filters.condition import Condition
+from mm_milvus.filters.condition import Condition, Filter, Group
 from mm_milvus.filters.expression import render
 from mm_milvus.filters.match import holds
 from mm_milvus.keys import content_hash, image_key
@@ -54,9 +54,23 @@ OPERANDS = {"new": st.booleans() | TEXTS, "color": TEXTS, "id": TEXTS, "price": 
 @st.composite
 def conditions(draw):
     key = draw(st.sampled_from(sorted(COLUMNS)))
-    value = draw(OPERANDS.get(key, NUMBERS))
+    operands = OPERANDS.get(key, NUMBERS)
+    if draw(st.booleans()):
+        values = draw(st.lists(operands, min_size=1, max_size=3).map(tuple))
+        return Condition(key, draw(st.sampled_from(["in", "not in"])), values)
+    value = draw(operands)
     ops = ["=", "!="] if isinstance(value, bool) else ["=", "!=", "<", "<=", ">", ">="]
+    ops += ["starts with"] if isinstance(value, str) else []
     return Condition(key, draw(st.sampled_from(ops)), value)
+
+
+filters = st.recursive(
+    conditions(),
+    lambda parts: st.builds(
+        Group, st.sampled_from(["and", "or"]), st.lists(parts, min_size=2, max_size=3).map(tuple)
+    ),
+    max_leaves=4,
+)
 
 
 @pytest.fixture
@@ -96,7 +110,7 @@ def row(item_id: str, metadata: dict) -> Row:
     return Row(image_key(item_id), item_id, item_id, digest, digest, vector, metadata)
 
 
-def find(dataset, condition: Condition, columns: FilterColumns) -> set[int]:
+def find(dataset, condition: Filter, columns: FilterColumns) -> set[int]:
     expression = render([condition], columns)
     vector = np.array([[1, 0]], dtype=np.float32)
     [matches] = dataset.images.search(vector, 100, expression=expression)
@@ -111,13 +125,26 @@ def test_a_filter_finds_what_plain_python_finds(written, data):
     rows = data.draw(st.lists(METADATA, min_size=1, max_size=20))
     dataset = written(rows)
     columns = common_columns([dataset.manifest])
-    for condition in data.draw(st.lists(conditions(), min_size=1, max_size=20)):
+    for condition in data.draw(st.lists(filters, min_size=1, max_size=20)):
         expected = {number for number, fields in enumerate(rows) if holds(condition, fields)}
         try:
             assert find(dataset, condition, columns) == expected, (condition, rows)
         except QueryError:
-            # Nothing of the condition's type is stored: only `!=` could be met.
-            assert expected == set() or condition.op == "!=", (condition, rows)
+            # Nothing of a condition's type is stored: only its opposite could be met.
+            if isinstance(condition, Condition):
+                assert expected == set() or condition.is_negative, (condition, rows)
+
+
+@pytest.mark.engines("lite")
+def test_whether_a_key_exists_is_answered_by_its_column(written):
+    dataset = written([{"price": 1.5}, {"price": None}, {}, {"color": "red", "price": 0}])
+    columns = common_columns([dataset.manifest])
+    assert render([Condition("price", "exists")], columns) == "price is not null"
+    assert find(dataset, Condition("price", "exists"), columns) == {0, 3}
+    assert find(dataset, Condition("color", "not exists"), columns) == {0, 1, 2}
+    mixed = written([{"price": 1.5}, {"price": "sold out"}, {}])
+    columns = common_columns([mixed.manifest])
+    assert find(mixed, Condition("price", "exists"), columns) == {0, 1}
 
 
 def test_the_columns_of_several_encoders_are_those_that_all_have(manifest):
