@@ -127,3 +127,27 @@ def test_a_full_disk_is_noticed_while_writing_and_devices_stay():
         file.write([Reject("i", "read", "bad")])
         assert "No space left" in file.failure
     assert Path("/dev/full").is_char_device()
+
+
+@pytest.mark.parametrize(
+    "content", ["image,caption\n", "{}\n", '{"item_id": 1}\n', "\x00\xff", "[1]"]
+)
+def test_a_file_that_holds_no_rejects_is_left_alone(tmp_path, content):
+    path = tmp_path / "photos.csv"
+    path.write_text(content)
+    file = RejectsFile(path)
+    file.write([Reject("a", "read", "no")])
+    file.close()
+    assert path.read_text() == content
+    assert "holds no rejects" in file.failure
+
+
+def test_the_file_of_the_previous_run_is_replaced(tmp_path):
+    path = tmp_path / "set.rejects.jsonl"
+    for name in ("a", "b"):
+        file = RejectsFile(path)
+        file.write([Reject(name, "read", "no")])
+        file.close()
+        assert [json.loads(line)["item_id"] for line in path.open()] == [name]
+    RejectsFile(path).close()
+    assert not path.exists()

@@ -17,6 +17,9 @@ MAX_REASONS = 100
 
 OTHER_REASONS = "other reasons"
 
+MAX_LINE = 2**16
+"""Bytes of a line that are read to recognise a rejects file."""
+
 MAX_REASON = 200
 """Characters of a counted reason."""
 
@@ -88,13 +91,18 @@ class RejectsFile:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
-        """Delete the previous run's file; without a path, nothing is written at all."""
+        """Delete the previous run's file; without a path, nothing is written at all.
+
+        A file that holds anything else is left alone, and no rejects are written.
+        """
         self.path = None if path is None else Path(path)
         self.failure: str | None = None
         self._file: IO[str] | None = None
         if self.path is not None:
             try:
                 if self.path.is_file():  # not a device, such as /dev/null
+                    if not _holds_rejects(self.path):
+                        raise ValueError("it exists, and holds no rejects; name another file")
                     self.path.unlink()
             except (OSError, ValueError) as error:
                 self._fail(error)
@@ -125,3 +133,17 @@ class RejectsFile:
     def _fail(self, error: Exception) -> None:
         reason = one_line(getattr(error, "strerror", None) or error)
         self.failure = printable(f"{self.path} cannot be written: {reason}")
+
+
+def _holds_rejects(path: Path) -> bool:
+    """Return whether a file is empty, or begins with a reject."""
+    with path.open("rb") as file:
+        head = file.readline(MAX_LINE)
+    if not head:
+        return True
+    try:
+        content = json.loads(head)
+    except ValueError:
+        # A line that is cut, here or by a full disk, is a reject all the same.
+        return head.startswith(b'{"item_id": ')
+    return isinstance(content, dict) and content.keys() == Reject.__dataclass_fields__.keys()

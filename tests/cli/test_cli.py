@@ -249,3 +249,21 @@ def test_an_explanation_is_printed_and_is_json(run, stored):
     table = run("query", "sneakers", "--uri", stored, "--explain").stdout
     assert "fusion pnorm" in table
     assert "candidates; encode" in table
+
+
+def test_rejects_go_where_they_are_asked_to_and_are_counted_by_reason(run, tmp_path):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.png").write_bytes(b"no picture")
+    (folder / "empty.png").touch()
+    shown = run("ingest", folder, "--rejects", "out.jsonl")
+    assert shown.returncode == 3
+    counted = [line for line in shown.stdout.splitlines() if " rejected: " in line]
+    assert [line.split()[0] for line in counted] == ["3", "1"]
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 4
+    silent = run("ingest", folder, "--no-rejects", "--json")
+    report = json.loads(silent.stdout)
+    assert (silent.returncode, report["rejects_file"], report["interrupted"]) == (3, None, False)
+    assert sorted(report["rejects"].values()) == [1, 3]
+    assert not list(tmp_path.glob("*.rejects.jsonl"))
