@@ -19,7 +19,7 @@ from mm_milvus import (
     verify,
 )
 from mm_milvus.cli.app import app
-from mm_milvus.errors import StoreError
+from mm_milvus.errors import OptionError, StoreError
 from mm_milvus.store.connection import Store
 from mm_milvus.store.dataset import open_dataset
 from pictures import counts
@@ -56,6 +56,11 @@ def test_the_next_run_reads_as_the_last_one_did(table, uri, dataset):
         ingest(table, store=uri, dataset=dataset, source_options=given)
         assert describe_dataset(dataset, uri).source_options["caption_columns"] == ["name"]
     assert ingest(table, store=uri, dataset=dataset, options=IngestOptions(prune=True)).pruned == 0
+
+
+def test_an_unknown_option_is_named_with_its_near_one(table, uri, dataset):
+    with pytest.raises(OptionError, match="no option 'delimeter'; is it 'delimiter'"):
+        ingest(table, store=uri, dataset=dataset, source_options={"delimeter": ";"})
 
 
 def test_the_command_line_says_what_it_takes_again(table, uri, dataset):

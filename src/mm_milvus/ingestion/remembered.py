@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from difflib import get_close_matches
 from typing import Any
 
-from mm_milvus.errors import StoreError
+from mm_milvus.errors import OptionError, StoreError
 from mm_milvus.sources.base import Source
 from mm_milvus.sources.open import dataset_name, open_source
 from mm_milvus.sources.opened import options_of_source
@@ -39,10 +40,18 @@ def open_as_before(
 
     Returns:
         The source, and the options that were taken from the last ingest, by name.
+
+    Raises:
+        OptionError: For an option that there is not.
+        SourceError: When the source cannot be read as it was named.
     """
     if isinstance(given, SourceOptions):
         return open_source(path, given), {}
     given = given or {}
+    for name in given.keys() - {field.name for field in fields(SourceOptions)}:
+        near = get_close_matches(name, [field.name for field in fields(SourceOptions)], n=1)
+        hint = f"; is it {near[0]!r}?" if near else ""
+        raise OptionError(f"`source_options` has no option {name!r}{hint}")
     manifest = None if store is None else find_manifest(store, dataset or dataset_name(path))
     taken = {
         name: value for name, value in remembered_options(manifest).items() if name not in given
