@@ -59,8 +59,8 @@ def test_the_next_run_reads_as_the_last_one_did(table, uri, dataset):
 
 
 def test_an_unknown_option_is_named_with_its_near_one(table, uri, dataset):
-    with pytest.raises(OptionError, match="no option 'delimeter'; is it 'delimiter'"):
-        ingest(table, store=uri, dataset=dataset, source_options={"delimeter": ";"})
+    with pytest.raises(OptionError, match="no option 'lenien'; is it 'lenient'"):
+        ingest(table, store=uri, dataset=dataset, source_options={"lenien": True})
 
 
 def test_the_command_line_says_what_it_takes_again(table, uri, dataset):
