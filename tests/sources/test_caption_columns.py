@@ -9,9 +9,9 @@ import pytest
 
 from mm_milvus.errors import SourceError
 from mm_milvus.files import locate
-from mm_milvus.sources.entries import CAPTION_COLUMNS, find_roles
 from mm_milvus.sources.open import open_source
 from mm_milvus.sources.options import SourceOptions
+from mm_milvus.sources.roles import CAPTION_COLUMNS, find_roles
 
 from .conftest import read_items
 

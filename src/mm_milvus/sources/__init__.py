@@ -5,7 +5,9 @@ options      how to read a dataset
 base         the protocol of a source, and items to record batches
 folder       a folder of images, with captions in sidecar files or in a table
 table        a table of images and captions
+roles        which column of a table is what
 entries      rows of a table to items
+gather       the rows of one image to one entry
 near_paths   files whose paths are spelled in another way
 parts        folders of parts of a table or of tar shards
 records      rows of Parquet and Arrow IPC files

@@ -1,71 +1,28 @@
-"""Rows of a table to items: which column is what, and which image a row names."""
+"""Rows of a table to items: what the cells of a row hold, and which image it names."""
 
 from __future__ import annotations
 
 import ast
-import difflib
 import json
 import math
 import posixpath
 import re
-import sqlite3
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from hashlib import blake2b
-from typing import Any, Self
+from typing import Any
 from urllib.parse import unquote, urljoin
 from uuid import UUID
-
-import numpy as np
 
 from mm_milvus.data_uri import decode_base64, decode_data_uri, is_data_uri
 from mm_milvus.errors import SourceError
 from mm_milvus.files import MAX_FILE_BYTES, Place, is_uri, locate
 from mm_milvus.images.formats import name_of
-from mm_milvus.keys import DIGEST_BYTES, key_array
 from mm_milvus.remote import is_http
-from mm_milvus.sources.base import Draft, rejected_draft, to_json
-from mm_milvus.sources.options import SourceOptions
-from mm_milvus.sources.records import Row, Table
+from mm_milvus.sources.base import Draft, rejected_draft
+from mm_milvus.sources.records import Row
+from mm_milvus.sources.roles import ColumnRoles
 from mm_milvus.sources.sidecar import to_captions
 from mm_milvus.text import is_utf8, one_line
-
-IMAGE_COLUMNS = (
-    "image",
-    "img",
-    "image_bytes",
-    *("jpg", "jpeg", "png", "webp"),
-    "image_path",
-    "file_name",
-    "filename",
-    "path",
-    "filepath",
-    "file_path",
-    "image_name",
-    "url",
-    "image_url",
-    "uri",
-)
-"""Usual names of the column of images, in the order in which they are looked for: content is
-preferred to paths, and these to URLs. img2dataset names the column of content by its format."""
-
-CAPTION_COLUMNS = (
-    "caption",
-    "captions",
-    "text",
-    "texts",
-    "title",
-    "description",
-    "comment",
-    "sentence",
-    "sentences",
-)
-"""Usual names of the column of captions, in the order in which they are looked for."""
-
-
-ID_COLUMNS = ("item_id", "id")
-"""Usual names of the column of ids, in the order in which they are looked for."""
 
 _HEAD_OF_BASE64 = 32
 """Characters of base64 that show whether it is an image; no image is smaller."""
@@ -79,104 +36,6 @@ _NO_COMMA = re.compile(r"""['"]\s+['"]""")
 
 _LONGEST_PATH = 4096
 """Characters of a path, as in Linux."""
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnRoles:
-    """Which column is what; all other columns are metadata.
-
-    Attributes:
-        image: The column of images: paths, URIs, or bytes.
-        captions: The columns of captions.
-        item_id: The column of ids; None: an item's id is the path of its image.
-    """
-
-    image: str
-    captions: tuple[str, ...]
-    item_id: str | None
-
-    @property
-    def columns(self) -> frozenset[str]:
-        """The columns that are not metadata."""
-        return frozenset({self.image, *self.captions, *([self.item_id] if self.item_id else [])})
-
-
-def find_roles(
-    place: Place, columns: tuple[str, ...], options: SourceOptions, *, ids_are_paths: bool = False
-) -> ColumnRoles:
-    """Find the roles of a table's columns, by the options, else by the usual names.
-
-    Args:
-        place: The table, for messages.
-        columns: Its columns.
-        options: The names of columns that a user has chosen.
-        ids_are_paths: Whether no column has ids, unless a user has chosen one.
-
-    Raises:
-        SourceError: When the table has no column of a chosen name, or none for images.
-    """
-    for name in filter(None, (options.image_column, options.id_column)):
-        if name not in columns:
-            raise _missing_column(place, name, columns)
-    image = options.image_column or _first(IMAGE_COLUMNS, columns)
-    item_id = options.id_column or None
-    if options.id_column is None and not ids_are_paths:
-        item_id = _first(ID_COLUMNS, tuple(name for name in columns if name != image))
-    captions = tuple(name for name in columns if name not in (image, item_id))
-    if options.caption_columns:
-        chosen = (_matching(place, name, columns, captions) for name in options.caption_columns)
-        captions = tuple(dict.fromkeys(name for names in chosen for name in names))
-    else:
-        captions = _usual_captions(captions)
-    if image is None:
-        raise SourceError(
-            f"{place.uri} has no column with a usual name for images: name one of its columns "
-            f"as `image_column`; they are {', '.join(columns)}"
-        )
-    return ColumnRoles(image, captions, item_id if item_id not in captions else None)
-
-
-def _missing_column(place: Place, name: str, columns: tuple[str, ...]) -> SourceError:
-    near = difflib.get_close_matches(name, columns, n=1)
-    hint = f" (is it {near[0]!r}?)" if near else ""
-    return SourceError(
-        f"{place.uri} has no column {name!r}{hint}: its columns are {', '.join(columns)}"
-    )
-
-
-def _matching(
-    place: Place, pattern: str, columns: tuple[str, ...], free: tuple[str, ...]
-) -> list[str]:
-    """Return the column of a name, or those that match a pattern and have no other role."""
-    if pattern in columns:
-        return [pattern]
-    expression = ".*".join(map(re.escape, pattern.split("*")))
-    names = [name for name in free if re.fullmatch(expression, name, re.DOTALL)]
-    if not names:
-        raise _missing_column(place, pattern, columns)
-    return sorted(names, key=by_numbers)
-
-
-def by_numbers(name: str) -> list[tuple[int, str]]:
-    """Return a key that sorts `caption_2` before `caption_10`."""
-    parts = re.split(r"([0-9]+)", name)
-    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
-
-
-def _usual_captions(columns: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the columns of the first usual name: the one of that name, and the numbered ones."""
-    for usual in CAPTION_COLUMNS:
-        exact = _first((usual,), columns)
-        expression = re.compile(rf"{usual}[_ .-]?[0-9]{{1,4}}", re.IGNORECASE)
-        numbered = sorted(filter(expression.fullmatch, columns), key=by_numbers)
-        if exact or numbered:
-            return (*([exact] if exact else []), *numbered)
-    return ()
-
-
-def _first(names: tuple[str, ...], columns: tuple[str, ...]) -> str | None:
-    by_name = {column.lower(): column for column in reversed(columns)}
-    return next((by_name[name] for name in names if name in by_name), None)
 
 
 @dataclass(slots=True)
@@ -207,7 +66,8 @@ class Entry:
         self.metadata = other.metadata | self.metadata
 
 
-def _normal(path: str) -> str:
+def normal_path(path: str) -> str:
+    """Return a path without `.` and double slashes; a URI unchanged."""
     return path if is_uri(path) else posixpath.normpath(path)
 
 
@@ -281,138 +141,19 @@ def _has_protocol(place: Place, scheme: str) -> bool:
     return scheme in ((protocol,) if isinstance(protocol, str) else protocol)
 
 
-def read_entries(table: Table, roles: ColumnRoles) -> Iterator[Entry]:
-    """Read a table; the rows of one image are one entry, in the place of the first of them.
-
-    Rows are of one image where they name the same path, and have the same id if there is a column
-    of ids. Rows that have the image's content are compared with the row before alone.
-    """
-    scattered = frozenset() if roles.image in table.content else _scattered_keys(table, roles)
-    entries = _adjacent_entries(table, roles)
-    return _gathered(entries, table, roles, scattered) if scattered else entries
-
-
-def _adjacent_entries(table: Table, roles: ColumnRoles) -> Iterator[Entry]:
-    """Read a table; adjacent rows of one image are one entry."""
-    last: Entry | None = None
-    last_key = ""
-    for row in table.read(roles.columns):
-        entry = _entry(row, roles)
-        key = _key(entry, roles)
-        if last is not None and key and key == last_key and entry.data == last.data:
-            last.add(entry)
-            continue
-        if last is not None:
-            yield last
-        last, last_key = entry, key
-    if last is not None:
-        yield last
-
-
-def _key(entry: Entry, roles: ColumnRoles) -> str:
-    """Return what the entries of one image have in common; "" where an entry stands alone."""
-    return "" if entry.fault else _key_of(entry.path, entry.item_id, roles)
-
-
-def _key_of(path: str | None, item_id: str, roles: ColumnRoles) -> str:
-    written = "" if path is None else _normal(path)
-    return written if roles.item_id is None else f"{item_id}\0{written}"
-
-
-def _digest(key: str) -> bytes:
-    return blake2b(key.encode(errors="surrogatepass"), digest_size=DIGEST_BYTES).digest()
-
-
-def _scattered_keys(table: Table, roles: ColumnRoles) -> frozenset[bytes]:
-    """Return the digests of the images whose rows are not adjacent: 16 bytes a row in memory."""
-    packed = bytearray()
-    previous = ""
-    for row in table.read(roles.columns):
-        values = row.values or {}
-        try:
-            path, _ = _image(values.get(roles.image), roles.image)
-        except ValueError:
-            path = None
-        item_id = "" if roles.item_id is None else _id_text(values.get(roles.item_id))
-        key = _key_of(path, item_id, roles)
-        if key and key != previous:
-            packed += _digest(key)
-        previous = key
-    digests = np.sort(key_array(packed))
-    return frozenset(digest.tobytes() for digest in digests[1:][digests[1:] == digests[:-1]])
-
-
-def _gathered(
-    entries: Iterator[Entry], table: Table, roles: ColumnRoles, scattered: frozenset[bytes]
-) -> Iterator[Entry]:
-    """Yield the entries; those that are scattered once each, with what their later rows add."""
-    with LaterRows() as later:
-        first: set[bytes] = set()
-        for entry in _adjacent_entries(table, roles):
-            key = _key(entry, roles)
-            if key and (digest := _digest(key)) in scattered:
-                if digest in first:
-                    later.add(digest, entry)
-                first.add(digest)
-        for entry in entries:
-            key = _key(entry, roles)
-            if key and (digest := _digest(key)) in scattered:
-                if digest not in first:
-                    continue
-                first.remove(digest)
-                for other in later.of(digest):
-                    entry.add(other)
-            yield entry
-
-
-class LaterRows:
-    """Captions and metadata of rows, by the digest of their image, in a temporary file.
-
-    In memory, the captions of a large table that is in random order would be too many.
-    """
-
-    def __init__(self) -> None:
-        """Start without rows."""
-        # A database without a name is a file that is deleted when it is closed.
-        self._database = sqlite3.connect("", check_same_thread=False)
-        self._database.execute("CREATE TABLE rows (digest BLOB, captions TEXT, metadata TEXT)")
-        self._is_indexed = False
-
-    def __enter__(self) -> Self:
-        """Return the rows."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Delete the file."""
-        self._database.close()
-
-    def add(self, digest: bytes, entry: Entry) -> None:
-        """Add a row; all are added before any is looked up."""
-        texts = json.dumps(entry.captions), json.dumps(to_json(entry.metadata))
-        self._database.execute("INSERT INTO rows VALUES (?, ?, ?)", (digest, *texts))
-
-    def of(self, digest: bytes) -> Iterator[Entry]:
-        """Yield the rows of an image, in the order of the table."""
-        if not self._is_indexed:
-            self._database.execute("CREATE INDEX by_digest ON rows (digest)")
-            self._is_indexed = True
-        query = "SELECT rowid, captions, metadata FROM rows WHERE digest = ? ORDER BY rowid"
-        for number, captions, metadata in self._database.execute(query, (digest,)):
-            yield Entry(number, "", None, None, json.loads(captions), json.loads(metadata))
-
-
-def _entry(row: Row, roles: ColumnRoles) -> Entry:
+def entry_of(row: Row, roles: ColumnRoles) -> Entry:
+    """Return the entry of one row, with its fault where it cannot be used."""
     entry = Entry(row.number, f"row-{row.number}", fault=row.fault)
     if row.values is None:
         return entry
     values, named = row.values, roles.columns
     try:
-        entry.path, entry.data = _image(values.get(roles.image), roles.image)
+        entry.path, entry.data = image_cell(values.get(roles.image), roles.image)
     except ValueError as error:
         entry.fault = f"row {row.number}: {one_line(error)}"
     entry.item_id = entry.path or entry.item_id
     if roles.item_id is not None:
-        text = _id_text(values.get(roles.item_id))
+        text = id_text(values.get(roles.item_id))
         entry.item_id = text or entry.item_id
         if not text:
             entry.fault = entry.fault or f"row {row.number} has no id in {roles.item_id}"
@@ -462,7 +203,7 @@ def _listed(value: Any) -> Any:
     return texts if is_list else value
 
 
-def _id_text(value: Any) -> str:
+def id_text(value: Any) -> str:
     """Return an id as text; "" for a value that is no id."""
     match value:
         case str():
@@ -485,7 +226,7 @@ def _is_missing(value: Any) -> bool:
     )
 
 
-def _image(value: Any, column: str) -> tuple[str | None, bytes | None]:
+def image_cell(value: Any, column: str) -> tuple[str | None, bytes | None]:
     """Return the path and the content in a cell of images, None for each that it lacks.
 
     Raises:

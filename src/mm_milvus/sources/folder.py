@@ -17,18 +17,17 @@ from mm_milvus.files import Place, is_uri, read_failure
 from mm_milvus.images.suffixes import IMAGE_SUFFIXES, has_image_suffix
 from mm_milvus.sources.base import Draft, SeenIds, rejected_draft, to_batches
 from mm_milvus.sources.entries import (
-    ColumnRoles,
     Entry,
-    find_roles,
-    read_entries,
     repeated_id,
     resolve,
     row_uri,
     to_draft,
 )
+from mm_milvus.sources.gather import read_entries
 from mm_milvus.sources.near_paths import NearPaths
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.records import Table
+from mm_milvus.sources.roles import ColumnRoles, find_roles
 from mm_milvus.sources.sidecar import parse_sidecar
 from mm_milvus.sources.suffixes import SIDECAR_SUFFIXES
 from mm_milvus.sources.table import image_root, open_table

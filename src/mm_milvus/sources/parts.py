@@ -20,9 +20,9 @@ import pyarrow as pa
 from mm_milvus.errors import SourceError
 from mm_milvus.files import Place, read_failure
 from mm_milvus.sources.base import Draft, rejected_draft, to_batches
-from mm_milvus.sources.entries import ColumnRoles, by_numbers, find_roles
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.records import Row, Table, without_compression
+from mm_milvus.sources.roles import ColumnRoles, by_numbers, find_roles
 from mm_milvus.sources.suffixes import SHARD_SUFFIXES
 from mm_milvus.sources.table import TableSource, image_root, open_table
 from mm_milvus.sources.webdataset import WebDatasetSource

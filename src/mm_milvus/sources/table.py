@@ -15,15 +15,13 @@ from mm_milvus.remote import is_http
 from mm_milvus.sources.base import Draft, SeenIds, rejected_draft, to_batches
 from mm_milvus.sources.csv_records import open_csv
 from mm_milvus.sources.entries import (
-    ColumnRoles,
     Entry,
-    find_roles,
-    read_entries,
     repeated_id,
     resolve,
     row_uri,
     to_draft,
 )
+from mm_milvus.sources.gather import read_entries
 from mm_milvus.sources.json_records import open_json
 from mm_milvus.sources.near_paths import NearPaths
 from mm_milvus.sources.options import SourceOptions
@@ -34,6 +32,7 @@ from mm_milvus.sources.records import (
     open_parquet,
     without_compression,
 )
+from mm_milvus.sources.roles import ColumnRoles, find_roles
 from mm_milvus.sources.suffixes import TABLE_SUFFIXES
 
 _DEFAULTS = SourceOptions()
