@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from pathlib import Path
@@ -281,6 +282,16 @@ def test_a_table_in_the_folder_gives_captions_to_its_images(tmp_path: Path, name
     assert items["b.png"]["metadata"] == {"price": 2}
     assert items["d/a.png"]["image"] == b"d/a.png"
     assert list(items.rejects) == ["missing.png", "../out.png"]
+
+
+def test_a_row_of_a_folders_table_may_have_its_image_inside(tmp_path: Path) -> None:
+    put(tmp_path, "a.png")
+    uri = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n pixels").decode()
+    rows = [{"file_name": "a.png", "text": "a"}, {"file_name": uri, "text": "inside"}]
+    (tmp_path / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    items = read_items(tmp_path)
+    assert items.captions == {"a.png": ["a"], "row-2": ["inside"]}
+    assert items["row-2"]["image"].startswith(b"\x89PNG")
 
 
 def test_a_row_of_a_folders_table_may_have_no_image(tmp_path: Path) -> None:

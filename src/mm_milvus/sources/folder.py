@@ -206,8 +206,6 @@ class FolderSource:
         if entry.fault is not None:
             return to_draft(entry, None, uri)
         if entry.path is None:
-            if entry.data is not None:
-                return rejected_draft(entry.item_id, uri, f"row {entry.number} names no file")
             entry.item_id = posixpath.join(folder, entry.item_id)
             draft = to_draft(entry, None, uri)
             self._describe(draft, ())
