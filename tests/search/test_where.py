@@ -154,3 +154,25 @@ def test_no_filter_of_a_user_reaches_another_tenant(items):
     settings(derandomize=True, database=None, max_examples=40, deadline=None)(given(texts)(check))()
     assert items("tenant=a", "tenant=b or stock=12") == {0}
     assert items("tenant=a", filter='item_id == "x" or item_id != "x"') == {0, 2, 4}
+
+
+def test_an_open_client_finds_values_that_came_later_and_do_not_fit_their_column(
+    uri, dataset, tmp_path
+):
+    folder, encoder = tmp_path / "later", PlainEncoder()
+    rows = [{"stock": 12, "price": 1.5}, {"stock": 3, "price": 2.5}]
+    write_items(folder, rows)
+    ingest(folder, store=uri, dataset=dataset, model=encoder)
+    conditions = ("stock=12", "stock!=12", "stock exists", "stock not exists", "price!=1.5")
+    with SearchClient(uri, dataset, encoder=encoder) as client:
+        client.search("a", where=["stock=12"])
+        write_items(folder, [*rows, {"stock": "12", "price": "n/a"}])
+        ingest(folder, store=uri, dataset=dataset, model=encoder)
+        with SearchClient(uri, dataset, encoder=encoder) as new:
+            for condition in (*conditions, 'price="n/a"'):
+                found = [
+                    {hit.item_id for hit in each.search("a", where=[condition])}
+                    for each in (client, new)
+                ]
+                assert found[0] == found[1], condition
+        assert "2.png" in {hit.item_id for hit in client.search("a", where=["stock=12"])}

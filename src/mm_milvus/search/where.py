@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from mm_milvus.choices import MAX_LIMIT
 from mm_milvus.errors import QueryError, StoreError
+from mm_milvus.filters.columns import FilterColumns
 from mm_milvus.filters.condition import Condition, Filter, excerpt, leaves
 from mm_milvus.filters.expression import literal, render
 from mm_milvus.filters.parse import parse_condition
@@ -38,7 +39,7 @@ class Where:
     def __init__(self, dataset: Dataset, *others: Dataset) -> None:
         """Take a dataset, as one or several encoders indexed it; nothing is read yet."""
         self._dataset = dataset
-        self._columns = common_columns([index.manifest for index in (dataset, *others)])
+        self._indexes = (dataset, *others)
         self._stored: StoredKeys | None = None
         self._searches_texts = True
 
@@ -61,8 +62,12 @@ class Where:
             parse_condition(condition) if isinstance(condition, str) else condition
             for condition in where
         ]
-        typed = render(conditions, self._columns)
-        self._check(conditions)
+        typed = ""
+        if conditions:
+            # Another process may have stored values that do not fit the columns, or rebuilt them.
+            columns = common_columns([index.images.manifest() for index in self._indexes])
+            typed = render(conditions, columns)
+            self._check(conditions, columns)
         parts = [part for part in (typed, raw.strip()) if part]
         if caption_has:
             items = self._captioned_items(caption_has, parts)
@@ -70,14 +75,13 @@ class Where:
             parts.append(f"{Field.ITEM_ID} in [{listed}]" if items else f'{Field.ITEM_ID} == ""')
         return _all(parts)
 
-    def _check(self, conditions: Sequence[Filter]) -> None:
+    def _check(self, conditions: Sequence[Filter], columns: FilterColumns) -> None:
         """Raise QueryError for a condition that no item can meet for its key or its type."""
-        columns = self._columns.types
         checked = [
             leaf
             for condition in conditions
             for leaf in leaves(condition)
-            if leaf.field not in columns
+            if leaf.field not in columns.types
         ]
         stored, is_current = self._stored, False
         if checked and stored is None:
