@@ -10,6 +10,7 @@ entries      rows of a table to items
 gather       the rows of one image to one entry
 near_paths   files whose paths are spelled in another way
 parts        folders of parts of a table or of tar shards
+walk         all folders below a folder
 records      rows of Parquet and Arrow IPC files
 csv_records  rows of CSV files
 json_records rows of JSON and JSONL files

@@ -31,6 +31,7 @@ from mm_milvus.sources.roles import ColumnRoles, find_roles
 from mm_milvus.sources.sidecar import parse_sidecar
 from mm_milvus.sources.suffixes import SIDECAR_SUFFIXES
 from mm_milvus.sources.table import image_root, open_table
+from mm_milvus.sources.walk import walk
 from mm_milvus.text import is_utf8
 
 TABLE_NAMES = tuple(
@@ -322,25 +323,11 @@ def _walk(root: Place, skipped: Counter[str] | None = None) -> Iterator[_File]:
         skipped: Receives the numbers of other files, by suffix.
     """
     skipped = Counter() if skipped is None else skipped
-    visited: set[object] = set()
-    stack = [""]
-    while stack:
-        folder = stack.pop()
-        place = root.child(folder) if folder else root
-        try:
-            identity = place.identity()
-            # Links may lead back up; a folder that is reached twice is read once.
-            if identity in visited:
-                continue
-            visited.add(identity)
-            listing = place.entries()
-        except Exception as error:  # each filesystem has errors of its own
-            yield _File(f"{folder}/", fault=f"the folder cannot be read: {read_failure(error)}")
-            continue
-        visible = [entry for entry in listing if not entry.name.startswith(".")]
-        yield from _files(folder, [entry.name for entry in visible if not entry.is_dir], skipped)
-        folders = [posixpath.join(folder, entry.name) for entry in visible if entry.is_dir]
-        stack += reversed(folders)
+    for folder, names in walk(root):
+        if isinstance(names, str):
+            yield _File(f"{folder}/", fault=names)
+        else:
+            yield from _files(folder, names, skipped)
 
 
 def _files(folder: str, names: list[str], skipped: Counter[str]) -> Iterator[_File]:

@@ -25,6 +25,7 @@ from mm_milvus.sources.records import Row, Table, without_compression
 from mm_milvus.sources.roles import ColumnRoles, by_numbers, find_roles
 from mm_milvus.sources.suffixes import SHARD_SUFFIXES
 from mm_milvus.sources.table import TableSource, image_root, open_table
+from mm_milvus.sources.walk import walk
 from mm_milvus.sources.webdataset import WebDatasetSource
 
 SPLITS = frozenset({"train", "training", "test", "testing", "validation", "valid", "val", "dev"})
@@ -139,7 +140,9 @@ def open_parts(root: Place, options: SourceOptions) -> PartsSource | WebDatasetS
     Raises:
         SourceError: When the tables cannot be read together.
     """
-    paths = sorted(_paths_below(root), key=by_numbers)
+    listed = {folder: names for folder, names in walk(root) if isinstance(names, list)}
+    found = (posixpath.join(folder, name) for folder, names in listed.items() for name in names)
+    paths = sorted(found, key=by_numbers)
     shards = tuple(root.child(path) for path in paths if path.lower().endswith(SHARD_SUFFIXES))
     if shards:
         return WebDatasetSource(root.name, shards, options.shard_ids, options.encoding)
@@ -151,28 +154,6 @@ def open_parts(root: Place, options: SourceOptions) -> PartsSource | WebDatasetS
         ).startswith("cache-"):
             parts.setdefault(_split_of(path), []).append(root.child(path))
     return _open_splits(root, parts, options) if parts else None
-
-
-def _paths_below(root: Place) -> Iterator[str]:
-    visited: set[object] = set()
-    stack = [""]
-    while stack:
-        folder = stack.pop()
-        place = root.child(folder) if folder else root
-        try:
-            if (identity := place.identity()) in visited:
-                continue
-            visited.add(identity)
-            entries = place.entries()
-        except Exception:  # noqa: S112 - the walk over the images has reported it
-            continue
-        for entry in entries:
-            if not entry.name.startswith("."):
-                path = posixpath.join(folder, entry.name)
-                if entry.is_dir:
-                    stack.append(path)
-                else:
-                    yield path
 
 
 def _split_of(path: str) -> str:
