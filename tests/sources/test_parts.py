@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -195,3 +196,46 @@ def test_a_folder_of_other_files_names_what_is_there(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x")
     with pytest.raises(SourceError, match=r"it has 2 \.tfrecord, 1 \.npz, 1 without"):
         open_source(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["tables", "shards"])
+def test_a_subfolder_that_cannot_be_listed_is_a_reject(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    (tmp_path / "locked").mkdir()
+    if kind == "tables":
+        write_parquet(tmp_path / "0.parquet", [{"image": b"a", "text": "a"}])
+    else:
+        with tarfile.open(tmp_path / "0.tar", "w") as tar:
+            info = tarfile.TarInfo("a.png")
+            info.size = 1
+            tar.addfile(info, io.BytesIO(b"x"))
+    scan = os.scandir
+
+    def refuse(path: str) -> Any:
+        if path.rstrip("/").endswith("locked"):
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may list every folder
+    items = read_items(tmp_path)
+    assert len(items.ids) == 1
+    assert items.rejects == {"locked": "the folder cannot be read: Permission denied"}
+
+
+def test_damage_in_one_part_keeps_the_ids_of_the_next(tmp_path: Path) -> None:
+    for part in range(2):
+        rows = [{"image": b"%d" % n, "text": f"{part} {n}"} for n in range(200)]
+        table = pa.Table.from_pylist(rows)
+        pq.write_table(table, tmp_path / f"part-{part}.parquet", row_group_size=100)
+    whole = read_items(tmp_path).captions
+    path = tmp_path / "part-0.parquet"
+    group = pq.ParquetFile(path).metadata.row_group(1)
+    data = bytearray(path.read_bytes())
+    offset = group.column(1).dictionary_page_offset or group.column(1).data_page_offset
+    data[offset : offset + 8] = b"\xff" * 8
+    path.write_bytes(data)
+    damaged = read_items(tmp_path)
+    assert damaged.rejects
+    assert len(damaged.captions) < len(whole)
+    assert damaged.captions.items() <= whole.items()

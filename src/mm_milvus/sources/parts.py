@@ -53,7 +53,7 @@ class PartsSource:
     Attributes:
         name: The folder's name.
         splits: The table of each split, by its name; "" where the dataset has no splits.
-        faults: Why parts cannot be read, by their place.
+        faults: Why parts, or folders of parts, cannot be read, by their place.
     """
 
     name: str
@@ -110,7 +110,7 @@ def open_saved_dataset(root: Place, options: SourceOptions) -> PartsSource:
         parts = {str(split): _saved_parts(root.child(str(split))) for split in splits}
     else:
         parts = {"": _saved_parts(root)}
-    return _open_splits(root, parts, options)
+    return _open_splits(root, parts, options, {})
 
 
 def _saved_parts(folder: Place) -> list[Place]:
@@ -140,12 +140,17 @@ def open_parts(root: Place, options: SourceOptions) -> PartsSource | WebDatasetS
     Raises:
         SourceError: When the tables cannot be read together.
     """
-    listed = {folder: names for folder, names in walk(root) if isinstance(names, list)}
-    found = (posixpath.join(folder, name) for folder, names in listed.items() for name in names)
+    found: list[str] = []
+    faults: dict[Place, str] = {}
+    for folder, names in walk(root):
+        if isinstance(names, str):
+            faults[root.child(f"{folder}/")] = names
+        else:
+            found += (posixpath.join(folder, name) for name in names)
     paths = sorted(found, key=by_numbers)
     shards = tuple(root.child(path) for path in paths if path.lower().endswith(SHARD_SUFFIXES))
     if shards:
-        return WebDatasetSource(root.name, shards, options.shard_ids, options.encoding)
+        return WebDatasetSource(root.name, shards, options.shard_ids, options.encoding, faults)
     parts: dict[str, list[Place]] = {}
     for path in paths:
         # Hugging Face keeps results of computations in files that begin so.
@@ -153,7 +158,7 @@ def open_parts(root: Place, options: SourceOptions) -> PartsSource | WebDatasetS
             path
         ).startswith("cache-"):
             parts.setdefault(_split_of(path), []).append(root.child(path))
-    return _open_splits(root, parts, options) if parts else None
+    return _open_splits(root, parts, options, faults) if parts else None
 
 
 def _split_of(path: str) -> str:
@@ -168,10 +173,13 @@ def _split_of(path: str) -> str:
 
 
 def _open_splits(
-    root: Place, parts: Mapping[str, list[Place]], options: SourceOptions
+    root: Place,
+    parts: Mapping[str, list[Place]],
+    options: SourceOptions,
+    unlisted: Mapping[Place, str],
 ) -> PartsSource:
     splits: dict[str, TableSource] = {}
-    faults: dict[Place, str] = {}
+    faults = dict(unlisted)
     for split, places in parts.items():
         tables: dict[Place, Table] = {}
         for place in places:
@@ -210,6 +218,8 @@ def _join(tables: Mapping[Place, Table], options: SourceOptions) -> TableSource:
             for row in table.read(keep):
                 number = done + row.number
                 yield replace(row, number=number)
+            # The rows that a damaged part has lost are counted: ids of later parts depend on it.
+            number = max(number, done + (table.size or 0))
 
     joined = Table(
         columns,

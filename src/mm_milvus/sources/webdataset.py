@@ -9,8 +9,8 @@ import glob
 import posixpath
 import re
 import tarfile
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import islice, product
 from typing import IO, Any, Self
 
@@ -66,12 +66,14 @@ class WebDatasetSource:
         shards: The shards, in the order in which they are read.
         shard_ids: Whether ids begin with the name of the shard.
         encoding: Of captions, where they are neither UTF-8 nor UTF-16.
+        faults: Why folders of shards cannot be listed, by their place.
     """
 
     name: str
     shards: tuple[Place, ...]
     shard_ids: bool = False
     encoding: str | None = None
+    faults: Mapping[Place, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int | None:
@@ -102,6 +104,8 @@ class WebDatasetSource:
                     if first != number or repeats:
                         draft = self._repeated(draft, shard, self.shards[first])
                 yield draft
+        for place, fault in self.faults.items():
+            yield rejected_draft(place.name, place.uri, fault)
 
     def _repeated(self, draft: Draft, shard: Place, first: Place) -> Draft:
         where = f"the one in {first.name}" if first != shard else "an earlier one"
