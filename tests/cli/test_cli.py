@@ -267,3 +267,15 @@ def test_rejects_go_where_they_are_asked_to_and_are_counted_by_reason(run, tmp_p
     assert (silent.returncode, report["rejects_file"], report["interrupted"]) == (3, None, False)
     assert sorted(report["rejects"].values()) == [1, 3]
     assert not list(tmp_path.glob("*.rejects.jsonl"))
+
+
+@pytest.mark.parametrize("command", [("classify", "--labels", "cat,dog"), ("moderate",)])
+def test_commands_that_judge_say_why_their_rejects_are_not_written(run, tmp_path, command):
+    (tmp_path / "mixed").mkdir()
+    (tmp_path / "mixed" / "empty.png").touch()
+    (tmp_path / "mine.csv").write_text("image,caption\n")
+    verb, *options = command
+    result = run(verb, "mixed", *options, "--rejects", "mine.csv")
+    assert result.returncode == 3
+    assert "mine.csv cannot be written: it exists, and holds no rejects" in result.stderr
+    assert (tmp_path / "mine.csv").read_text() == "image,caption\n"

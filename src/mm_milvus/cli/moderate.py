@@ -23,6 +23,7 @@ from mm_milvus.cli.options import options_of
 from mm_milvus.cli.runs import (
     exit_code,
     interrupted_by_signals,
+    print_rejects_failure,
     rejects_path,
 )
 from mm_milvus.pipeline.options import RunOptions
@@ -92,6 +93,7 @@ def moderate(
             rejects=rejects(rejects_path(f"{images.name}.moderate")),
             interrupt=interrupt,
         )
+    print_rejects_failure(report)
     if as_json:
         flags: dict[str, Any] = {} if output else {"flags": table.rows}
         print(json.dumps({**report.to_dict(), **flags}, ensure_ascii=False))
