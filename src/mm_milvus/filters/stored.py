@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import date
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any
 
 from mm_milvus.filters.condition import Condition, excerpt, key_paths
 from mm_milvus.filters.expression import json_path
-
-Kind = Literal["text", "number", "boolean", "other"]
+from mm_milvus.limits import family
 
 SHOWN_KEYS = 5
 
-_PROBES: dict[Kind, str] = {
+_PROBES: dict[str, str] = {
     "text": '{0} >= ""',
     "number": "{0} < 0 or {0} >= 0",
     "boolean": "{0} == true or {0} == false",
 }
 """What is true of every value of a kind, and of no other."""
 
-_REMEDIES: dict[Kind, str] = {
+_REMEDIES: dict[str, str] = {
     "text": "texts; compare them with a text, in quotes where it looks like a number",
     "number": "numbers; compare them with a number",
     "boolean": "true and false; compare them with one of the two",
@@ -39,7 +38,7 @@ class StoredKeys:
     def __init__(self, rows: Iterable[Mapping[str, Any]], *, is_whole: bool) -> None:
         """Take the metadata of a sample of items."""
         self.is_whole = is_whole
-        self._kinds: dict[tuple[str, ...], set[Kind]] = {}
+        self._kinds: dict[tuple[str, ...], set[str]] = {}
         pending: list[tuple[tuple[str, ...], Any]] = [((), row) for row in rows]
         while pending:
             path, value = pending.pop()
@@ -95,24 +94,15 @@ class StoredKeys:
         return f"the keys are {shown}{more}"
 
 
-def _kinds(value: Any) -> set[Kind]:
-    match value:
-        case None:
-            return set()
-        case str():
-            return {"text"}
-        case bool():
-            return {"boolean"}
-        case int() | float():
-            return {"number"}
-    return {"other"}
+def _kinds(value: Any) -> set[str]:
+    return set() if value is None else {family(value)}
 
 
-def _comparable(condition: Condition) -> set[Kind]:
+def _comparable(condition: Condition) -> set[str]:
     """Return the kinds of which a value could meet a condition; none: any."""
     if condition.is_negative or condition.op == "has":
         return set()
-    kinds: set[Kind] = set()
+    kinds: set[str] = set()
     for value in condition.values:
         if isinstance(value, date):
             kinds.add("text")
