@@ -66,15 +66,15 @@ def open_csv(
             has another delimiter.
     """
     is_default = delimiter is None
+    with open_text(place, "\n", encoding) as text:
+        header_line = text.readline(MAX_FILE_BYTES)
     if delimiter is None:
-        delimiter = _default_delimiter(place, encoding)
+        delimiter = _default_delimiter(place, header_line)
     delimiter = "\t" if delimiter == "\\t" else delimiter
     if len(delimiter) != 1 or delimiter in '\r\n"':
         raise SourceError(
             f"the delimiter {delimiter!r} cannot be used: give one character, such as , # or \\t"
         )
-    with open_text(place, "\n", encoding) as text:
-        header_line = text.readline(MAX_FILE_BYTES)
     # As in "image_name| comment", where the space is no part of a value.
     spaced = f"{delimiter} " in header_line and header_line.count(delimiter) == header_line.count(
         f"{delimiter} "
@@ -123,12 +123,10 @@ def open_csv(
     return Table(header, None, read, notes=notes)
 
 
-def _default_delimiter(place: Place, encoding: str | None) -> str:
+def _default_delimiter(place: Place, header: str) -> str:
     name = without_compression(place.name).lower()
     if not name.endswith(".txt"):
         return "\t" if name.endswith(".tsv") else ","
-    with open_text(place, "\n", encoding) as text:
-        header = text.readline(MAX_FILE_BYTES)
     return max(_DELIMITERS, key=header.count) if any(map(header.count, _DELIMITERS)) else ","
 
 
