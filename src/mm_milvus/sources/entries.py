@@ -258,6 +258,18 @@ def image_cell(value: Any, column: str) -> tuple[str | None, bytes | None]:
     return path if isinstance(path, str) and path else None, data
 
 
+def path_in_cell(value: Any, column: str) -> str | None:
+    """Return the path in a cell of images, without decoding content; None for any other cell."""
+    if isinstance(value, str) and (
+        is_data_uri(value) or (len(value) > _LONGEST_PATH and not is_uri(value))
+    ):
+        return None
+    try:
+        return image_cell(value, column)[0]
+    except ValueError:
+        return None
+
+
 def _inline_image(text: str, column: str) -> bytes | None:
     """Return the image in a `data:` URI or in base64; None for a path. Raises ValueError."""
     try:

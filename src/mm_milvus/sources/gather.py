@@ -12,7 +12,7 @@ import numpy as np
 
 from mm_milvus.keys import DIGEST_BYTES, key_array
 from mm_milvus.sources.base import to_json
-from mm_milvus.sources.entries import Entry, entry_of, id_text, image_cell, normal_path
+from mm_milvus.sources.entries import Entry, entry_of, id_text, normal_path, path_in_cell
 from mm_milvus.sources.records import Table
 from mm_milvus.sources.roles import ColumnRoles
 
@@ -24,8 +24,9 @@ def read_entries(table: Table, roles: ColumnRoles) -> Iterator[Entry]:
     of ids. Rows that have the image's content are compared with the row before alone.
     """
     scattered = frozenset() if roles.image in table.content else _scattered_keys(table, roles)
-    entries = _adjacent_entries(table, roles)
-    return _gathered(entries, table, roles, scattered) if scattered else entries
+    if not scattered:
+        return _adjacent_entries(table, roles)
+    return _gathered(table, roles, scattered)
 
 
 def _adjacent_entries(table: Table, roles: ColumnRoles) -> Iterator[Entry]:
@@ -65,10 +66,7 @@ def _scattered_keys(table: Table, roles: ColumnRoles) -> frozenset[bytes]:
     previous = ""
     for row in table.read(roles.columns):
         values = row.values or {}
-        try:
-            path, _ = image_cell(values.get(roles.image), roles.image)
-        except ValueError:
-            path = None
+        path = path_in_cell(values.get(roles.image), roles.image)
         item_id = "" if roles.item_id is None else id_text(values.get(roles.item_id))
         key = _key_of(path, item_id, roles)
         if key and key != previous:
@@ -78,9 +76,7 @@ def _scattered_keys(table: Table, roles: ColumnRoles) -> frozenset[bytes]:
     return frozenset(digest.tobytes() for digest in digests[1:][digests[1:] == digests[:-1]])
 
 
-def _gathered(
-    entries: Iterator[Entry], table: Table, roles: ColumnRoles, scattered: frozenset[bytes]
-) -> Iterator[Entry]:
+def _gathered(table: Table, roles: ColumnRoles, scattered: frozenset[bytes]) -> Iterator[Entry]:
     """Yield the entries; those that are scattered once each, with what their later rows add."""
     with LaterRows() as later:
         first: set[bytes] = set()
@@ -90,7 +86,7 @@ def _gathered(
                 if digest in first:
                     later.add(digest, entry)
                 first.add(digest)
-        for entry in entries:
+        for entry in _adjacent_entries(table, roles):
             key = _key(entry, roles)
             if key and (digest := _digest(key)) in scattered:
                 if digest not in first:
