@@ -224,6 +224,22 @@ def parquet_folder() -> None:
         write_parquet(f"hub/data/{split}-00000-of-00001.parquet", [row])
 
 
+def spark_folder() -> None:
+    """Parts of a table, with what Spark and people put next to them."""
+    row = {"image": image("cat"), "caption": "a cat"}
+    write_parquet("pets/part-00000.parquet", [row])
+    write_parquet("pets/part-00001.parquet", [{"image": image("dog"), "year": 2024}])
+    write("pets/_SUCCESS", "")
+    write("pets/classes.csv", "number,name\n0,cat\n1,dog\n")
+
+
+def split_shards() -> None:
+    """A folder of tar shards per split."""
+    for split, name in (("train", "cat"), ("test", "dog")):
+        members = {"0.jpg": image(name), "0.txt": f"a {name}".encode()}
+        write_tar(f"pets/{split}/00000.tar", members)
+
+
 def webdataset() -> None:
     """Tar shards whose keys have dots and repeat."""
     for shard in ("00000", "00001"):
@@ -326,10 +342,22 @@ FORMATS = (
     Format("What Hugging Face's save_to_disk writes", saved_dataset, "ingest saved"),
     Format("Parquet of the Hugging Face hub", parquet_folder, "ingest hub"),
     Format(
+        "Parts of a table, as Spark writes them",
+        spark_folder,
+        "ingest pets",
+        "A part without a column has no such key. Names that begin with `_` or `.` are not read.",
+    ),
+    Format(
         "WebDataset",
         webdataset,
         "ingest 'shards/{00000..00001}.tar' --shard-ids",
         "`--shard-ids` begins the ids with the name of the shard, as both have the same keys.",
+    ),
+    Format(
+        "Tar shards in a folder per split",
+        split_shards,
+        "ingest pets",
+        "The ids are `train/0` and `test/0`, and `--where split=train` finds the cat.",
     ),
     Format("A compressed tar shard", compressed_shard, "ingest cats.tar.gz"),
     Format("img2dataset, output_format webdataset", img2dataset_shards, "ingest laion"),

@@ -43,6 +43,11 @@ def test_reasons_that_all_differ_are_bounded():
             "row {n}: the image is missing from the folder",
             "the image is missing from the folder",
         ),
+        ("row {n} of 20{n}/part-{n}.csv: it is damaged", "it is damaged"),
+        (
+            "row {n} of a{n}.csv repeats the id {n} of row {size} of b{n}.csv: the first is kept",
+            "row N of … repeats the id N of row N of …: the first is kept",
+        ),
         ("row {n}: the image path ../up/{n}.png leads out", "the image path … leads out"),
         ("caption {n}: caption is {size} bytes long", "caption N: caption is N bytes long"),
         ("my photo {n}.txt is not valid UTF-8 (byte {n})", "… is not valid UTF-8 (byte N)"),

@@ -28,7 +28,7 @@ _NUMBER = re.compile(
     r"(?<!HTTP )(?<!HTTP Error )(?<!answers )(?<![\w.-])[-+]?\d[\d,.]*(?:e[-+]?\d+)?(?<![,.])(?!\w)"
 )
 _NAME = re.compile(r"\S*(?:/|\w\.\w|…|\d{5})\S*?(?=[\s:;,)]*(?:\s|$))")
-_PLACE = re.compile(r"^row \d+: ")
+_PLACE = re.compile(r"^row \d+(?: of \S+)?: ")
 _REPEATED = re.compile(r"…(?: …)+")
 
 

@@ -217,6 +217,16 @@ def test_each_folder_has_a_table_for_its_own_images(tmp_path: Path) -> None:
     assert items["train/a.png"]["metadata"]["folder"] == "train"
 
 
+def test_an_image_that_two_tables_list_is_one_item_and_names_both_rows(tmp_path: Path) -> None:
+    put(tmp_path, "x/1.png", "x/2.png")
+    (tmp_path / "metadata.csv").write_text("file_name,text\nx/1.png,one\nx/2.png,two\n")
+    (tmp_path / "x/metadata.csv").write_text("file_name,text\n1.png,one again\n")
+    items = read_items(tmp_path)
+    assert items.captions == {"x/1.png": ["one"], "x/2.png": ["two"]}
+    reason = "row 1 of x/metadata.csv repeats the id x/1.png of row 1 of metadata.csv: "
+    assert items.rejects == {"x/1.png": f"{reason}the first is kept"}
+
+
 def test_the_image_of_a_rejected_row_of_a_table_below_is_not_read_as_unlisted(
     tmp_path: Path,
 ) -> None:

@@ -46,6 +46,14 @@ def test_the_root_may_be_relative_to_the_current_folder(
     assert items.captions == CAPTIONS
 
 
+def test_the_root_may_be_next_to_the_folder_of_the_table(flickr: Path) -> None:
+    (flickr / "annotations").mkdir()
+    (flickr / "captions.txt").rename(flickr / "annotations/captions.csv")
+    for root in ("../Images", "..\\Images", "../annotations/../Images"):
+        items = read_items(flickr / "annotations/captions.csv", image_root=root)
+        assert items.captions == CAPTIONS
+
+
 def test_paths_stay_in_the_root(flickr: Path) -> None:
     (flickr / "secret.jpg").write_bytes(b"x")
     table = flickr / "set.csv"

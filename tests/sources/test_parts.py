@@ -98,6 +98,7 @@ def test_a_saved_dataset_that_is_damaged_says_so(tmp_path: Path) -> None:
         (["default/train/0000", "default/test/0000"], ["test/row-1", "train/row-1"]),
         (["train", "validation"], ["train/row-1", "validation/row-1"]),
         (["train_products", "more_products"], ["row-1", "row-2"]),
+        (["laion-00000-of-00001"], ["row-1"]),
     ],
 )
 def test_parts_of_a_table_are_read_in_the_order_of_their_names(
@@ -117,15 +118,8 @@ def test_text_tables_of_a_folder_are_parts_too(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("image,caption\nhttp://127.0.0.1:1/a.png,a\n")
     (tmp_path / "b.jsonl").write_text('{"caption": "no picture", "image": null}\n')
     items = read_items(tmp_path, retries=0)
-    assert items.captions == {"row-2": ["no picture"]}
+    assert items.captions == {"b.jsonl/row-1": ["no picture"]}
     assert list(items.rejects) == ["http://127.0.0.1:1/a.png"]
-
-
-def test_parts_with_other_columns_are_named(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("image,caption\nx.png,x\n")
-    (tmp_path / "b.csv").write_text("user,stars\nu,3\n")
-    with pytest.raises(SourceError, match=r"a.csv has the columns image, caption, and b.csv has"):
-        open_source(tmp_path)
 
 
 def test_a_damaged_part_is_a_reject_and_the_others_are_read(tmp_path: Path) -> None:
@@ -194,7 +188,10 @@ def test_what_was_encoded_is_named(tmp_path: Path) -> None:
 def test_a_folder_of_other_files_names_what_is_there(tmp_path: Path) -> None:
     for name in ("a.tfrecord", "b.tfrecord", "c.npz", "README"):
         (tmp_path / name).write_bytes(b"x")
-    with pytest.raises(SourceError, match=r"it has 2 \.tfrecord, 1 \.npz, 1 without"):
+    with pytest.raises(SourceError, match=r"it has 2 \.tfrecord, 1 \.npz, 1 without a suffix\)"):
+        open_source(tmp_path)
+    write_parquet(tmp_path / "_part.parquet", [{"image": b"a"}])
+    with pytest.raises(SourceError, match="whose names begin with _ are not read"):
         open_source(tmp_path)
 
 

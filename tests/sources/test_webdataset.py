@@ -261,7 +261,8 @@ def test_a_repeated_key_names_both_shards(tmp_path: Path) -> None:
     assert items["a"]["image"] == b"1"
     assert items.rejects == {
         "a": "the key a in s-0.tar repeats an earlier one: the first is kept",
-        "b": "the key b in s-1.tar repeats the one in s-0.tar: the first is kept",
+        "b": "the key b in s-1.tar repeats the one in s-0.tar: the first is kept; "
+        "`shard_ids` keeps both",
     }
 
 

@@ -33,7 +33,7 @@ class Report:
             or could be written.
         rejects_failure: Why the file of rejects could not be written; None where it could.
         skipped_files: The numbers of files of a folder that are neither images, captions nor
-            tables, by suffix.
+            tables of images, by suffix.
         notes: What users should know of the items that were stored, with its numbers.
     """
 

@@ -18,8 +18,8 @@ from mm_milvus.errors import SourceError
 from mm_milvus.files import MAX_FILE_BYTES, Place, is_uri, locate
 from mm_milvus.images.formats import name_of
 from mm_milvus.remote import is_http
-from mm_milvus.sources.base import Draft, rejected_draft
-from mm_milvus.sources.records import Row
+from mm_milvus.sources.base import Draft, SeenIds, rejected_draft
+from mm_milvus.sources.records import Part, Row, row_name
 from mm_milvus.sources.roles import ColumnRoles
 from mm_milvus.sources.sidecar import to_captions
 from mm_milvus.text import is_utf8, one_line
@@ -37,19 +37,24 @@ _NO_COMMA = re.compile(r"""['"]\s+['"]""")
 _LONGEST_PATH = 4096
 """Characters of a path, as in Linux."""
 
+_MOST_ROWS = 2**40
+"""More than any file has."""
+
 
 @dataclass(slots=True)
 class Entry:
     """The item of one row, or of several rows of the same image.
 
     Attributes:
-        number: The number of the first row, counted from 1.
-        item_id: The id; where the table has no column of ids, the path, or the row's number.
+        number: The number of the first row, counted from 1 in its file.
+        item_id: The id; where the table has no column of ids, the path, or else `row_id`.
         path: The image as the row names it; None where the row has only its content, or no image.
         data: The image's content, where the row has it.
         captions: The captions of the rows, in their order.
         metadata: The values of the other columns; the first row that has a column decides.
         fault: Why the row cannot be used; None where it can.
+        part: The file of the first row, where the table has several; else None.
+        row_id: The id by the number of the first row.
     """
 
     number: int
@@ -59,6 +64,13 @@ class Entry:
     captions: list[str] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)
     fault: str | None = None
+    part: Part | None = None
+    row_id: str = ""
+
+    @property
+    def where(self) -> str:
+        """What messages call the first row."""
+        return row_name(self.number, self.part)
 
     def add(self, other: Entry) -> None:
         """Add the captions and the metadata of a later row."""
@@ -143,37 +155,38 @@ def _has_protocol(place: Place, scheme: str) -> bool:
 
 def entry_of(row: Row, roles: ColumnRoles) -> Entry:
     """Return the entry of one row, with its fault where it cannot be used."""
-    entry = Entry(row.number, f"row-{row.number}", fault=row.fault)
+    row_id = row.item_id or f"row-{row.number}"
+    entry = Entry(row.number, row_id, fault=row.fault, part=row.part, row_id=row_id)
     if row.values is None:
         return entry
     values, named = row.values, roles.columns
     try:
         entry.path, entry.data = image_cell(values.get(roles.image), roles.image)
     except ValueError as error:
-        entry.fault = f"row {row.number}: {one_line(error)}"
+        entry.fault = f"{entry.where}: {one_line(error)}"
     entry.item_id = entry.path or entry.item_id
     if roles.item_id is not None:
         text = id_text(values.get(roles.item_id))
         entry.item_id = text or entry.item_id
         if not text:
-            entry.fault = entry.fault or f"row {row.number} has no id in {roles.item_id}"
+            entry.fault = entry.fault or f"{entry.where} has no id in {roles.item_id}"
     try:
         for name in roles.captions:
             entry.captions += to_captions(_listed(values.get(name)), name)
     except (ValueError, RecursionError) as error:
-        entry.fault = entry.fault or f"row {row.number}: {one_line(error)}"
+        entry.fault = entry.fault or f"{entry.where}: {one_line(error)}"
     if entry.path is None and entry.data is None and (reason := _not_downloaded(values)):
-        entry.fault = entry.fault or f"row {row.number}: {reason}"
+        entry.fault = entry.fault or f"{entry.where}: {reason}"
     if entry.path is None and entry.data is None and not entry.captions:
         reason = f"there is no image in {roles.image}, and no caption"
-        entry.fault = entry.fault or f"row {row.number}: {reason}"
+        entry.fault = entry.fault or f"{entry.where}: {reason}"
     entry.metadata = {
         name: value
         for name, value in values.items()
         if name not in named and not _is_missing(value)
     }
     if not is_utf8(entry.item_id):
-        entry.fault = entry.fault or f"row {row.number}: the id is not valid Unicode"
+        entry.fault = entry.fault or f"{entry.where}: the id is not valid Unicode"
     return entry
 
 
@@ -289,7 +302,8 @@ def _inline_image(text: str, column: str) -> bytes | None:
 
 def row_uri(table: Place, entry: Entry) -> str:
     """Return the URI of the first row of an entry."""
-    return f"{table.uri}#row={entry.number}"
+    place = table if entry.part is None else entry.part.place
+    return f"{place.uri}#row={entry.number}"
 
 
 def to_draft(entry: Entry, image: Place | None, uri: str) -> Draft:
@@ -306,6 +320,31 @@ def to_draft(entry: Entry, image: Place | None, uri: str) -> Draft:
     return Draft(entry.item_id, uri, entry.captions, entry.metadata, content)
 
 
-def repeated_id(number: int, item_id: str, first: int) -> str:
-    """Return why the later one of two rows with the same id is rejected."""
-    return f"row {number} repeats the id {item_id} of row {first}: the first is kept"
+class SeenRows:
+    """The ids of the entries of several files, each with the row that had it first."""
+
+    def __init__(self) -> None:
+        """Begin without entries."""
+        self._ids = SeenIds()
+        self._parts: list[Part | None] = []
+
+    def record(self, entry: Entry) -> str | None:
+        """Record the id of an entry; the entries of a file follow one another.
+
+        Returns:
+            Why the entry is rejected, where an earlier one has the same id; else None.
+        """
+        if not self._parts or self._parts[-1] is not entry.part:
+            self._parts.append(entry.part)
+        # One number per id takes less memory than a tuple.
+        number = (len(self._parts) - 1) * _MOST_ROWS + entry.number
+        first = self._ids.record(entry.item_id, number)
+        if first == number:
+            return None
+        part, row = divmod(first, _MOST_ROWS)
+        where = row_name(row, self._parts[part])
+        return f"{entry.where} repeats the id {entry.item_id} of {where}: the first is kept"
+
+    def __contains__(self, item_id: str) -> bool:
+        """Return whether the id was recorded."""
+        return item_id in self._ids

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ from mm_milvus.images.suffixes import IMAGE_SUFFIXES, has_image_suffix
 from mm_milvus.sources.base import Draft, SeenIds, rejected_draft, to_batches
 from mm_milvus.sources.entries import (
     Entry,
-    repeated_id,
+    SeenRows,
     resolve,
     row_uri,
     to_draft,
@@ -26,10 +25,10 @@ from mm_milvus.sources.entries import (
 from mm_milvus.sources.gather import read_entries
 from mm_milvus.sources.near_paths import NearPaths
 from mm_milvus.sources.options import SourceOptions
-from mm_milvus.sources.records import Table
+from mm_milvus.sources.records import Part, Table, as_part
 from mm_milvus.sources.roles import ColumnRoles, find_roles
 from mm_milvus.sources.sidecar import parse_sidecar
-from mm_milvus.sources.suffixes import SIDECAR_SUFFIXES
+from mm_milvus.sources.suffixes import SIDECAR_SUFFIXES, is_description, kind_of
 from mm_milvus.sources.table import image_root, open_table
 from mm_milvus.sources.walk import walk
 from mm_milvus.text import is_utf8
@@ -49,21 +48,7 @@ _TABLES_READ = f"{' '.join(TABLE_NAMES)} of each folder"
 FILE_COLUMN = "file_name"
 """The column of images in Hugging Face's imagefolder, whatever other columns the table has."""
 
-NO_CAPTIONS = frozenset(
-    {
-        *("readme", "license", "licence", "notice", "copying", "credits", "attribution"),
-        *("classes", "labels", "dataset_info", "dataset_infos"),
-    }
-)
-"""Stems of text files that many datasets contain, and that are not captions of an image."""
-
 _UNUSED = "no image has the same name as these captions"
-
-DESCRIPTION_SUFFIXES = frozenset((*SIDECAR_SUFFIXES, ".md", ".rst", ""))
-"""Suffixes of text files about the whole dataset; they are neither read nor counted."""
-
-_STATISTICS = re.compile(r"\d+_stats")
-"""The stem of the statistics that img2dataset writes next to each shard."""
 
 _TAKEOUT = "supplemental-metadata"
 """What Google Takeout puts between the name of an image and `.json`, or the beginning of it."""
@@ -143,7 +128,7 @@ class FolderSource:
         return to_batches(self._drafts(), self.root.fetch.concurrency)
 
     def _drafts(self) -> Iterator[Draft]:
-        kept, rejected = SeenIds(), SeenIds()
+        kept, rejected = SeenRows(), SeenIds()
         for table in self.tables:
             yield from self._table_drafts(table, kept, rejected)
         for file in _walk(self.root):
@@ -181,20 +166,19 @@ class FolderSource:
                 draft.captions.append(self.template.replace("{}", posixpath.basename(folder)))
 
     def _table_drafts(
-        self, table: _FolderTable, kept: SeenIds, rejected: SeenIds
+        self, table: _FolderTable, kept: SeenRows, rejected: SeenIds
     ) -> Iterator[Draft]:
         near = NearPaths(table.images)
         for entry in read_entries(table.table, table.roles):
             try:
                 draft = self._entry_draft(entry, table, near)
             except Exception as error:  # each filesystem has errors of its own
-                reason = f"row {entry.number}: {read_failure(error)}"
+                reason = f"{entry.where}: {read_failure(error)}"
                 draft = rejected_draft(entry.item_id, row_uri(table.place, entry), reason)
             if draft.rejected is not None:
                 rejected.record(entry.item_id, entry.number)
-            elif (first := kept.record(entry.item_id, entry.number)) != entry.number:
-                reason = repeated_id(entry.number, entry.item_id, first)
-                draft = rejected_draft(entry.item_id, draft.uri, reason)
+            elif (repeated := kept.record(entry)) is not None:
+                draft = rejected_draft(entry.item_id, draft.uri, repeated)
             yield draft
 
     def _entry_draft(self, entry: Entry, table: _FolderTable, near: NearPaths) -> Draft:
@@ -214,16 +198,16 @@ class FolderSource:
         try:
             image = resolve(entry.path, table.images)
         except ValueError as error:
-            return rejected_draft(entry.path, uri, f"row {entry.number}: {error}")
+            return rejected_draft(entry.path, uri, f"{entry.where}: {error}")
         if image.fs is not self.root.fs or (is_uri(entry.path) and image.fs is not None):
-            reason = f"row {entry.number}: {entry.path} is not a file of the folder"
+            reason = f"{entry.where}: {entry.path} is not a file of the folder"
             return rejected_draft(entry.path, uri, reason)
         if not image.is_file() and (found := near.find(entry.path)):
             image, note = found
             table.table.notes[note] += 1
         if not image.is_file():
             reason = (
-                f"row {entry.number}: the image is missing from the folder; if it is in a "
+                f"{entry.where}: the image is missing from the folder; if it is in a "
                 "subfolder, name that as `image_root`"
             )
             return rejected_draft(entry.item_id, image.uri, reason)
@@ -265,9 +249,11 @@ def why_empty(root: Place) -> str:
         return f"{root.uri} cannot be read: {read_failure(error)}; check its permissions"
     if not names:
         return f"{root.uri} is an empty folder; give one with images"
-    found = Counter(PurePosixPath(name).suffix.lower() or "without a suffix" for name in names)
+    found = Counter(map(kind_of, names))
     most = sorted(found.items(), key=lambda count: (-count[1], count[0]))[:5]
     listed = ", ".join(f"{count:,} {suffix}" for suffix, count in most)
+    if any(name.startswith("_") for name in names):
+        listed += "; tables and shards whose names begin with _ are not read"
     return (
         f"{root.uri} holds no image, table or tar shard that can be read (it has {listed}); the "
         f"suffixes of images are {' '.join(sorted(IMAGE_SUFFIXES))}"
@@ -286,7 +272,11 @@ def _open_tables(
     tables, faults = [], {}
     for path in paths:
         try:
-            tables.append(_open_table(root, path, options))
+            table = _open_table(root, path, options)
+            if len(paths) > 1:
+                part = Part(table.place, path, table.images)
+                table = replace(table, table=as_part(table.table, part))
+            tables.append(table)
         except SourceError as error:
             is_meant = options.image_root or options.image_column
             if posixpath.basename(path) in TEXT_TABLE_NAMES and not is_meant:
@@ -353,12 +343,12 @@ def _files(folder: str, names: list[str], skipped: Counter[str]) -> Iterator[_Fi
         if image is not None:
             for owner in image:
                 sidecars.setdefault(owner, []).append(path)
-        elif suffix.lower() in DESCRIPTION_SUFFIXES and _is_description(stem):
+        elif is_description(name):
             continue
         elif suffix.lower() in SIDECAR_SUFFIXES:
             unused.append((path, stem))
         else:
-            skipped[suffix.lower() or "without a suffix"] += 1
+            skipped[kind_of(name)] += 1
     for name in images:
         path = posixpath.join(folder, name)
         fault = None if is_utf8(path) else "the file name is not valid UTF-8: rename the file"
@@ -417,12 +407,6 @@ def _images_by_name(names: list[str]) -> _ImagesByName:
         for stem in (name, name[: -len(PurePosixPath(name).suffix)]):
             by_stem.setdefault(unicodedata.normalize("NFC", stem), []).append(name)
     return _ImagesByName(frozenset(names), by_stem, by_start)
-
-
-def _is_description(stem: str) -> bool:
-    """Return whether a text file is about the whole dataset, as `LICENSE-MIT` is."""
-    names = (stem.lower(), stem.lower().split("-")[0])
-    return not NO_CAPTIONS.isdisjoint(names) or _STATISTICS.fullmatch(stem) is not None
 
 
 def _why_unused(stem: str, by_folded: Mapping[str, str]) -> str:

@@ -10,89 +10,115 @@ from typing import Self
 
 import numpy as np
 
+from mm_milvus.files import is_uri
 from mm_milvus.keys import DIGEST_BYTES, key_array
 from mm_milvus.sources.base import to_json
 from mm_milvus.sources.entries import Entry, entry_of, id_text, normal_path, path_in_cell
-from mm_milvus.sources.records import Table
+from mm_milvus.sources.records import Part, Table
 from mm_milvus.sources.roles import ColumnRoles
+
+LONGEST_RUN = 8
+"""Images of one path in adjacent rows that are held in memory, to gather their rows."""
 
 
 def read_entries(table: Table, roles: ColumnRoles) -> Iterator[Entry]:
     """Read a table; the rows of one image are one entry, in the place of the first of them.
 
     Rows are of one image where they name the same path, and have the same id if there is a column
-    of ids. Rows that have the image's content are compared with the row before alone.
+    of ids; rows that have the content of their image also have the same content. Without a path
+    and a column of ids, each row is an entry.
     """
-    scattered = frozenset() if roles.image in table.content else _scattered_keys(table, roles)
-    if not scattered:
-        return _adjacent_entries(table, roles)
-    return _gathered(table, roles, scattered)
+    keys = _Keys(table, roles)
+    scattered = keys.scattered()
+    return _gathered(keys, scattered) if scattered else keys.adjacent_entries()
 
 
-def _adjacent_entries(table: Table, roles: ColumnRoles) -> Iterator[Entry]:
-    """Read a table; adjacent rows of one image are one entry."""
-    last: Entry | None = None
-    last_key = ""
-    for row in table.read(roles.columns):
-        entry = entry_of(row, roles)
-        key = _key(entry, roles)
-        if last is not None and key and key == last_key and entry.data == last.data:
-            last.add(entry)
-            continue
-        if last is not None:
-            yield last
-        last, last_key = entry, key
-    if last is not None:
-        yield last
+class _Keys:
+    """What the rows of one image have in common, in a table."""
+
+    def __init__(self, table: Table, roles: ColumnRoles) -> None:
+        self._table, self._roles = table, roles
+        self._has_content = roles.image in table.content
+
+    def adjacent_entries(self) -> Iterator[Entry]:
+        """Read the table; rows of one image are one entry, with others of their key in between."""
+        run: list[Entry] = []
+        run_key = ""
+        for row in self._table.read(self._roles.columns):
+            entry = entry_of(row, self._roles)
+            if entry.fault is not None:
+                yield entry
+                continue
+            key = self.of(entry)
+            is_same = key != "" and key == run_key
+            if is_same and (same := [other for other in run if other.data == entry.data]):
+                same[0].add(entry)
+                continue
+            if not is_same or len(run) == LONGEST_RUN:
+                yield from run
+                run, run_key = [], key
+            run.append(entry)
+        yield from run
+
+    def of(self, entry: Entry) -> str:
+        """Return the key of an entry, without its content; "" where it stands alone."""
+        return "" if entry.fault else self._of_cells(entry.path, entry.item_id, entry.part)
+
+    def scattered(self) -> frozenset[bytes]:
+        """Return the digests of keys whose rows are not adjacent: 16 bytes a row in memory."""
+        packed = bytearray()
+        previous, length = "", 0
+        skim = self._table.skim or self._table.read
+        for row in skim(self._roles.columns):
+            values = row.values or {}
+            path = path_in_cell(values.get(self._roles.image), self._roles.image)
+            item_id = self._roles.item_id and id_text(values.get(self._roles.item_id))
+            key = self._of_cells(path, item_id or "", row.part)
+            length = length + 1 if key == previous else 1
+            # Rows of one path that have content may be of several images in turn.
+            if key and (length == 1 or (self._has_content and length == LONGEST_RUN + 1)):
+                packed += _digest(key)
+            previous = key
+        digests = np.sort(key_array(packed))
+        return frozenset(digest.tobytes() for digest in digests[1:][digests[1:] == digests[:-1]])
+
+    def _of_cells(self, path: str | None, item_id: str, part: Part | None) -> str:
+        written = "" if path is None else normal_path(path)
+        # The same path in two folders is of two images; next to content, it is a mere name.
+        if written and part is not None and not (self._has_content or is_uri(written)):
+            written = f"{part.root.path}\0{written}"
+        return written if self._roles.item_id is None else f"{item_id}\0{written}"
 
 
-def _key(entry: Entry, roles: ColumnRoles) -> str:
-    """Return what the entries of one image have in common; "" where an entry stands alone."""
-    return "" if entry.fault else _key_of(entry.path, entry.item_id, roles)
+def _digest(key: str, content: bytes | None = None) -> bytes:
+    """Return the digest of a key, or of a key and the content of an image."""
+    digest = blake2b(key.encode(errors="surrogatepass"), digest_size=DIGEST_BYTES)
+    if content is not None:
+        digest.update(b"\0")
+        digest.update(content)
+    return digest.digest()
 
 
-def _key_of(path: str | None, item_id: str, roles: ColumnRoles) -> str:
-    written = "" if path is None else normal_path(path)
-    return written if roles.item_id is None else f"{item_id}\0{written}"
-
-
-def _digest(key: str) -> bytes:
-    return blake2b(key.encode(errors="surrogatepass"), digest_size=DIGEST_BYTES).digest()
-
-
-def _scattered_keys(table: Table, roles: ColumnRoles) -> frozenset[bytes]:
-    """Return the digests of the images whose rows are not adjacent: 16 bytes a row in memory."""
-    packed = bytearray()
-    previous = ""
-    for row in table.read(roles.columns):
-        values = row.values or {}
-        path = path_in_cell(values.get(roles.image), roles.image)
-        item_id = "" if roles.item_id is None else id_text(values.get(roles.item_id))
-        key = _key_of(path, item_id, roles)
-        if key and key != previous:
-            packed += _digest(key)
-        previous = key
-    digests = np.sort(key_array(packed))
-    return frozenset(digest.tobytes() for digest in digests[1:][digests[1:] == digests[:-1]])
-
-
-def _gathered(table: Table, roles: ColumnRoles, scattered: frozenset[bytes]) -> Iterator[Entry]:
+def _gathered(keys: _Keys, scattered: frozenset[bytes]) -> Iterator[Entry]:
     """Yield the entries; those that are scattered once each, with what their later rows add."""
+
+    def digest(entry: Entry) -> bytes | None:
+        key = keys.of(entry)
+        return _digest(key, entry.data) if key and _digest(key) in scattered else None
+
     with LaterRows() as later:
         first: set[bytes] = set()
-        for entry in _adjacent_entries(table, roles):
-            key = _key(entry, roles)
-            if key and (digest := _digest(key)) in scattered:
-                if digest in first:
-                    later.add(digest, entry)
-                first.add(digest)
-        for entry in _adjacent_entries(table, roles):
-            key = _key(entry, roles)
-            if key and (digest := _digest(key)) in scattered:
-                if digest not in first:
+        for entry in keys.adjacent_entries():
+            if (found := digest(entry)) is not None:
+                if found in first:
+                    later.add(found, entry)
+                first.add(found)
+        for entry in keys.adjacent_entries():
+            if (found := digest(entry)) is not None:
+                if found not in first:
                     continue
-                first.remove(digest)
-                for other in later.of(digest):
+                first.remove(found)
+                for other in later.of(found):
                     entry.add(other)
             yield entry
 

@@ -21,11 +21,15 @@ LETTER_CASE = "paths differ in letter case from their files"
 
 
 class NearPaths:
-    """Looks paths up in the folders below one folder; each is listed once."""
+    """Looks paths up in the folders below one folder; each is listed once.
+
+    Attributes:
+        root: The folder.
+    """
 
     def __init__(self, root: Place) -> None:
         """Look below a folder; nothing is listed yet."""
-        self._root = root
+        self.root = root
         self._names = lru_cache(CACHED_FOLDERS)(self._names_in)
 
     def find(self, written: str) -> tuple[Place, str] | None:
@@ -49,7 +53,7 @@ class NearPaths:
             if len(candidates) != 1:
                 return None
             actual = posixpath.join(actual, candidates[0])
-        place = self._root.child(actual)
+        place = self.root.child(actual)
         if not place.is_file():
             return None
         if path == actual:
@@ -58,7 +62,7 @@ class NearPaths:
 
     def _names_in(self, folder: str) -> Mapping[str, tuple[str, ...]]:
         """Return the names in a folder, by what is left without case and Unicode form."""
-        place = self._root.child(folder) if folder else self._root
+        place = self.root.child(folder) if folder else self.root
         names: dict[str, tuple[str, ...]] = {}
         try:
             for entry in place.entries():

@@ -62,7 +62,8 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions = _DEFAULTS
     except Exception as error:  # each filesystem has errors of its own
         message = f"{text} cannot be opened: {read_failure(error)}; check the path"
         raise SourceError(without_secrets(printable(one_line(message)))) from error
-    item_ids = source.roles.item_id if isinstance(source, TableSource | PartsSource) else None
+    roles = source.roles if isinstance(source, TableSource | PartsSource) else None
+    item_ids = roles.item_id if roles is not None else None
     return OpenedSource(source, replace(options, id_column=item_ids or ""))
 
 

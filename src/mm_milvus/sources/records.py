@@ -7,7 +7,8 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import PurePosixPath
 from typing import IO, Any, TextIO, cast
 
@@ -36,18 +37,42 @@ BUFFER_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One of several files whose rows are read as those of one table.
+
+    Attributes:
+        place: The file.
+        name: Its path relative to the dataset, for messages.
+        root: The folder that the paths of images in it are relative to.
+    """
+
+    place: Place
+    name: str
+    root: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """A row of a table.
 
     Attributes:
-        number: Counted from 1.
+        number: Counted from 1, in its file.
         values: By column; None where the row cannot be used.
         fault: Why it cannot be used.
+        part: Its file, where the table has several; else None.
+        item_id: The id of its item where no column has one; "" for `row-` and the number.
     """
 
     number: int
     values: dict[str, Any] | None = None
     fault: str | None = None
+    part: Part | None = None
+    item_id: str = ""
+
+
+def row_name(number: int, part: Part | None) -> str:
+    """Return what messages call a row: its number, and its file where the table has several."""
+    return f"row {number}" if part is None else f"row {number} of {part.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +84,8 @@ class Table:
         size: The number of its rows, where it is known without reading them.
         read: Return a new stream of its rows. The given columns keep their values as the
             text of the file; other columns of bytes are omitted.
+        skim: Return a new stream of its rows with the given columns alone, without the content of
+            files in them; None where that takes as long as to read all.
         content: The columns that may hold content of files, not only paths.
         notes: What users should know of the rows of the stream that was read last, with the number
             of times that it occurred.
@@ -69,6 +96,28 @@ class Table:
     read: Callable[[frozenset[str]], Iterator[Row]]
     content: frozenset[str] = frozenset()
     notes: Counter[str] = field(default_factory=Counter)
+    skim: Callable[[frozenset[str]], Iterator[Row]] | None = None
+
+
+def as_part(table: Table, part: Part | None, row_id: Callable[[int], str] | None = None) -> Table:
+    """Return a table whose rows are of a part.
+
+    Args:
+        table: A table.
+        part: What its rows name as their file; None for no file.
+        row_id: From the number of a row to its `item_id` (default: "").
+    """
+
+    def rows(
+        read: Callable[[frozenset[str]], Iterator[Row]], names: frozenset[str]
+    ) -> Iterator[Row]:
+        for row in read(names):
+            item_id = "" if row_id is None else row_id(row.number)
+            yield Row(row.number, row.values, row.fault, part, item_id)
+
+    return replace(
+        table, read=partial(rows, table.read), skim=partial(rows, table.skim or table.read)
+    )
 
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
@@ -117,9 +166,16 @@ def open_parquet(place: Place) -> Table:
     def read(keep: frozenset[str]) -> Iterator[Row]:
         with place.open() as stream:
             file = pq.ParquetFile(stream, buffer_size=BUFFER_BYTES)
-            yield from _arrow_rows(_parquet_batches(file, _columns(schema, keep)))
+            yield from _arrow_rows(_parquet_batches(file, _columns(schema, keep)), place.name)
 
-    return Table(tuple(schema.names), size, read, _content_columns(schema))
+    def skim(names: frozenset[str]) -> Iterator[Row]:
+        columns = [path for name in schema.names if name in names for path in _lean(schema, name)]
+        if columns:
+            with place.open() as stream:
+                file = pq.ParquetFile(stream, buffer_size=BUFFER_BYTES)
+                yield from _arrow_rows(_parquet_batches(file, columns), place.name)
+
+    return Table(tuple(schema.names), size, read, _content_columns(schema), skim=skim)
 
 
 def _parquet_batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
@@ -147,9 +203,16 @@ def open_arrow(place: Place) -> Table:
         columns = _columns(schema, keep)
         with _open_ipc(place) as stream:
             batches = (batch.select(columns) for batch in _arrow_reader(stream)[1])
-            yield from _arrow_rows(batches)
+            yield from _arrow_rows(batches, place.name)
 
-    return Table(tuple(schema.names), None, read, _content_columns(schema))
+    def skim(names: frozenset[str]) -> Iterator[Row]:
+        columns = [path for name in schema.names if name in names for path in _lean(schema, name)]
+        if columns:
+            with _open_ipc(place) as stream:
+                batches = (_projection(batch, columns) for batch in _arrow_reader(stream)[1])
+                yield from _arrow_rows(batches, place.name)
+
+    return Table(tuple(schema.names), None, read, _content_columns(schema), skim=skim)
 
 
 def _open_ipc(place: Place) -> IO[bytes]:
@@ -179,6 +242,34 @@ def _content_columns(schema: pa.Schema) -> frozenset[str]:
     )
 
 
+def _lean(schema: pa.Schema, name: str) -> list[str]:
+    """Return what a column holds except for bytes: its own name, or those of fields in it."""
+    kind = schema.field(name).type
+    if not pa.types.is_struct(kind):
+        return [] if _is_bytes(kind) else [name]
+    fields = (kind.field(index) for index in range(kind.num_fields))
+    return [f"{name}.{field.name}" for field in fields if not _is_bytes(field.type)]
+
+
+def _projection(batch: pa.RecordBatch, paths: list[str]) -> pa.RecordBatch:
+    """Return the columns, and fields of structs, that `_lean` names."""
+    batch.validate()
+    arrays: dict[str, pa.Array] = {}
+    for name in batch.schema.names:
+        array = batch.column(name)
+        if name in paths:
+            arrays[name] = array
+        elif pa.types.is_struct(array.type):
+            fields = [array.type.field(index) for index in range(array.type.num_fields)]
+            fields = [field for field in fields if f"{name}.{field.name}" in paths]
+            values = [array.field(field.name) for field in fields]
+            if fields:
+                arrays[name] = pa.StructArray.from_arrays(
+                    values, fields=fields, mask=array.is_null()
+                )
+    return pa.RecordBatch.from_pydict(arrays)
+
+
 def _is_bytes(kind: pa.DataType) -> bool:
     return bool(
         pa.types.is_binary(kind)
@@ -188,12 +279,12 @@ def _is_bytes(kind: pa.DataType) -> bool:
     )
 
 
-def _arrow_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[Row]:
+def _arrow_rows(batches: Iterator[pa.RecordBatch], name: str) -> Iterator[Row]:
     done = 0
     for batch in batches:
         for start in range(0, batch.num_rows, READ_ROWS):
             for part in _small_parts(batch.slice(start, READ_ROWS)):
-                yield from _python_rows(_whole_microseconds(part), done)
+                yield from _python_rows(_whole_microseconds(part), done, name)
                 done += part.num_rows
 
 
@@ -215,7 +306,7 @@ def _size(batch: pa.RecordBatch) -> float:
         return math.inf
 
 
-def _python_rows(batch: pa.RecordBatch, done: int) -> list[Row]:
+def _python_rows(batch: pa.RecordBatch, done: int, name: str) -> list[Row]:
     """Convert a batch; where that fails, convert its rows one by one to find the faulty ones."""
     try:
         # In a damaged file, offsets out of bounds would crash the process.
@@ -223,11 +314,12 @@ def _python_rows(batch: pa.RecordBatch, done: int) -> list[Row]:
         return [Row(number, values) for number, values in enumerate(batch.to_pylist(), done + 1)]
     except (pa.ArrowException, ValueError, OverflowError) as error:
         if batch.num_rows == 1:
-            return [Row(done + 1, fault=f"row {done + 1} cannot be read: {one_line(error)}")]
+            fault = f"row {done + 1} of {name} cannot be read: {one_line(error)}"
+            return [Row(done + 1, fault=fault)]
     return [
         row
         for index in range(batch.num_rows)
-        for row in _python_rows(batch.slice(index, 1), done + index)
+        for row in _python_rows(batch.slice(index, 1), done + index, name)
     ]
 
 

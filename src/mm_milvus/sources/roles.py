@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from mm_milvus.errors import SourceError
 from mm_milvus.files import Place
@@ -102,6 +103,59 @@ def find_roles(
     return ColumnRoles(image, captions, item_id if item_id not in captions else None)
 
 
+def has_images(columns: tuple[str, ...], options: SourceOptions) -> bool:
+    """Return whether a table has the chosen column of images, or one of a usual name."""
+    return (options.image_column or _first(IMAGE_COLUMNS, columns)) in columns
+
+
+def has_captions(columns: tuple[str, ...], options: SourceOptions) -> bool:
+    """Return whether a table has a chosen column of captions, or one of a usual name."""
+    if options.caption_columns:
+        return any(_matches(name, columns, columns) for name in options.caption_columns)
+    return bool(_usual_captions(columns))
+
+
+def roles_of_parts(
+    dataset: Place, parts: Mapping[Place, tuple[str, ...]], options: SourceOptions
+) -> ColumnRoles:
+    """Find the roles of the columns that several tables have together.
+
+    Args:
+        dataset: What has the tables, for messages.
+        parts: The columns of each table, all of which have a column of images.
+        options: The names of columns that a user has chosen.
+
+    Raises:
+        SourceError: As `find_roles`, or when a column has one role in one of the tables, and
+            another one, or none, in all of them together. A table without a column of captions has
+            none, and one without a column of metadata has no such key.
+    """
+    columns = tuple(dict.fromkeys(name for names in parts.values() for name in names))
+    roles = find_roles(dataset, columns, options)
+    for place, names in parts.items():
+        # Chosen captions may be in some of the tables, and may be in a column of a usual id.
+        chosen = options.caption_columns
+        own = find_roles(place, names, replace(options, caption_columns=()))
+        if own.item_id in roles.captions:
+            own = replace(own, item_id=roles.item_id)
+        for kind, here, there, parameter in (
+            ("images", (own.image,), (roles.image,), "image_column"),
+            ("ids", (own.item_id,), (roles.item_id,), "id_column"),
+            ("captions", own.captions, roles.captions, "caption_columns"),
+        ):
+            if not set(here) <= set(there) and not (kind == "captions" and chosen):
+                raise SourceError(
+                    f"{place.uri} has its {kind} in {_listed(here)}, and other tables of "
+                    f"{dataset.name} in {_listed(there)}: choose for all with `{parameter}`, or "
+                    "give one of the tables"
+                )
+    return roles
+
+
+def _listed(names: tuple[str | None, ...]) -> str:
+    return ", ".join(filter(None, names)) or "no column"
+
+
 def _missing_column(place: Place, name: str, columns: tuple[str, ...]) -> SourceError:
     near = difflib.get_close_matches(name, columns, n=1)
     hint = f" (is it {near[0]!r}?)" if near else ""
@@ -114,13 +168,16 @@ def _matching(
     place: Place, pattern: str, columns: tuple[str, ...], free: tuple[str, ...]
 ) -> list[str]:
     """Return the column of a name, or those that match a pattern and have no other role."""
+    if not (names := _matches(pattern, columns, free)):
+        raise _missing_column(place, pattern, columns)
+    return sorted(names, key=by_numbers)
+
+
+def _matches(pattern: str, columns: tuple[str, ...], free: tuple[str, ...]) -> list[str]:
     if pattern in columns:
         return [pattern]
     expression = ".*".join(map(re.escape, pattern.split("*")))
-    names = [name for name in free if re.fullmatch(expression, name, re.DOTALL)]
-    if not names:
-        raise _missing_column(place, pattern, columns)
-    return sorted(names, key=by_numbers)
+    return [name for name in free if re.fullmatch(expression, name, re.DOTALL)]
 
 
 def by_numbers(name: str) -> list[tuple[int, str]]:

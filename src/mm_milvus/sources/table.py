@@ -12,11 +12,11 @@ import pyarrow as pa
 from mm_milvus.errors import SourceError
 from mm_milvus.files import Place, is_uri, locate, read_failure
 from mm_milvus.remote import is_http
-from mm_milvus.sources.base import Draft, SeenIds, rejected_draft, to_batches
+from mm_milvus.sources.base import Draft, rejected_draft, to_batches
 from mm_milvus.sources.csv_records import open_csv
 from mm_milvus.sources.entries import (
     Entry,
-    repeated_id,
+    SeenRows,
     resolve,
     row_uri,
     to_draft,
@@ -46,7 +46,7 @@ class TableSource:
         place: The table.
         table: The table, opened.
         roles: Which of its columns is what.
-        root: The folder that paths are relative to.
+        root: The folder that paths are relative to; rows of parts have that of their part.
         allow_outside: Whether images outside that folder are read.
     """
 
@@ -77,14 +77,19 @@ class TableSource:
 
     def drafts(self) -> Iterator[Draft]:
         """Yield the items before their images are read."""
-        ids, near = SeenIds(), NearPaths(self.root)
+        seen, near = SeenRows(), NearPaths(self.root)
         for entry in read_entries(self.table, self.roles):
+            root = self.root if entry.part is None else entry.part.root
+            if near.root is not root:
+                near = NearPaths(root)
             draft = self._draft(entry, near)
             # A row that is rejected for another reason does not take its id.
-            if draft.rejected is None:
-                first = ids.record(entry.item_id, entry.number)
-                if first != entry.number:
-                    reason = repeated_id(entry.number, entry.item_id, first)
+            if draft.rejected is None and (reason := seen.record(entry)) is not None:
+                # Datasets that hold the images often have the same file names in many folders.
+                if self.roles.item_id is None and entry.data is not None:
+                    entry.item_id = draft.item_id = entry.row_id
+                    reason = seen.record(entry)
+                if reason is not None:
                     draft = rejected_draft(entry.item_id, draft.uri, reason)
             yield draft
 
@@ -92,9 +97,9 @@ class TableSource:
         if entry.fault is not None or entry.data is not None or entry.path is None:
             return to_draft(entry, None, row_uri(self.place, entry))
         try:
-            image = resolve(entry.path, self.root, allow_outside=self.allow_outside)
+            image = resolve(entry.path, near.root, allow_outside=self.allow_outside)
         except ValueError as error:
-            reason = f"row {entry.number}: {error}"
+            reason = f"{entry.where}: {error}"
             return rejected_draft(entry.item_id, row_uri(self.place, entry), reason)
         # On a local disk, looking costs little.
         if image.fs is None and not image.is_file() and (found := near.find(entry.path)):
@@ -102,8 +107,8 @@ class TableSource:
             self.table.notes[note] += 1
         # A URI is kept as the table has it: some filesystems would not return all of it.
         uri = entry.path if image.fs is not None and is_uri(entry.path) else image.uri
-        if self.roles.item_id is None and uri == image.uri and image.is_under(self.root):
-            entry.item_id = image.relative_to(self.root)
+        if self.roles.item_id is None and uri == image.uri and image.is_under(near.root):
+            entry.item_id = image.relative_to(near.root)
         return to_draft(entry, image, uri)
 
 
@@ -134,6 +139,8 @@ def image_root(table: Place, options: SourceOptions) -> Place:
     if not is_uri(options.image_root):
         written = posixpath.normpath(options.image_root.replace("\\", "/"))
         place = table.parent.child(written)
+        if place.fs is None:
+            place = replace(place, path=posixpath.normpath(place.path))
         if place.is_dir():
             return place
     place = locate(options.image_root, options.fetch)
@@ -182,7 +189,12 @@ def open_table(place: Place, options: SourceOptions = _DEFAULTS) -> Table:
     twice = next((name for name in table.columns if table.columns.count(name) > 1), None)
     if twice is not None:
         raise SourceError(f"{place.uri} has two columns {twice!r}: rename one of them")
-    return replace(table, read=lambda keep: _until_failure(table.read(keep), place.name))
+    skim = table.skim or table.read
+    return replace(
+        table,
+        read=lambda keep: _until_failure(table.read(keep), place.name),
+        skim=lambda names: _until_failure(skim(names), place.name),
+    )
 
 
 def _until_failure(rows: Iterator[Row], name: str) -> Iterator[Row]:

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from mm_milvus.files import Place, read_failure
 
 
-def walk(root: Place) -> Iterator[tuple[str, list[str] | str]]:
+def walk(root: Place, hidden: tuple[str, ...] = (".",)) -> Iterator[tuple[str, list[str] | str]]:
     """Yield the folders at and below a folder, in the order of names, without hidden files.
 
     Args:
         root: The folder.
+        hidden: What the names of hidden files and folders begin with.
 
     Yields:
         The path of a folder relative to the root, "" for the root, and the names of its files in
@@ -33,7 +34,7 @@ def walk(root: Place) -> Iterator[tuple[str, list[str] | str]]:
         except Exception as error:  # each filesystem has errors of its own
             yield folder, f"the folder cannot be read: {read_failure(error)}"
             continue
-        visible = [entry for entry in listing if not entry.name.startswith(".")]
+        visible = [entry for entry in listing if not entry.name.startswith(hidden)]
         yield folder, [entry.name for entry in visible if not entry.is_dir]
         folders = [posixpath.join(folder, entry.name) for entry in visible if entry.is_dir]
         stack += reversed(folders)

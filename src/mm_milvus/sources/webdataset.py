@@ -9,8 +9,8 @@ import glob
 import posixpath
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import islice, product
 from typing import IO, Any, Self
 
@@ -66,14 +66,12 @@ class WebDatasetSource:
         shards: The shards, in the order in which they are read.
         shard_ids: Whether ids begin with the name of the shard.
         encoding: Of captions, where they are neither UTF-8 nor UTF-16.
-        faults: Why folders of shards cannot be listed, by their place.
     """
 
     name: str
     shards: tuple[Place, ...]
     shard_ids: bool = False
     encoding: str | None = None
-    faults: Mapping[Place, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int | None:
@@ -82,11 +80,12 @@ class WebDatasetSource:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the items in the order of the shards."""
-        return to_batches(self._drafts(), self.shards[0].fetch.concurrency)
+        return to_batches(self.drafts(), self.shards[0].fetch.concurrency)
 
-    def _drafts(self) -> Iterator[Draft]:
+    def drafts(self) -> Iterator[Draft]:
+        """Yield the items."""
         ids = SeenIds()
-        prefixes = _prefixes_of(self.shards) if self.shard_ids else None
+        names = _names_of(self.shards)
         for number, shard in enumerate(self.shards):
             ids_in_shard = SeenIds()
             for draft in _shard_drafts(shard, self.encoding):
@@ -98,25 +97,29 @@ class WebDatasetSource:
                 if draft.rejected is None:
                     repeats = draft.item_id in ids_in_shard
                     ids_in_shard.record(draft.item_id, number)
-                    if prefixes is not None:
-                        draft.item_id = f"{prefixes[number]}/{draft.item_id}"
+                    if self.shard_ids:
+                        prefix = without_shard_suffix(names[number])
+                        draft.item_id = f"{prefix}/{draft.item_id}"
                     first = ids.record(draft.item_id, number)
-                    if first != number or repeats:
-                        draft = self._repeated(draft, shard, self.shards[first])
+                    if first != number:
+                        reason = (
+                            f"the key {draft.item_id} in {names[number]} repeats the one in "
+                            f"{names[first]}: the first is kept; `shard_ids` keeps both"
+                        )
+                        draft = rejected_draft(draft.item_id, draft.uri, reason)
+                    elif repeats:
+                        reason = (
+                            f"the key {draft.item_id} in {names[number]} repeats an earlier one: "
+                            "the first is kept"
+                        )
+                        draft = rejected_draft(draft.item_id, draft.uri, reason)
                 yield draft
-        for place, fault in self.faults.items():
-            yield rejected_draft(place.name, place.uri, fault)
-
-    def _repeated(self, draft: Draft, shard: Place, first: Place) -> Draft:
-        where = f"the one in {first.name}" if first != shard else "an earlier one"
-        reason = f"the key {draft.item_id} in {shard.name} repeats {where}: the first is kept"
-        return rejected_draft(draft.item_id, draft.uri, reason)
 
 
-def _prefixes_of(shards: tuple[Place, ...]) -> list[str]:
-    """Return the names of shards without suffixes; paths, where two have the same name."""
-    names = [shard_name(shard.name, is_file=True) for shard in shards]
-    if len(set(names)) == len(names):
+def _names_of(shards: tuple[Place, ...]) -> list[str]:
+    """Return the names of shards; paths, where two have the same name but for suffixes."""
+    names = [shard.name for shard in shards]
+    if len(set(map(without_shard_suffix, names))) == len(names):
         return names
     common = posixpath.commonpath([shard.parent.path for shard in shards])
     folders = [posixpath.relpath(shard.parent.path, common) for shard in shards]
@@ -259,7 +262,11 @@ def shard_name(text: str, *, is_file: bool = False) -> str:
         text: A path or a pattern.
         is_file: Whether it is the name of one shard, with no signs of a pattern.
     """
-    base = posixpath.basename(text)
-    suffix = max((end for end in SHARD_SUFFIXES if base.lower().endswith(end)), key=len, default="")
-    base = base[: len(base) - len(suffix)]
+    base = without_shard_suffix(posixpath.basename(text))
     return base if is_file else re.split(r"[{*?\[]", base)[0].rstrip("-_. ") or "shards"
+
+
+def without_shard_suffix(path: str) -> str:
+    """Return the path of a shard without the suffixes of its format."""
+    ends = (end for end in SHARD_SUFFIXES if path.lower().endswith(end))
+    return path[: len(path) - len(max(ends, key=len, default=""))]
