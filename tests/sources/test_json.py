@@ -106,6 +106,19 @@ ROWS = [{"image": "a.png", "caption": ["x", "y"]}, {"image": "b.png", "caption":
         {"image": ["a.png", "b.png"], "caption": [["x", "y"], ["z"]]},
         {"image": {"0": "a.png", "1": "b.png"}, "caption": {"0": ["x", "y"], "1": ["z"]}},
         {
+            "columns": ["image", "caption"],
+            "index": [7, 9],
+            "data": [["a.png", ["x", "y"]], ["b.png", ["z"]]],
+        },
+        {"data": [["a.png", ["x", "y"]], ["b.png", "z"]], "columns": ["image", "caption"]},
+        {
+            "dataset": "flickr8k",
+            "images": [
+                {"filename": "a.png", "sentences": [{"raw": "x", "tokens": []}, {"raw": "y"}]},
+                {"filename": "b.png", "split": "test", "sentences": [{"raw": "z"}], "imgid": 1},
+            ],
+        },
+        {
             "info": {"year": 2017},
             "images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}],
             "annotations": [
@@ -122,6 +135,30 @@ def test_each_form_of_a_json_file_gives_the_same_captions(folder: Path, content:
     assert items.rejects == {}
     captions = {row["uri"].rpartition("/")[2]: row["captions"] for row in items.rows}
     assert captions == {"a.png": ["x", "y"], "b.png": ["z"]}
+
+
+def test_rows_of_pandas_that_lack_a_value_are_rejects(folder: Path) -> None:
+    rows = [["a.png", "x"], ["b.png"], "b.png", ["b.png", "z"]]
+    content = {"columns": ["image", "caption"], "data": rows}
+    (folder / "set.json").write_text(json.dumps(content, indent=1))
+    items = read_items(folder / "set.json")
+    assert items.captions == {"a.png": ["x"], "b.png": ["z"]}
+    assert list(items.rejects) == ["row-2", "row-3"]
+
+
+def test_karpathy_s_splits_have_folders_and_other_sentences_are_rejects(folder: Path) -> None:
+    (folder / "val2014").mkdir()
+    (folder / "val2014/c.png").write_bytes(b"x")
+    images = [
+        {"filepath": "val2014", "filename": "c.png", "sentences": [{"raw": "x"}], "split": "test"},
+        {"filename": "a.png", "sentences": [{"tokens": ["x"]}]},
+        {"filename": "b.png", "sentences": []},
+    ]
+    (folder / "set.json").write_text(json.dumps({"images": images, "dataset": "coco"}))
+    items = read_items(folder / "set.json")
+    assert items.captions == {"val2014/c.png": ["x"], "b.png": []}
+    assert items["val2014/c.png"]["metadata"] == {"split": "test"}
+    assert "neither a text nor a list" in items.rejects["a.png"]
 
 
 def test_images_without_annotations_are_items_and_unknown_images_rejects(folder: Path) -> None:

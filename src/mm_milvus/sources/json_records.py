@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import posixpath
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -256,7 +257,8 @@ def open_json(place: Place, encoding: str | None = None, *, lines: bool = False)
 
     It has objects one after another, or arrays of objects; or is one object: COCO's captions
     (`images` and `annotations`, one row per image), columns (`{"image": [...]}`, with lists or, as
-    pandas writes them, objects), or an object with an array of objects.
+    pandas writes them, objects; or `columns` and `data`), or an object with an array of objects,
+    such as Karpathy's splits (`images`, whose `sentences` are objects with a text `raw`).
 
     Args:
         place: The file.
@@ -280,6 +282,10 @@ def open_json(place: Place, encoding: str | None = None, *, lines: bool = False)
     if {"images", "annotations"} <= set(objects):
         coco = _Coco(place.name, open_reader)
         return _table(coco.rows, chain(coco.images(), [Row(0, {"caption": None})]))
+    if kinds.keys() <= {"columns", "index", "data"} and (
+        kinds.get("columns") == kinds.get("data") == "values"
+    ):
+        return _open_split(place, open_reader)
     if kinds and (set(kinds.values()) <= {"values"} or set(kinds.values()) <= {"object"}):
         with open_reader() as stream:
             columns = _columns(JsonReader(stream), place)
@@ -287,7 +293,8 @@ def open_json(place: Place, encoding: str | None = None, *, lines: bool = False)
     key = objects[0] if len(objects) == 1 else None
     key = next((name for name in ("data", "images") if name in objects), key)
     if key is not None and not ("scalar" in kinds.values() and _IMAGE.intersection(kinds)):
-        return _table(partial(_array_rows, place.name, open_reader, key))
+        array_rows = partial(_array_rows, place.name, open_reader, key)
+        return _table(lambda: map(_karpathy, array_rows()) if key == "images" else array_rows())
     return _table(rows)
 
 
@@ -363,17 +370,23 @@ def _kind(reader: JsonReader) -> str:
 
 def _elements_of(reader: JsonReader, key: str) -> Iterator[Element]:
     """Yield the elements of an array in the object at the top."""
+    if _go_to(reader, key):
+        yield from reader.elements()
+
+
+def _go_to(reader: JsonReader, key: str) -> bool:
+    """Go to the value of a key in the object at the top; return whether it has that key."""
     reader.peek()
     for name in reader.members():
         if name == key:
-            yield from reader.elements()
-            return
+            return True
         kind = _kind(reader)
         if kind == "scalar":
             reader.value()
             continue
         for _ in reader.elements() if kind == "objects" else reader.values():
             pass
+    return False
 
 
 def _array_rows(name: str, open_reader: Callable[[], Any], key: str) -> Iterator[Row]:
@@ -381,6 +394,46 @@ def _array_rows(name: str, open_reader: Callable[[], Any], key: str) -> Iterator
         elements = _elements_of(JsonReader(stream), key)
         for number, element in enumerate(elements, 1):
             yield _row(number, element, name)
+
+
+def _karpathy(row: Row) -> Row:
+    """Return a row of Karpathy's splits with its captions as texts, and the path of its image."""
+    values = row.values or {}
+    sentences = values.get("sentences")
+    if isinstance(sentences, list):
+        values["sentences"] = [
+            sentence["raw"] if isinstance(sentence, dict) and "raw" in sentence else sentence
+            for sentence in sentences
+        ]
+        folder, name = values.get("filepath"), values.get("filename")
+        if isinstance(folder, str) and isinstance(name, str):
+            values["filename"] = posixpath.join(values.pop("filepath"), name)
+    return row
+
+
+def _open_split(place: Place, open_reader: Callable[[], Any]) -> Table:
+    """Open what pandas writes with `orient="split"`: `columns`, and in `data` an array per row."""
+    with open_reader() as stream:
+        reader = JsonReader(stream)
+        _go_to(reader, "columns")
+        names = tuple(str(name) for _, name in reader.values())
+    return Table(names, None, lambda _: _split_rows(place.name, open_reader, names))
+
+
+def _split_rows(
+    name: str, open_reader: Callable[[], Any], columns: tuple[str, ...]
+) -> Iterator[Row]:
+    """Yield the rows of `data`, each of which is an array with a value per column."""
+    with open_reader() as stream:
+        reader = JsonReader(stream)
+        _go_to(reader, "data")
+        for index, cells in reader.values():
+            number = int(index) + 1
+            if isinstance(cells, list) and len(cells) == len(columns):
+                yield Row(number, dict(zip(columns, cells, strict=True)))
+            else:
+                fault = f"row {number} of {name} has not one value per column"
+                yield Row(number, fault=fault)
 
 
 class _Coco:
