@@ -57,7 +57,7 @@ def write_images(path: Path, *images: tuple[str | None, bytes], **columns: list[
             stream.write_table(table, max_chunksize=2)
 
 
-def skipped(path: Path) -> dict[str, int]:
+def skipped(path: Path | str) -> dict[str, int]:
     return dict(open_source(path).skipped_files)  # type: ignore[attr-defined]
 
 
@@ -369,3 +369,25 @@ def test_paths_are_relative_to_the_folder_of_their_part(tmp_path: Path) -> None:
         )
     items = read_items(tmp_path / "tables", allow_outside=True)
     assert [row["image"] for row in items.rows] == [b"2024", b"2025"]
+
+
+def test_parts_of_any_filesystem_are_named_by_their_uri(memory: Any, tmp_path: Path) -> None:
+    write_images(tmp_path / "train_0.parquet", (None, b"a"), text=["a"])
+    write_images(tmp_path / "train_1.parquet", (None, b"b"), text=["b"])
+    write_images(tmp_path / "test/0.parquet", ("x.png", b"c"), text=["c"])
+    write(tmp_path / "classes.csv", [{"name": "cat"}])
+    for file in tmp_path.rglob("*.*"):
+        memory.pipe(f"/set/{file.relative_to(tmp_path)}", file.read_bytes())
+    memory.pipe("/set/_delta_log/0.parquet", b"x")
+    items = read_items("memory://set")
+    assert items.captions == {"test/x.png": ["c"], "train/row-1": ["a"], "train/row-2": ["b"]}
+    assert items["train/row-2"]["uri"] == "memory:///set/train_1.parquet#row=1"
+    assert skipped("memory://set") == {".csv": 1}
+    memory.pipe("/set/train_0.parquet", b"PAR1 cut")
+    items = read_items("memory://set")
+    assert items.ids == ["test/x.png", "train/row-1"]
+    (reject,) = (row for row in items.rows if row["rejected"])
+    assert (reject["item_id"], reject["uri"]) == (
+        "train_0.parquet",
+        "memory:///set/train_0.parquet",
+    )

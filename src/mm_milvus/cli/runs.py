@@ -119,7 +119,7 @@ def print_skipped_files(report: Report) -> None:
     if counts:
         listed = ", ".join(f"{number:,} {suffix}" for suffix, number in counts[:8])
         more = f", and {sum(number for _, number in counts[8:]):,} others" if counts[8:] else ""
-        print(f"skipped files: {listed}{more} (neither images, captions nor tables of images)")
+        print(f"skipped files: {listed}{more} (not read as images, captions or tables)")
 
 
 def print_notes(report: Report) -> None:

@@ -32,8 +32,8 @@ class Report:
         rejects_file: Where the rejects are; None without rejects, or where no file was asked for
             or could be written.
         rejects_failure: Why the file of rejects could not be written; None where it could.
-        skipped_files: The numbers of files of a folder that are neither images, captions nor
-            tables of images, by suffix.
+        skipped_files: The numbers of files of a folder that are not read as images, captions or
+            tables, by suffix.
         notes: What users should know of the items that were stored, with its numbers.
     """
 
