@@ -17,7 +17,19 @@ from .conftest import read_items
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".csv.gz", ".jsonl.zst", ".arrow", ".tar", ".tar.gz")
 
-NUMBERS = ("", "0", "_0", "-1", ".12", "_00001", "2017", "-00000-of-00005", "-part-3", "_v2")
+NUMBERS = (
+    "",
+    "0",
+    "_0",
+    "-1",
+    ".12",
+    "_00001",
+    "2017",
+    "-00000-of-00005",
+    "-part-3",
+    "_v2",
+    "_data",
+)
 HASHED = ("-00000-of-00001-0f3ad2", "-00001-of-00002-deadbeef")
 
 

@@ -44,9 +44,10 @@ SPLITS = (
 
 _SPLIT = re.compile(
     rf"(?:.*[-_. =])?({'|'.join(SPLITS)})"
-    # Numbers, as in train_0, train-part-0, val2017 and train-00000-of-00001-0f3a. The quantifiers
-    # are possessive: a name of many digits would take exponential time.
-    r"(?:(?:[-_. ]?(?:part|chunk|shard))?+[-_. ]?v?[0-9]++)*+(?:-of-[0-9]++(?:-[0-9a-f]++)?+)?+",
+    # Then numbers, as in train_0, train-part-0, val2017, test_data.1 and train-00000-of-00001-0f3a.
+    # The quantifiers are possessive: a name of many digits would take exponential time.
+    r"(?:[-_. ]?(?:data|set|split|part|chunk|shard|v?[0-9]++))*+"
+    r"(?:-of-[0-9]++(?:-[0-9a-f]++)?+)?+",
     re.IGNORECASE | re.DOTALL,
 )
 """Names of files, without suffixes, and of folders that are of a split."""
