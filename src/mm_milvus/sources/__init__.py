@@ -19,7 +19,7 @@ sidecar      captions in a file next to the image
 webdataset   tar shards
 samples      files of a tar shard to items
 opened       a source together with the options that it was opened with
-suffixes     the suffixes of file names
+suffixes     the names and suffixes of files
 """
 
 from mm_milvus.old_names import old_names

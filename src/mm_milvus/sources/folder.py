@@ -100,7 +100,8 @@ class FolderSource:
         table_faults: Why tables below the folder cannot be used, by their paths.
         has_sidecars: Whether any image has a sidecar. A folder with a table mostly has none, and
             looking for them takes several calls of the filesystem per image.
-        skipped_files: The numbers of files that are neither images, captions nor tables, by suffix.
+        skipped_files: The numbers of files that are not read as images, captions or tables, by
+            suffix.
         encoding: Of captions in sidecars, where they are neither UTF-8 nor UTF-16.
     """
 
