@@ -217,6 +217,16 @@ def test_each_folder_has_a_table_for_its_own_images(tmp_path: Path) -> None:
     assert items["train/a.png"]["metadata"]["folder"] == "train"
 
 
+def test_a_column_has_one_type_in_the_tables_of_all_folders(tmp_path: Path) -> None:
+    put(tmp_path, "a/1.png", "b/1.png")
+    for folder, code in (("a", "123"), ("b", "00123")):
+        text = f"file_name,code,stock\n1.png,{code},5\n"
+        (tmp_path / folder / "metadata.csv").write_text(text)
+    items = read_items(tmp_path)
+    metadata = [items[f"{folder}/1.png"]["metadata"] for folder in "ab"]
+    assert [(row["code"], row["stock"]) for row in metadata] == [("123", 5), ("00123", 5)]
+
+
 def test_an_image_that_two_tables_list_is_one_item_and_names_both_rows(tmp_path: Path) -> None:
     put(tmp_path, "x/1.png", "x/2.png")
     (tmp_path / "metadata.csv").write_text("file_name,text\nx/1.png,one\nx/2.png,two\n")

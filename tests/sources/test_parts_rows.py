@@ -391,3 +391,21 @@ def test_parts_of_any_filesystem_are_named_by_their_uri(memory: Any, tmp_path: P
         "train_0.parquet",
         "memory:///set/train_0.parquet",
     )
+
+
+CELLS = st.sampled_from(["1", "-7", "2.5", "00123", "7E5", "true", "false", "", "n/a", "sold out"])
+
+
+@given(st.lists(st.lists(CELLS, min_size=1, max_size=6), min_size=2, max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_a_column_has_the_same_type_in_several_csv_files_as_in_one(parts: list[list[str]]) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        cells = [cell for part in parts for cell in part]
+        rows = [{"image": "", "caption": "x", "n": cell} for cell in cells]
+        write(Path(root, "whole/all.csv"), rows)
+        done = 0
+        for number, part in enumerate(parts):
+            write(Path(root, f"parts/{number}.csv"), rows[done : done + len(part)])
+            done += len(part)
+        whole, split = (read_items(Path(root, name)).rows for name in ("whole", "parts"))
+    assert [row["metadata"] for row in split] == [row["metadata"] for row in whole]

@@ -10,7 +10,7 @@ import csv
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -102,13 +102,13 @@ def open_csv(
             row.values for row in islice(_rows(reader, header, place.name, encoding), HEAD_ROWS)
         ]
     sample = [values for values in head if values is not None]
-    conversions = {name: _conversion([values[name] for values in sample]) for name in header}
+    columns = {name: ColumnOfText([values[name] for values in sample]) for name in header}
 
     notes = Counter[str]()
 
     def read(keep: frozenset[str]) -> Iterator[Row]:
         notes.clear()
-        convert = {name: conversions[name] for name in conversions if name not in keep}
+        convert = {name: columns[name].conversion for name in columns if name not in keep}
         with open_reader() as reader:
             next(reader)
             for row in _rows(reader, header, place.name, encoding):
@@ -120,7 +120,7 @@ def open_csv(
                             notes[f"cells of the column {name} are text, and not {kind}"] += 1
                 yield row
 
-    return Table(header, None, read, notes=notes)
+    return Table(header, None, read, notes=notes, text_columns=columns)
 
 
 def _default_delimiter(place: Place, header: str) -> str:
@@ -180,16 +180,47 @@ def _rows(reader: Any, header: tuple[str, ...], name: str, encoding: str | None)
             yield Row(number, dict(zip(header, cells, strict=True)))
 
 
-def _conversion(cells: list[str]) -> Conversion:
-    present = [cell for cell in cells if cell.strip().lower() not in _MISSING]
-    # A remark among numbers, such as "sold out", is no number that was written in another way.
-    numbers = [cell for cell in present if any(map(str.isdigit, cell))]
-    for convert, relevant in ((_integer, numbers), (_number, numbers), (_boolean, present)):
-        if 2 * len(relevant) > len(present) and not any(
-            isinstance(convert(cell), str) for cell in relevant
-        ):
-            return convert
-    return _text
+class ColumnOfText:
+    """What the first cells of a column show of its type."""
+
+    def __init__(self, cells: Iterable[str]) -> None:
+        """Look at the first cells."""
+        present = [cell for cell in cells if cell.strip().lower() not in _MISSING]
+        # A remark among numbers, such as "sold out", is no number that was written in another way.
+        numbers = [cell for cell in present if any(map(str.isdigit, cell))]
+        self._relevant: dict[Conversion, int] = {
+            convert: len(relevant)
+            for convert, relevant in ((_integer, numbers), (_number, numbers), (_boolean, present))
+            if not any(isinstance(convert(cell), str) for cell in relevant)
+        }
+        self._present = len(present)
+
+    @property
+    def conversion(self) -> Conversion:
+        """What makes a value of a cell."""
+        for convert, relevant in self._relevant.items():
+            if 2 * relevant > self._present:
+                return convert
+        return _text
+
+    def add(self, other: ColumnOfText) -> None:
+        """Add what the first cells of the same column show in another file."""
+        self._relevant = {
+            convert: relevant + other._relevant[convert]
+            for convert, relevant in self._relevant.items()
+            if convert in other._relevant
+        }
+        self._present += other._present
+
+
+def share_types(tables: Iterable[Table]) -> None:
+    """Give each column one type in several tables, from the first cells in all of them."""
+    shared: dict[str, ColumnOfText] = {}
+    for table in tables:
+        for name, column in table.text_columns.items():
+            if name in shared:
+                shared[name].add(column)
+            table.text_columns[name] = shared.setdefault(name, column)
 
 
 def _integer(cell: str) -> Any:

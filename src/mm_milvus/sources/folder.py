@@ -15,6 +15,7 @@ from mm_milvus.errors import SourceError
 from mm_milvus.files import Place, is_uri, read_failure
 from mm_milvus.images.suffixes import IMAGE_SUFFIXES, has_image_suffix
 from mm_milvus.sources.base import Draft, SeenIds, rejected_draft, to_batches
+from mm_milvus.sources.csv_records import share_types
 from mm_milvus.sources.entries import (
     Entry,
     SeenRows,
@@ -287,6 +288,7 @@ def _open_tables(
             if len(paths) == 1 or "/" not in path:
                 raise
             faults[path] = str(error)
+    share_types(table.table for table in tables)
     return tuple(tables), faults
 
 

@@ -21,6 +21,7 @@ import pyarrow as pa
 from mm_milvus.errors import SourceError
 from mm_milvus.files import Place, read_failure
 from mm_milvus.sources.base import Draft, rejected_draft, to_batches
+from mm_milvus.sources.csv_records import share_types
 from mm_milvus.sources.options import SourceOptions
 from mm_milvus.sources.records import Part, Row, Table, as_part, without_compression
 from mm_milvus.sources.roles import (
@@ -247,6 +248,7 @@ def _open_splits(
     tables = {path: table for path, table in tables.items() if path not in others}
     columns = {root.child(path): table.columns for path, table in tables.items()}
     roles = roles_of_parts(root, columns, options)
+    share_types(tables.values())
     splits = {}
     for split, paths in parts.items():
         own = [path for path in paths if path in tables or path in damaged]

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePosixPath
-from typing import IO, Any, TextIO, cast
+from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 import pyarrow as pa
 import pyarrow.ipc
@@ -19,6 +19,9 @@ import pyarrow.parquet as pq
 from mm_milvus.files import Place
 from mm_milvus.sources.encodings import MARK_BYTES, encoding_of
 from mm_milvus.text import one_line
+
+if TYPE_CHECKING:
+    from mm_milvus.sources.csv_records import ColumnOfText
 
 HEAD_ROWS = 1000
 """Number of rows at the head of a text file that define its columns."""
@@ -86,6 +89,8 @@ class Table:
             text of the file; other columns of bytes are omitted.
         skim: Return a new stream of its rows with the given columns alone, without the content of
             files in them; None where that takes as long as to read all.
+        text_columns: What decides on the types of the columns of a CSV file, by their names; empty
+            for other formats, which have types of their own.
         content: The columns that may hold content of files, not only paths.
         notes: What users should know of the rows of the stream that was read last, with the number
             of times that it occurred.
@@ -97,6 +102,7 @@ class Table:
     content: frozenset[str] = frozenset()
     notes: Counter[str] = field(default_factory=Counter)
     skim: Callable[[frozenset[str]], Iterator[Row]] | None = None
+    text_columns: dict[str, ColumnOfText] = field(default_factory=dict)
 
 
 def as_part(table: Table, part: Part | None, row_id: Callable[[int], str] | None = None) -> Table:
