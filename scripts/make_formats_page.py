@@ -185,6 +185,14 @@ def coco() -> None:
     write("annotations/captions_val2017.json", json.dumps(content))
 
 
+def karpathy() -> None:
+    """Karpathy's splits of COCO."""
+    write("val2014/cat.jpg")
+    sentences = [{"raw": "a grey cat"}, {"raw": "a pet"}]
+    row = {"filepath": "val2014", "filename": "cat.jpg", "sentences": sentences, "split": "test"}
+    write("dataset_coco.json", json.dumps({"images": [row], "dataset": "coco"}))
+
+
 def flickr8k() -> None:
     """Kaggle's Flickr8k."""
     write("flickr8k/Images/cat.jpg")
@@ -337,6 +345,7 @@ FORMATS = (
     Format("Paths that were written on another system", spelled_paths, "ingest items.csv"),
     Format("A JSON array", json_array, "ingest items.json"),
     Format("COCO captions", coco, "ingest annotations/captions_val2017.json --image-root val2017"),
+    Format("Karpathy's splits of COCO and Flickr", karpathy, "ingest dataset_coco.json"),
     Format("Kaggle's Flickr8k", flickr8k, "ingest flickr8k/captions.txt --image-root Images"),
     Format("Images in the cells of a table", inline_images, "ingest inline.jsonl"),
     Format("What Hugging Face's save_to_disk writes", saved_dataset, "ingest saved"),
