@@ -180,9 +180,13 @@ def test_what_was_encoded_is_named(tmp_path: Path) -> None:
         "caption_embeddings": [],
         "image": "x",
     }
-    write_parquet(tmp_path / "part-00000.parquet", [row])
+    write_parquet(tmp_path / "encoded" / "part-00000.parquet", [row])
     with pytest.raises(SourceError, match="read it as `embeddings`"):
         open_source(tmp_path)
+    write_parquet(tmp_path / "part-00000.parquet", [{"image": b"a", "text": "a"}])
+    items = read_items(tmp_path)
+    assert items.ids == ["row-1"]
+    assert "read it as `embeddings`" in items.rejects["encoded/part-00000.parquet"]
 
 
 def test_a_folder_of_other_files_names_what_is_there(tmp_path: Path) -> None:

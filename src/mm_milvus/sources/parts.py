@@ -244,7 +244,7 @@ def _open_splits(
     """Open the tables of each split, by the paths of its parts."""
     paths = [path for paths in parts.values() for path in paths]
     tables, damaged = _open_tables(root, paths, options)
-    others = _without_images(root, tables, options)
+    others = _other_tables(root, tables, options)
     tables = {path: table for path, table in tables.items() if path not in others}
     columns = {root.child(path): table.columns for path, table in tables.items()}
     roles = roles_of_parts(root, columns, options)
@@ -277,34 +277,40 @@ def _open_tables(
             tables[path] = open_table(root.child(path), options)
         except SourceError as error:
             damaged[path] = str(error)
-            continue
-        if set(tables[path].columns) >= OF_EMBEDDINGS:
-            folder = root.child(path).parent
-            raise SourceError(f"{folder.uri} was encoded already: read it as `embeddings`")
     if not tables:
         fault = next(iter(damaged.values()), f"{root.uri} lists no file of its dataset")
         raise SourceError(fault)
     return tables, damaged
 
 
-def _without_images(
+def _other_tables(
     root: Place, tables: Mapping[str, Table], options: SourceOptions
 ) -> dict[str, str]:
-    """Return the tables without a column of images, and why: "" for those without captions.
+    """Return the tables that are no parts of the dataset, and why: "" where nothing is lost.
 
     Raises:
-        SourceError: When no table has images.
+        SourceError: When no table is a part.
     """
-    columns = {path: table.columns for path, table in tables.items()}
-    others = {path: names for path, names in columns.items() if not has_images(names, options)}
+    others: dict[str, str] = {}
+    for path, columns in ((path, table.columns) for path, table in tables.items()):
+        if set(columns) >= OF_EMBEDDINGS:
+            folder = root.child(path).parent
+            others[path] = f"{folder.uri} was encoded already: read it as `embeddings`"
+        elif has_images(columns, options):
+            continue
+        elif has_captions(columns, options):
+            others[path] = (
+                "the table has captions and no column of images, and is not read: its columns are "
+                f"{', '.join(columns)}"
+            )
+        else:
+            others[path] = ""
     if len(others) == len(tables):
-        path, names = next(iter(others.items()))
-        find_roles(root.child(path), names, options)  # raises the reason
-    reason = "the table has captions and no column of images, and is not read: its columns are "
-    return {
-        path: reason + ", ".join(names) if has_captions(names, options) else ""
-        for path, names in others.items()
-    }
+        path, reason = next(iter(others.items()))
+        if not set(tables[path].columns) >= OF_EMBEDDINGS:
+            find_roles(root.child(path), tables[path].columns, options)  # raises the reason
+        raise SourceError(reason)
+    return others
 
 
 def _with_lost_counts(paths: list[str], damaged: Mapping[str, str]) -> dict[str, str]:
