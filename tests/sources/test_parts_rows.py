@@ -269,6 +269,21 @@ def test_many_images_of_one_path_in_turn_are_gathered(tmp_path: Path) -> None:
     assert items["row-2"]["captions"] == ["1", "12", "23"]
 
 
+@pytest.mark.parametrize(
+    ("suffix", "ids"), [(".parquet", ["a.png", "b.png"]), (".arrow", ["a.png", "b.png", "row-4"])]
+)
+def test_images_in_remote_arrow_files_are_read_once(
+    memory: Any, tmp_path: Path, suffix: str, ids: list[str]
+) -> None:
+    images = [("a.png", b"1"), ("a.png", b"1"), ("b.png", b"2"), ("a.png", b"1")]
+    write_images(tmp_path / f"0{suffix}", *images, text=["w", "x", "y", "z"])
+    memory.pipe(f"/set/0{suffix}", (tmp_path / f"0{suffix}").read_bytes())
+    for path in ("memory://set", f"memory://set/0{suffix}"):
+        items = read_items(path)
+        assert items.ids == ids
+        assert items["a.png"]["captions"][:2] == ["w", "x"]
+
+
 def test_later_rows_of_one_path_with_other_bytes_are_named_by_their_number(tmp_path: Path) -> None:
     write_images(tmp_path / "train-0.parquet", ("0.png", b"cat"), ("1.png", b"dog"))
     write_images(tmp_path / "train-1.parquet", ("0.png", b"car"), ("0.png", b"cat"))

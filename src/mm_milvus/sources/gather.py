@@ -65,9 +65,14 @@ class _Keys:
         return "" if entry.fault else self._of_cells(entry.path, entry.item_id, entry.part)
 
     def scattered(self) -> frozenset[bytes]:
-        """Return the digests of keys whose rows are not adjacent: 16 bytes a row in memory."""
+        """Return the digests of keys whose rows are not adjacent: 16 bytes a row in memory.
+
+        None are looked for where all images would be read for it.
+        """
         packed = bytearray()
         previous, length = "", 0
+        if self._has_content and self._table.skim is None:
+            return frozenset()
         skim = self._table.skim or self._table.read
         for row in skim(self._roles.columns):
             values = row.values or {}

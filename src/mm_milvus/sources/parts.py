@@ -359,13 +359,15 @@ def _join(
             finally:
                 notes.update(table.notes)
 
+    # Rows that have content are not read twice to compare their paths.
+    is_lean = all(table.skim is not None or not table.content for table in parts)
     return Table(
         tuple(dict.fromkeys(name for table in parts for name in table.columns)),
         _sum([table.size for table in parts]),
         read,
         frozenset().union(*(table.content for table in parts)),
         notes,
-        partial(read, skim=True),
+        partial(read, skim=True) if is_lean else None,
     )
 
 

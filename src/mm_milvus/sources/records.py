@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
@@ -104,6 +103,15 @@ class Table:
     skim: Callable[[frozenset[str]], Iterator[Row]] | None = None
     text_columns: dict[str, ColumnOfText] = field(default_factory=dict)
 
+    def with_rows(self, change: Callable[[Iterator[Row]], Iterator[Row]]) -> Table:
+        """Return a table whose streams of rows are changed."""
+        read, skim = self.read, self.skim
+        return replace(
+            self,
+            read=lambda keep: change(read(keep)),
+            skim=None if skim is None else lambda names: change(skim(names)),
+        )
+
 
 def as_part(table: Table, part: Part | None, row_id: Callable[[int], str] | None = None) -> Table:
     """Return a table whose rows are of a part.
@@ -114,16 +122,12 @@ def as_part(table: Table, part: Part | None, row_id: Callable[[int], str] | None
         row_id: From the number of a row to its `item_id` (default: "").
     """
 
-    def rows(
-        read: Callable[[frozenset[str]], Iterator[Row]], names: frozenset[str]
-    ) -> Iterator[Row]:
-        for row in read(names):
+    def change(rows: Iterator[Row]) -> Iterator[Row]:
+        for row in rows:
             item_id = "" if row_id is None else row_id(row.number)
             yield Row(row.number, row.values, row.fault, part, item_id)
 
-    return replace(
-        table, read=partial(rows, table.read), skim=partial(rows, table.skim or table.read)
-    )
+    return table.with_rows(change)
 
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
@@ -218,7 +222,9 @@ def open_arrow(place: Place) -> Table:
                 batches = (_projection(batch, columns) for batch in _arrow_reader(stream)[1])
                 yield from _arrow_rows(batches, place.name)
 
-    return Table(tuple(schema.names), None, read, _content_columns(schema), skim=skim)
+    # A remote file is read whole in any case.
+    lean = skim if place.fs is None else None
+    return Table(tuple(schema.names), None, read, _content_columns(schema), skim=lean)
 
 
 def _open_ipc(place: Place) -> IO[bytes]:

@@ -189,12 +189,7 @@ def open_table(place: Place, options: SourceOptions = _DEFAULTS) -> Table:
     twice = next((name for name in table.columns if table.columns.count(name) > 1), None)
     if twice is not None:
         raise SourceError(f"{place.uri} has two columns {twice!r}: rename one of them")
-    skim = table.skim or table.read
-    return replace(
-        table,
-        read=lambda keep: _until_failure(table.read(keep), place.name),
-        skim=lambda names: _until_failure(skim(names), place.name),
-    )
+    return table.with_rows(lambda rows: _until_failure(rows, place.name))
 
 
 def _until_failure(rows: Iterator[Row], name: str) -> Iterator[Row]:
