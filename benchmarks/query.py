@@ -24,8 +24,8 @@ from mm_milvus.encoders.base import EncoderSpec
 from mm_milvus.errors import EncoderError
 from mm_milvus.images.preprocessing import Preprocessing
 from mm_milvus.keys import caption_key, content_hash, image_key
-from mm_milvus.search.candidates import MIN_CANDIDATES
 from mm_milvus.search.client import SearchClient
+from mm_milvus.search.fused import DEPTHS
 from mm_milvus.store.connection import Store
 from mm_milvus.store.dataset import create_dataset, find_dataset
 from mm_milvus.store.manifest import Manifest
@@ -170,7 +170,7 @@ def raw_searches(client: MilvusClient, dataset) -> Callable[[np.ndarray], None]:
             client.search(
                 collection.name,
                 data=[vector],
-                limit=MIN_CANDIDATES,
+                limit=DEPTHS[0].items,
                 output_fields=fields,
                 search_params={
                     "metric_type": "IP",

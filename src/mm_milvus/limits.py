@@ -30,6 +30,9 @@ MAX_BYTES = {
 """Maximum length of each text field, in bytes of UTF-8."""
 
 MAX_METADATA_BYTES = 65_536
+MAX_ANSWER_BYTES = 32 * 2**20
+"""A read asks for no more rows than fit into this if each is as long as it may be: a gRPC message
+is limited to 64 MB."""
 MAX_COLUMN_BYTES = 4096
 """Maximum length of a text in a column that is not nullable, in bytes of UTF-8."""
 MAX_NULLABLE_BYTES = 65_535

@@ -37,7 +37,8 @@ def tables(lists: int = 2):
 def background(lists: int = 2):
     means = st.lists(st.floats(-0.5, 0.5), min_size=lists, max_size=lists)
     deviations = st.lists(st.floats(0.05, 0.5), min_size=lists, max_size=lists)
-    return st.builds(lambda a, b: Background(np.array(a), np.array(b)), means, deviations)
+    lowest = st.lists(st.floats(-1, 0.5), min_size=lists, max_size=lists)
+    return st.builds(lambda *parts: Background(*map(np.array, parts)), means, deviations, lowest)
 
 
 IMAGES, TEXTS = [0.3, 0.2, 0.1], [0.4, 0.8, MISSING]
@@ -60,7 +61,7 @@ def test_a_mode_follows_its_formula(mode, expected):
 
 
 def test_pnorm_measures_how_far_an_item_stands_above_its_collections():
-    noise = Background(np.array([0.1, 0.2]), np.array([0.1, 0.3]))
+    noise = Background(np.array([0.1, 0.2]), np.array([0.1, 0.3]), np.array([-1, -1]))
     # z is 2, 1, 0 among the images, and 2/3, 2 among the texts.
     expected = [(16 + 16 / 81) ** 0.25, (1 + 16) ** 0.25, 0]
     assert fuse_scores(TABLE, "pnorm", background=noise) == pytest.approx(expected)
@@ -112,7 +113,7 @@ def test_the_order_of_candidates_and_of_lists_does_not_matter(mode, table, noise
     order = data.draw(st.permutations(range(table.shape[1])))
     shuffled = fuse_scores(table[:, order], mode, background=noise)
     np.testing.assert_allclose(shuffled, fused[order], atol=1e-12)
-    swapped = Background(noise.mean[::-1], noise.std[::-1])
+    swapped = Background(noise.mean[::-1], noise.std[::-1], noise.lowest[::-1])
     np.testing.assert_allclose(
         fuse_scores(table[::-1], mode, background=swapped), fused, atol=1e-12
     )

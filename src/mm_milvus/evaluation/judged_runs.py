@@ -12,7 +12,7 @@ the candidates score; no search could find its results.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -22,18 +22,13 @@ from mm_milvus.arrays import Vectors
 from mm_milvus.choices import FusionName
 from mm_milvus.evaluation.judgements import JudgedQueries, JudgedQuery
 from mm_milvus.evaluation.metrics import Grades, index_recall_by_document, measure
-from mm_milvus.evaluation.nearest import first_per_document, nearest, numbers_of, pack, scores_of
+from mm_milvus.evaluation.nearest import nearest, numbers_of, scores_of
 from mm_milvus.evaluation.options import EvaluateOptions
 from mm_milvus.evaluation.results import EXACT, EvaluationRun, summarise
 from mm_milvus.evaluation.stored import StoredList, StoredVectors
-from mm_milvus.search.candidates import (
-    QUERIES_PER_CALL,
-    Candidates,
-    candidates_per_list,
-    find_candidates,
-    search_lists,
-)
-from mm_milvus.search.fusion import fuse_scores, fusion_mode, rank_order
+from mm_milvus.search.candidates import QUERIES_PER_CALL, find_candidates, search_lists
+from mm_milvus.search.fused import DEPTHS, FusedRanking
+from mm_milvus.search.fusion import fusion_mode
 from mm_milvus.search.hits import Timings
 from mm_milvus.search.lists import ScoredList
 from mm_milvus.search.query import Query
@@ -82,29 +77,28 @@ class ExactList(ScoredList):
     def __init__(self, dataset: Dataset, collection: Collection, stored: StoredList) -> None:
         """Take a collection of a dataset, and what was read of it."""
         super().__init__(dataset, collection)
-        self._rows = stored
+        self._stored = stored
         order = sorted(range(len(stored.item_ids)), key=stored.item_ids.__getitem__)
         self._order = np.array(order, dtype=np.int64)
 
-    def search(
+    def rows(
         self,
         vectors: Vectors,
         limit: int,
         expression: str,  # noqa: ARG002 - judged queries have no filter
     ) -> list[list[Match]]:
-        """Return the best matches of each query of (q, dim), best first."""
+        """Return the best rows of each query of (q, dim), best first."""
         return [
             [
                 self._match(int(row), float(score))
                 for row, score in zip(self._order[numbers_of(keys)], scores_of(keys), strict=True)
             ]
-            for keys in nearest(vectors, self._rows.vectors, self._order, limit)
+            for keys in nearest(vectors, self._stored.vectors, self._order, limit)
         ]
 
     def _match(self, row: int, score: float) -> Match:
-        captions = self._rows.captions
-        caption = captions[row] if captions else None
-        return Match(self._rows.item_ids[row], "", score, {}, caption)
+        # Only equal captions of one item are ordered by the id, for which the number will do.
+        return Match(str(row), self._stored.item_ids[row], score)
 
 
 def rankings(
@@ -128,30 +122,59 @@ def rankings(
     Returns:
         Per list ("image", "text") and per fusion mode, the rankings of all queries.
     """
-    limit = candidates_per_list(depth)
     numbers = {item_id: number for number, item_id in enumerate(item_ids)}
-    background = any(fusion_mode(fusion).needs_background for fusion in fusions)
     ranked: dict[str, list[Ranking]] = defaultdict(list)
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(queries), QUERIES_PER_CALL):
-            block = vectors[start : start + QUERIES_PER_CALL]
-            by_list = [block] * len(lists)
-            matches = search_lists(lists, by_list, limit, "", pool)
-            for scored_list, by_query in zip(lists, matches, strict=True):
-                ranked[scored_list.modality.value] += [
-                    _rank_list(of_query, numbers) for of_query in by_query
-                ]
-            for candidates in find_candidates(
-                lists, by_list, matches, background=background, pool=pool, timings=Timings()
-            ):
-                for fusion in fusions:
-                    ranked[fusion].append(_rank_fused(candidates, fusion, numbers))
-    return {
-        name: [
-            _without_liked(ranking, query, numbers)[:depth]
-            for ranking, query in zip(rankings, queries, strict=True)
+            block = queries[start : start + QUERIES_PER_CALL]
+            by_list = [vectors[start : start + QUERIES_PER_CALL]] * len(lists)
+            by_name = _rank_block(lists, block, by_list, fusions, depth, pool)
+            for name, of_block in by_name.items():
+                ranked[name] += [_numbers(of_query, numbers)[:depth] for of_query in of_block]
+    return ranked
+
+
+def _rank_block(
+    lists: Sequence[ScoredList],
+    queries: Sequence[Query],
+    vectors: Sequence[Vectors],
+    fusions: Sequence[FusionName],
+    depth: int,
+    pool: ThreadPoolExecutor,
+) -> dict[str, list[list[str]]]:
+    """Return, per list and per fusion mode, the item_ids of each query, best first."""
+    background = any(fusion_mode(fusion).needs_background for fusion in fusions)
+    fused = {
+        fusion: [FusedRanking(fusion, left_out=query.like) for query in queries]
+        for fusion in fusions
+    }
+    for step in DEPTHS:
+        found = search_lists(lists, vectors, step.items, "", pool)
+        candidates = find_candidates(
+            lists,
+            vectors,
+            found,
+            background=background,
+            bounds=[None] * len(queries),
+            pool=pool,
+            timings=Timings(),
+        )
+        for rankings_of in fused.values():
+            for ranking, of_query in zip(rankings_of, candidates, strict=True):
+                if not ranking.ended:
+                    ranking.extend(of_query, step.hits)
+        if step.hits >= depth:
+            break
+    by_list = {
+        scored_list.modality.value: [
+            [item_id for item_id in of_query.scores if item_id not in query.like]
+            for query, of_query in zip(queries, of_list, strict=True)
         ]
-        for name, rankings in ranked.items()
+        for scored_list, of_list in zip(lists, found, strict=True)
+    }
+    return by_list | {
+        fusion: [[place.item_id for place in ranking.places] for ranking in rankings_of]
+        for fusion, rankings_of in fused.items()
     }
 
 
@@ -159,35 +182,18 @@ def encode(space: Space, queries: Sequence[Query]) -> Vectors:
     """Encode queries as unit vectors: float32 (q, dim). Those of a single text go in batches."""
     plain = [query for query in queries if query.texts and query == Query(query.texts[:1])]
     texts = list(dict.fromkeys(query.texts[0] for query in plain))
-    by_text = dict(zip(texts, space.encoder.encode_texts(texts), strict=True)) if texts else {}
+    by_text = (
+        dict(zip(texts, space.queries.encoder.encode_texts(texts), strict=True)) if texts else {}
+    )
     encoded = {query: by_text[query.texts[0]] for query in plain}
     return np.stack(
         [encoded[query] if query in encoded else space.encode(query) for query in queries]
     )
 
 
-def _rank_list(matches: Sequence[Match], numbers: dict[str, int]) -> Ranking:
-    """Rank the items of one list by their best rows."""
-    numbered = [match for match in matches if match.item_id in numbers]
-    documents = np.array([numbers[match.item_id] for match in numbered], dtype=np.int64)
-    keys = np.sort(pack(np.array([match.score for match in numbered]), documents))[::-1]
-    return numbers_of(first_per_document(keys))
-
-
-def _rank_fused(candidates: Candidates, fusion: FusionName, numbers: dict[str, int]) -> Ranking:
-    if not candidates.rows:
-        return np.empty(0, dtype=np.int64)
-    item_ids = candidates.item_ids
-    fused = fuse_scores(candidates.scores, fusion, background=candidates.background)
-    order = rank_order(fused, candidates.scores, item_ids)
+def _numbers(item_ids: Sequence[str], numbers: Mapping[str, int]) -> Ranking:
     # An item that was stored after the vectors were read has no number, and cannot be relevant.
-    return np.array([numbers.get(item_ids[n], -1) for n in order], dtype=np.int64)
-
-
-def _without_liked(ranking: Ranking, query: Query, numbers: dict[str, int]) -> Ranking:
-    """Leave out the items of `like`: a search does not return them."""
-    liked = [numbers[item_id] for item_id in query.like if item_id in numbers]
-    return ranking[~np.isin(ranking, liked)] if liked else ranking
+    return np.array([numbers.get(item_id, -1) for item_id in item_ids], dtype=np.int64)
 
 
 def _numbered(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -12,22 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_milvus.arrays import Vectors
-from mm_milvus.choices import MAX_LIMIT
 from mm_milvus.search.fusion import SCORE_DECIMALS, Background, Scores
 from mm_milvus.search.hits import Timings
-from mm_milvus.search.lists import ItemScore, ScoredList, score_order
-from mm_milvus.store.collection import Match
+from mm_milvus.search.lists import Found, ItemScore, ItemScores, ScoredList
 
 T = TypeVar("T")
-
-ItemScores = dict[str, ItemScore]
-"""By item_id, the best score of each item in one list."""
-
-CANDIDATES_PER_HIT = 3
-MIN_CANDIDATES = 30
-"""Several captions of one item, and items of one list only, displace other items: each list is
-read deeper than the answer is long. On emoji and clothing nDCG@10 was the same to three decimals
-from 30 on (docs/measured/fusion.md)."""
 
 QUERIES_PER_CALL = 64
 """One engine call with many queries costs less than many calls, up to the size of its answer."""
@@ -38,22 +27,20 @@ class Candidates:
     """The n items that the lists found for a query, sorted by item_id.
 
     Attributes:
-        rows: Per item, one of its rows, to show it.
-        captions: Per item, the caption that matches best; None for an item without captions.
+        item_ids: Their item_ids.
+        captions: Per item, the primary key of the caption that matches best; None for an item
+            without captions.
         scores: float64 (lists, n); NaN where an item has nothing to be scored in a list, or did
             not have to be scored.
         background: Distribution of all rows' scores per list; None unless it was requested.
+        ended: Whether all lists ended: there are no other items.
     """
 
-    rows: list[Match]
+    item_ids: list[str]
     captions: list[str | None]
     scores: Scores
     background: Background | None
-
-    @property
-    def item_ids(self) -> list[str]:
-        """The item_ids of the candidates."""
-        return [row.item_id for row in self.rows]
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,44 +59,39 @@ class CompletionBound:
     fuse: Callable[[Scores, Background | None], NDArray[np.float64]]
 
 
-def candidates_per_list(hits: int) -> int:
-    """Return how many rows to read from each list for a number of hits."""
-    return min(MAX_LIMIT, max(MIN_CANDIDATES, CANDIDATES_PER_HIT * hits))
-
-
 def search_lists(
     lists: Sequence[ScoredList],
     vectors: Sequence[Vectors],
-    limit: int,
+    items: int,
     expression: str,
     pool: ThreadPoolExecutor,
-) -> list[list[list[Match]]]:
+) -> list[list[Found]]:
     """Search all lists in parallel.
 
     Args:
         lists: The lists to search.
         vectors: Per list the q queries in its vector space: float32 (q, dim).
-        limit: Number of rows to read from each list, per query.
+        items: Number of items to find in each list, per query.
         expression: A Milvus boolean expression that rows must meet; empty for all.
         pool: Runs the searches.
 
     Returns:
-        Per list and query the matches, best first.
+        Per list and query the best items.
     """
     calls = [
-        partial(scored_list.search, queries, limit, expression)
+        partial(scored_list.search, queries, items, expression)
         for scored_list, queries in zip(lists, vectors, strict=True)
     ]
-    return _in_parallel(pool, calls)
+    return in_parallel(pool, calls)
 
 
 def find_candidates(
     lists: Sequence[ScoredList],
     vectors: Sequence[Vectors],
-    matches: Sequence[Sequence[Sequence[Match]]],
+    found: Sequence[Sequence[Found]],
     *,
     background: bool,
-    bound: CompletionBound | None = None,
+    bounds: Sequence[CompletionBound | None],
     pool: ThreadPoolExecutor,
     timings: Timings,
 ) -> list[Candidates]:
@@ -118,9 +100,9 @@ def find_candidates(
     Args:
         lists: The lists that were searched.
         vectors: Per list the q queries in its vector space: float32 (q, dim).
-        matches: What `search_lists` returned.
+        found: What `search_lists` returned.
         background: Whether the fusion mode needs the distribution of all rows' scores.
-        bound: Which candidates must be scored in all lists; None: all of them.
+        bounds: Per query, which candidates must be scored in all lists; None: all of them.
         pool: Runs the lookups.
         timings: Receives the durations of "background" and "complete".
 
@@ -128,98 +110,82 @@ def find_candidates(
         The candidates of each query.
     """
     queries = range(len(vectors[0]))
-    rows = [
-        {match.item_id: match for by_query in matches for match in by_query[query]}
-        for query in queries
-    ]
-    scores = [[_best_scores(of_query) for of_query in by_query] for by_query in matches]
+    by_query = [[in_list[query] for in_list in found] for query in queries]
+    scores = [[dict(in_list.scores) for in_list in of_query] for of_query in by_query]
     with timings.time("background"):
         backgrounds = _backgrounds(lists, vectors) if background else [None] * len(queries)
     with timings.time("complete"):
-        lowest = [[_lowest_score(of_query) for of_query in by_query] for by_query in matches]
         missing = [
-            _missing(
-                rows[query],
-                _column(scores, query),
-                _column(lowest, query),
-                backgrounds[query],
-                bound,
-            )
-            for query in queries
+            _missing(by_query[query], backgrounds[query], bounds[query]) for query in queries
         ]
-        _complete(lists, vectors, [_column(missing, n) for n in range(len(lists))], scores, pool)
-    return [_table(rows[query], _column(scores, query), backgrounds[query]) for query in queries]
+        wanted = [[of_query[n] for of_query in missing] for n in range(len(lists))]
+        calls = [
+            partial(scored_list.score, of_list, item_ids)
+            for scored_list, of_list, item_ids in zip(lists, vectors, wanted, strict=True)
+        ]
+        for n, added in enumerate(in_parallel(pool, calls)):
+            for of_query, more in zip(scores, added, strict=True):
+                of_query[n].update(more)
+    return [
+        _table(scores[query], backgrounds[query], ended=all(part.ended for part in by_query[query]))
+        for query in queries
+    ]
 
 
 def rescore(
-    candidates: Candidates,
-    item_ids: Collection[str],
+    item_ids: Sequence[str],
     lists: Sequence[ScoredList],
     vectors: Sequence[Vectors],
+    background: Background | None,
     pool: ThreadPoolExecutor,
 ) -> Candidates:
-    """Score candidates of one query again, from their stored vectors.
+    """Score items for one query by their stored vectors.
 
     Args:
-        candidates: What a search found.
-        item_ids: The candidates to keep.
+        item_ids: The items; those that are no longer stored are left out.
         lists: The lists that were searched.
         vectors: Per list the query in its vector space: float32 (1, dim).
+        background: As in `Candidates`.
         pool: Runs the lookups.
-
-    Returns:
-        The kept candidates with their exact scores.
     """
-    rows = {row.item_id: row for row in candidates.rows if row.item_id in item_ids}
     calls = [
-        partial(scored_list.score, query, [list(rows)])
+        partial(scored_list.score, query, [item_ids])
         for scored_list, query in zip(lists, vectors, strict=True)
     ]
-    scores = [of_query for (of_query,) in _in_parallel(pool, calls)]
-    return _table(rows, scores, candidates.background)
+    scores = [of_query for (of_query,) in in_parallel(pool, calls)]
+    return _table(scores, background, ended=False)
+
+
+def in_parallel(pool: ThreadPoolExecutor, calls: Sequence[Callable[[], T]]) -> list[T]:
+    """Run the calls in parallel; the first in this thread, so that no thread only waits."""
+    others = [pool.submit(call) for call in calls[1:]]
+    return [calls[0](), *(other.result() for other in others)]
 
 
 def _missing(
-    rows: dict[str, Match],
-    scores: Sequence[ItemScores],
-    lowest: Sequence[float],
-    background: Background | None,
-    bound: CompletionBound | None,
+    found: Sequence[Found], background: Background | None, bound: CompletionBound | None
 ) -> list[list[str]]:
     """Return, per list, the items that it did not find and in which they must be scored.
 
-    An item that a list did not find scores no more there than the last one that it found. This
-    bounds what each candidate can reach, and those that cannot reach the hits are left incomplete:
-    the threshold of Fagin, Lotem and Naor (2001), "Optimal aggregation algorithms for middleware".
+    An item that a list did not find scores no more there than the last one that it found, and
+    nothing where the list ended. This bounds what each candidate can reach, and those that cannot
+    reach the hits are left incomplete: the threshold of Fagin, Lotem and Naor (2001), "Optimal
+    aggregation algorithms for middleware".
     """
-    item_ids = sorted(rows)
+    candidates = _table([in_list.scores for in_list in found], background, ended=False)
+    item_ids = candidates.item_ids
     if bound is not None and len(item_ids) > bound.hits:
-        incomplete = _table(rows, scores, background).scores
+        incomplete = candidates.scores
+        lowest = np.array([in_list.lowest for in_list in found])
         least = bound.fuse(incomplete, background)
-        most = bound.fuse(
-            np.where(np.isnan(incomplete), np.array(lowest)[:, None], incomplete), background
-        )
+        most = bound.fuse(np.where(np.isnan(incomplete), lowest[:, None], incomplete), background)
         threshold = np.partition(least, -bound.hits)[-bound.hits]
         reaches = np.round(most, SCORE_DECIMALS) >= np.round(threshold, SCORE_DECIMALS)
         item_ids = [item_ids[n] for n in np.flatnonzero(reaches)]
-    return [[item_id for item_id in item_ids if item_id not in in_list] for in_list in scores]
-
-
-def _complete(
-    lists: Sequence[ScoredList],
-    vectors: Sequence[Vectors],
-    missing: Sequence[Sequence[Sequence[str]]],
-    scores: Sequence[Sequence[ItemScores]],
-    pool: ThreadPoolExecutor,
-) -> None:
-    """Add to `scores`, per list and query, those of the items that are missing there."""
-    calls = [
-        partial(scored_list.score, queries, item_ids)
-        for scored_list, queries, item_ids in zip(lists, vectors, missing, strict=True)
+    return [
+        [] if in_list.ended else [item_id for item_id in item_ids if item_id not in in_list.scores]
+        for in_list in found
     ]
-    for by_query, added in zip(scores, _in_parallel(pool, calls), strict=True):
-        for of_query, more in zip(by_query, added, strict=True):
-            of_query.update(more)
 
 
 def _backgrounds(lists: Sequence[ScoredList], vectors: Sequence[Vectors]) -> list[Background]:
@@ -228,14 +194,15 @@ def _backgrounds(lists: Sequence[ScoredList], vectors: Sequence[Vectors]) -> lis
         scored_list.background(queries) for scored_list, queries in zip(lists, vectors, strict=True)
     ]
     means, deviations = (np.array(part) for part in zip(*by_list, strict=True))
-    return [Background(*both) for both in zip(means.T, deviations.T, strict=True)]
+    lowest = np.full(len(lists), -1.0)
+    return [Background(*both, lowest) for both in zip(means.T, deviations.T, strict=True)]
 
 
 def _table(
-    rows: dict[str, Match], scores: Sequence[ItemScores], background: Background | None
+    scores: Sequence[ItemScores], background: Background | None, *, ended: bool
 ) -> Candidates:
     """Arrange the scores of one query, per list, in one table sorted by item_id."""
-    item_ids = sorted(rows)
+    item_ids = sorted({item_id for in_list in scores for item_id in in_list})
     missing: ItemScore = (np.nan, None)
     table = [[in_list.get(item_id, missing) for item_id in item_ids] for in_list in scores]
     captions = [
@@ -243,27 +210,4 @@ def _table(
         for of_item in zip(*table, strict=True)
     ]
     values = np.array([[score for score, _ in in_list] for in_list in table], dtype=np.float64)
-    return Candidates([rows[item_id] for item_id in item_ids], captions, values, background)
-
-
-def _column(table: Sequence[Sequence[T]], number: int) -> list[T]:
-    return [row[number] for row in table]
-
-
-def _lowest_score(matches: Sequence[Match]) -> float:
-    return min((match.score for match in matches), default=-1.0)
-
-
-def _best_scores(matches: Sequence[Match]) -> ItemScores:
-    best: ItemScores = {}
-    for match in matches:
-        score = match.score, match.caption
-        if match.item_id not in best or score_order(score) < score_order(best[match.item_id]):
-            best[match.item_id] = score
-    return best
-
-
-def _in_parallel(pool: ThreadPoolExecutor, calls: Sequence[Callable[[], T]]) -> list[T]:
-    """Run the calls in parallel; the first in this thread, so that no thread only waits."""
-    others = [pool.submit(call) for call in calls[1:]]
-    return [calls[0](), *(other.result() for other in others)]
+    return Candidates(item_ids, captions, values, background, ended)

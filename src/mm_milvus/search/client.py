@@ -13,22 +13,19 @@ import numpy as np
 from mm_milvus.arrays import Vectors
 from mm_milvus.choices import DEFAULT_STORE
 from mm_milvus.encoders.base import Encoder
+from mm_milvus.errors import StoreError
 from mm_milvus.images.load import ImageLike
-from mm_milvus.search.candidates import (
-    QUERIES_PER_CALL,
-    Candidates,
-    CompletionBound,
-    candidates_per_list,
-    find_candidates,
-    search_lists,
-)
-from mm_milvus.search.fusion import fuse_scores, fusion_mode
-from mm_milvus.search.hits import Explanation, Hit, Timings
+from mm_milvus.search.candidates import QUERIES_PER_CALL, find_candidates, search_lists
+from mm_milvus.search.current import CurrentDataset, Snapshot
+from mm_milvus.search.cursor import next_cursor, page_options
+from mm_milvus.search.details import read_details
+from mm_milvus.search.fused import DEPTHS
+from mm_milvus.search.fusion import fusion_mode
+from mm_milvus.search.hits import Explanation, Hit, Page, Timings
+from mm_milvus.search.lists import ScoredList
 from mm_milvus.search.options import SearchChanges, SearchOptions, with_changes
 from mm_milvus.search.query import Query
-from mm_milvus.search.ranking import Ranking, list_weights
-from mm_milvus.search.space import Space
-from mm_milvus.search.where import Where
+from mm_milvus.search.ranking import Ranking
 from mm_milvus.store.connection import StoreLike, opened
 from mm_milvus.store.dataset import open_indexes
 from mm_milvus.store.deprecated import OldKeywords, open_by_old_keywords, warn_of_old_keywords
@@ -76,15 +73,14 @@ class SearchClient:
                 else opened(store, must_exist=True)
             )
             indexes = open_indexes(connected, dataset, encoders)
-            self._spaces = [Space(index, encoder) for index in indexes]
-            self._where = Where(*indexes)
+            self._current = CurrentDataset(indexes, encoder)
             self._resources = stack.pop_all()
         self._pool = ThreadPoolExecutor(thread_name_prefix="mm-milvus-search")
 
     @property
     def dataset(self) -> str:
         """Name of the dataset."""
-        return self._spaces[0].dataset.name
+        return self._current.last.spaces[0].dataset.name
 
     @property
     def model(self) -> str:
@@ -94,12 +90,12 @@ class SearchClient:
     @property
     def models(self) -> list[str]:
         """Names of the encoders that are searched with."""
-        return [space.dataset.manifest.encoder for space in self._spaces]
+        return [space.dataset.manifest.encoder for space in self._current.last.spaces]
 
     @property
     def encoder(self) -> Encoder:
         """The encoder of queries; of several, the first. Loaded when it is first needed."""
-        return self._spaces[0].encoder
+        return self._current.last.spaces[0].queries.encoder
 
     def search(
         self,
@@ -151,14 +147,40 @@ class SearchClient:
         """
         parsed = [_as_query(query) for query in queries]
         merged = with_changes(options, changes)
-        hits = []
+        hits: list[list[Hit]] = []
         for start in range(0, len(parsed), QUERIES_PER_CALL):
-            timings = Timings()
-            for ranking, candidates in self._candidates(
-                parsed[start : start + QUERIES_PER_CALL], merged, timings
-            ):
-                hits.append(ranking.hits(candidates, timings))
+            block = parsed[start : start + QUERIES_PER_CALL]
+            hits += (hits_of for _, hits_of in self._search(block, merged, Timings()))
         return hits
+
+    def page(
+        self,
+        query: Query | str,
+        cursor: str | None = None,
+        *,
+        options: SearchOptions | None = None,
+        **changes: Unpack[SearchChanges],
+    ) -> Page:
+        """Return a page of hits, and the cursor of the next one.
+
+        All pages of a query are parts of one ranking, which is read to 16,384 hits: while the
+        dataset does not change, each hit is on one page.
+
+        Args:
+            query: A query, or a text.
+            cursor: What the page before returned, for the same query and options; None for the
+                first page. `top_k` may be another one on each page.
+            options: As in `search`; with a cursor, `offset` is not used.
+            **changes: As in `search`.
+
+        Raises:
+            QueryError: When the cursor is that of another query or of other options; and as
+                `search` does.
+        """
+        parsed, merged = _as_query(query), with_changes(options, changes)
+        asked = page_options(parsed, merged, cursor)
+        [(ranking, hits)] = self._search([parsed], asked, Timings())
+        return Page(hits, next_cursor(parsed, asked) if ranking.continues else None)
 
     def explain(
         self,
@@ -176,8 +198,8 @@ class SearchClient:
         """
         timings = Timings()
         merged = with_changes(options, changes)
-        [(ranking, candidates)] = self._candidates([_as_query(query)], merged, timings)
-        return ranking.explain(ranking.hits(candidates, timings), candidates, timings)
+        [(ranking, hits)] = self._search([_as_query(query)], merged, timings)
+        return ranking.explain(hits, timings)
 
     def close(self) -> None:
         """Close the client, and the store unless it was open already."""
@@ -197,60 +219,74 @@ class SearchClient:
         """Close."""
         self.close()
 
-    def _candidates(
+    def _search(
         self, queries: Sequence[Query], options: SearchOptions, timings: Timings
-    ) -> list[tuple[Ranking, Candidates]]:
-        expression = self._where.expression(options.where, options.filter, options.caption_has)
+    ) -> list[tuple[Ranking, list[Hit]]]:
+        """Return the ranking and the page of hits of each query."""
+        snapshot = self._current.snapshot()
+        try:
+            return self._search_in(snapshot, queries, options, timings)
+        except StoreError:
+            # The dataset may have been built again since the snapshot was taken.
+            if self._current.reread() is snapshot:
+                raise
+        timings.clear()
+        return self._search_in(self._current.last, queries, options, timings)
+
+    def _search_in(
+        self,
+        snapshot: Snapshot,
+        queries: Sequence[Query],
+        options: SearchOptions,
+        timings: Timings,
+    ) -> list[tuple[Ranking, list[Hit]]]:
+        spaces = snapshot.spaces
+        expression = snapshot.where.expression(options.where, options.filter, options.caption_has)
         with timings.time("encode"):
-            by_space = [
-                np.stack([space.encode(query) for query in queries]) for space in self._spaces
-            ]
-        lists = [scored_list for space in self._spaces for scored_list in space.lists]
+            by_space = [np.stack([space.encode(query) for query in queries]) for space in spaces]
         by_list: list[Vectors] = [
-            vectors
-            for space, vectors in zip(self._spaces, by_space, strict=True)
-            for _ in space.lists
+            vectors for space, vectors in zip(spaces, by_space, strict=True) for _ in space.lists
         ]
-        # The items of `like` are found, but not returned.
-        not_returned = max(len(query.like) for query in queries)
-        hits = options.offset + options.top_k + not_returned
-        with timings.time("search"):
-            matches = search_lists(
-                lists, by_list, candidates_per_list(hits), expression, self._pool
-            )
-        candidates = find_candidates(
-            lists,
-            by_list,
-            matches,
-            background=fusion_mode(options.fusion).needs_background,
-            bound=self._bound(options, hits),
-            pool=self._pool,
-            timings=timings,
-        )
+        lists = [scored_list for space in spaces for scored_list in space.lists]
         rankings = [
-            Ranking(
-                query,
-                self._spaces,
-                [vectors[n : n + 1] for vectors in by_list],
-                options,
-                self._pool,
-            )
+            Ranking(query, spaces, [vectors[n : n + 1] for vectors in by_list], options, self._pool)
             for n, query in enumerate(queries)
         ]
-        return list(zip(rankings, candidates, strict=True))
+        self._read(rankings, lists, by_list, options, expression, timings)
+        with timings.time("details"):
+            wanted = {each for ranking in rankings for each in ranking.wanted}
+            details = read_details(spaces[0].dataset, wanted, self._pool)
+        return [(ranking, ranking.hits(details, timings)) for ranking in rankings]
 
-    def _bound(self, options: SearchOptions, hits: int) -> CompletionBound | None:
-        """Return which candidates matter; None where others than the best may become hits."""
-        any_may_rise = options.dedup != "item" or options.rerank
-        if any_may_rise or not fusion_mode(options.fusion).local:
-            return None
-        weights = list_weights(options, len(self._spaces))
-        return CompletionBound(
-            hits,
-            lambda scores, background: fuse_scores(
-                scores, options.fusion, weights=weights, background=background
-            ),
-        )
+    def _read(
+        self,
+        rankings: Sequence[Ranking],
+        lists: Sequence[ScoredList],
+        vectors: Sequence[Vectors],
+        options: SearchOptions,
+        expression: str,
+        timings: Timings,
+    ) -> None:
+        """Read the lists until each ranking is as long as its page needs."""
+        for depth in DEPTHS:
+            short = [n for n, ranking in enumerate(rankings) if not ranking.is_read]
+            if not short:
+                return
+            of_short = [of_list[short] for of_list in vectors]
+            with timings.time("search"):
+                found = search_lists(lists, of_short, depth.items, expression, self._pool)
+            candidates = find_candidates(
+                lists,
+                of_short,
+                found,
+                background=fusion_mode(options.fusion).needs_background,
+                bounds=[rankings[n].bound(depth.hits) for n in short],
+                pool=self._pool,
+                timings=timings,
+            )
+            with timings.time("fuse"):
+                for n, of_query in zip(short, candidates, strict=True):
+                    rankings[n].fused.extend(of_query, depth.hits)
 
 
 def _as_query(query: Query | str) -> Query:

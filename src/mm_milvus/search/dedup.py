@@ -1,62 +1,51 @@
-"""Merge hits that show the same image: the best of them stays and lists the others."""
+"""Which images of a ranking show the same as a better one."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-
-from mm_milvus.search.hits import Hit
 
 NEAR_COSINE = 0.97
 """Images with a cosine above this are near duplicates."""
 
 
-def merge_equal(hits: Sequence[Hit], contents: Sequence[Hashable]) -> list[Hit]:
-    """Keep the best hit per content.
+def equal_leaders(contents: Sequence[Hashable]) -> list[int]:
+    """Return the first position of each content.
 
     Args:
-        hits: Best first.
-        contents: What to compare, one per hit.
+        contents: What to compare, best first.
 
     Returns:
-        The kept hits in order, with the item_ids of the others as `duplicates`.
+        Per position that of its leader, the first one of equal content; the own one if it is that.
     """
     first: dict[Hashable, int] = {}
-    return _merge(hits, [first.setdefault(content, n) for n, content in enumerate(contents)])
+    return [first.setdefault(content, n) for n, content in enumerate(contents)]
 
 
-def merge_near(hits: Sequence[Hit], vectors: NDArray[np.float32]) -> list[Hit]:
-    """Keep the best hit per group of near-duplicate images.
+def near_leaders(vectors: NDArray[np.float32]) -> list[int]:
+    """Return for each image the first better one that it is a near duplicate of.
 
-    Best first, a hit joins the first kept hit with a cosine above `NEAR_COSINE`, or is kept: all
-    members of a group are near to the hit that represents them.
+    Best first, an image joins the first leader with a cosine above `NEAR_COSINE`, or becomes a
+    leader: all images of a group are near to the one that represents them.
 
     Args:
-        hits: Best first.
-        vectors: Image vectors of the hits: float32 (n, dim), unit rows.
+        vectors: Image vectors, best first: float32 (n, dim), unit rows.
 
     Returns:
-        The kept hits in order, with the item_ids of the others as `duplicates`.
+        Per position that of its leader; the own one if it is a leader.
     """
-    near = vectors @ vectors.T > NEAR_COSINE
-    leaders: list[int] = []
-    for number in range(len(hits)):
-        kept = (leader for leader in range(number) if leaders[leader] == leader)
-        leaders.append(next((leader for leader in kept if near[leader, number]), number))
-    return _merge(hits, leaders)
-
-
-def _merge(hits: Sequence[Hit], leaders: Sequence[int]) -> list[Hit]:
-    """Merge each hit into its leader; a hit that is its own leader is kept."""
-    followers: dict[int, list[str]] = {}
-    for number, leader in enumerate(leaders):
-        group = followers.setdefault(leader, [])
-        if number != leader:
-            group.append(hits[number].item_id)
-    return [
-        replace(hits[leader], duplicates=(*hits[leader].duplicates, *group))
-        for leader, group in followers.items()
-    ]
+    leaders = np.empty_like(vectors)
+    positions: list[int] = []
+    joined = []
+    for number, vector in enumerate(vectors):
+        near = leaders[: len(positions)] @ vector > NEAR_COSINE
+        first = int(near.argmax()) if near.any() else -1
+        if first >= 0:
+            joined.append(positions[first])
+            continue
+        leaders[len(positions)] = vector
+        positions.append(number)
+        joined.append(number)
+    return joined

@@ -39,15 +39,19 @@ between."""
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """Distribution of a query's scores over all rows of each collection, found or not.
+    """Distribution of a query's scores in each list, that single scores are compared with.
+
+    It is that of all rows of a collection, found or not, or that of some candidates.
 
     Attributes:
         mean: float64 (lists,).
         std: Standard deviation: float64 (lists,).
+        lowest: The lowest score: float64 (lists,); 0 for a list without scores.
     """
 
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
+    lowest: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +61,13 @@ class Fusion:
     Attributes:
         terms: From (scores, background) to terms: (lists, n), without NaN.
         combine: From weighted terms to fused scores: (n,).
-        local: Whether a candidate's fused score, given the background, does not depend on the other
-            candidates.
-        needs_background: Whether `terms` uses the background, which a search then estimates.
+        local: Whether a candidate's fused score, given the background of all rows, does not depend
+            on the other candidates.
+        needs_background: Whether the background is that of all rows, which a search then
+            estimates; otherwise it is that of the candidates.
     """
 
-    terms: Callable[[Scores, Background | None], Scores]
+    terms: Callable[[Scores, Background], Scores]
     combine: Callable[[Scores], NDArray[np.float64]]
     local: bool = False
     needs_background: bool = False
@@ -81,7 +86,7 @@ def fuse_scores(
         scores: Score of each candidate in each list: (lists, n), NaN where it has none.
         mode: One of `FUSION_MODES`.
         weights: Weight of each list, 0 or more; None: all equal.
-        background: Used by modes that need it; None: the candidates stand for their collections.
+        background: What scores are compared with; None: the distribution of these candidates.
 
     Returns:
         The fused scores: float64 (n,).
@@ -102,9 +107,26 @@ def weighted_terms(
 ) -> Scores:
     """Return each list's contribution to each fused score: float64 (lists, n)."""
     share = _shares(weights, len(scores))
-    rounded: Scores = np.asarray(scores, dtype=np.float64).round(SCORE_DECIMALS)
-    terms: Scores = share[:, None] * fusion_mode(mode).terms(rounded, background)
+    rounded = _rounded(scores)
+    terms: Scores = share[:, None] * fusion_mode(mode).terms(
+        rounded, background or background_of(rounded)
+    )
     return terms
+
+
+def background_of(scores: Scores) -> Background:
+    """Return the distribution of candidates' scores, (lists, n), in each list."""
+    rounded = _rounded(scores)
+    scored = ~np.isnan(rounded)
+    count = np.maximum(scored.sum(axis=1), 1)
+    mean = np.where(scored, rounded, 0).sum(axis=1) / count
+    spread = np.where(scored, rounded - mean[:, None], 0)
+    lowest = np.where(scored, rounded, np.inf).min(axis=1, initial=np.inf)
+    return Background(
+        mean,
+        np.sqrt((spread**2).sum(axis=1) / count),
+        np.where(np.isinf(lowest), 0.0, lowest),
+    )
 
 
 def fusion_mode(name: FusionName) -> Fusion:
@@ -137,44 +159,42 @@ def rank_order(
     return np.lexsort((np.asarray(item_ids), -total, -np.round(fused, SCORE_DECIMALS)))
 
 
-def _raw(scores: Scores, _background: Background | None) -> Scores:
+def _rounded(scores: Scores) -> Scores:
+    rounded: Scores = np.asarray(scores, dtype=np.float64).round(SCORE_DECIMALS)
+    return rounded
+
+
+def _raw(scores: Scores, _background: Background) -> Scores:
     """s_i; -1, the lowest inner product of unit vectors, where there is no score."""
     return np.where(np.isnan(scores), -1.0, scores)
 
 
-def _raw_filled(scores: Scores, _background: Background | None) -> Scores:
-    """s_i."""
-    return _filled(scores)
+def _filled(scores: Scores, background: Background) -> Scores:
+    """s_i, at least the lowest_i; that one where there is none: to have a score never harms."""
+    lowest = background.lowest[:, None]
+    return np.where(np.isnan(scores), lowest, np.maximum(scores, lowest))
 
 
-def _reciprocal_ranks(scores: Scores, _background: Background | None) -> Scores:
+def _reciprocal_ranks(scores: Scores, _background: Background) -> Scores:
     """1 / (60 + rank_i); 0 where there is no score."""
     return np.where(np.isnan(scores), 0.0, 1 / (RRF_K + ranks(scores)))
 
 
-def _standardised(scores: Scores, _background: Background | None) -> Scores:
-    """(s_i - mean_i) / std_i over the candidates."""
-    return _filled(_z(scores, _of_candidates(scores)))
+def _standardised(scores: Scores, background: Background) -> Scores:
+    """(s_i - mean_i) / std_i."""
+    return _z(_filled(scores, background), background)
 
 
-def _spanned(scores: Scores, _background: Background | None) -> Scores:
-    """s_i scaled from 0 at mean_i - 3 std_i to 1 at mean_i + 3 std_i of the candidates, clipped."""
-    z = _z(scores, _of_candidates(scores))
-    return _filled(np.clip((z + DBSF_WIDTH) / (2 * DBSF_WIDTH), 0, 1))
+def _spanned(scores: Scores, background: Background) -> Scores:
+    """s_i scaled from 0 at mean_i - 3 std_i to 1 at mean_i + 3 std_i, clipped."""
+    z = _standardised(scores, background)
+    return np.clip((z + DBSF_WIDTH) / (2 * DBSF_WIDTH), 0, 1)
 
 
-def _excess(scores: Scores, background: Background | None) -> Scores:
-    """max(0, (s_i - mean_i) / std_i) over the whole collection; 0 where there is no score."""
-    z = _z(scores, background or _of_candidates(scores))
+def _excess(scores: Scores, background: Background) -> Scores:
+    """max(0, (s_i - mean_i) / std_i); 0 where there is no score."""
+    z = _z(scores, background)
     return np.where(np.isnan(z), 0.0, np.maximum(z, 0.0))
-
-
-def _of_candidates(scores: Scores) -> Background:
-    scored = ~np.isnan(scores)
-    count = np.maximum(scored.sum(axis=1), 1)
-    mean = np.where(scored, scores, 0).sum(axis=1) / count
-    spread = np.where(scored, scores - mean[:, None], 0)
-    return Background(mean, np.sqrt((spread**2).sum(axis=1) / count))
 
 
 def _z(scores: Scores, background: Background) -> Scores:
@@ -183,12 +203,6 @@ def _z(scores: Scores, background: Background) -> Scores:
     std = np.where(varies, background.std, 1.0)
     z: Scores = (scores - background.mean[:, None]) / std[:, None]
     return np.where(varies[:, None] | np.isnan(z), z, 0.0)
-
-
-def _filled(terms: Scores) -> Scores:
-    """Fill each NaN with the lowest term of its list, so that being scored there never harms."""
-    lowest = np.nanmin(terms, axis=1, initial=np.inf, keepdims=True, where=~np.isnan(terms))
-    return np.where(np.isnan(terms), np.where(np.isinf(lowest), 0.0, lowest), terms)
 
 
 def _best(terms: Scores) -> NDArray[np.float64]:
@@ -224,7 +238,7 @@ def _shares(weights: Sequence[float] | None, lists: int) -> NDArray[np.float64]:
 FUSION_MODES: Mapping[FusionName, Fusion] = {
     "pnorm": Fusion(_excess, _norm, local=True, needs_background=True),
     "max": Fusion(_raw, _best, local=True),
-    "weighted": Fusion(_raw_filled, _sum),
+    "weighted": Fusion(_filled, _sum),
     "rrf": Fusion(_reciprocal_ranks, _sum),
     "zscore": Fusion(_standardised, _sum),
     "dbsf": Fusion(_spanned, _sum),
@@ -238,11 +252,12 @@ FUSION_MODES: Mapping[FusionName, Fusion] = {
   OR (Salton, Fox and Wu 1983, "Extended Boolean information retrieval").
 - max: max_i w_i s_i, the usual merge (CombMAX of Fox and Shaw 1994, "Combination of multiple
   searches"); with a model of two modalities whose scores differ in scale, one list wins.
-- weighted: sum_i w_i s_i (CombSUM, same source).
+- weighted: sum_i w_i s_i (CombSUM, same source). Here and in the two last modes a missing score,
+  and one below the lowest of the background, is that lowest one.
 - rrf: sum_i w_i / (60 + rank_i) (Cormack, Clarke and Büttcher 2009, "Reciprocal rank fusion
   outperforms Condorcet and individual rank learning methods").
-- zscore: sum_i w_i z_i, with mean and deviation of the candidates (Montague and Aslam 2001,
+- zscore: sum_i w_i z_i, with mean and deviation of candidates (Montague and Aslam 2001,
   "Relevance score normalization for metasearch").
-- dbsf: sum_i w_i d_i, d_i from 0 at three deviations below the candidates' mean to 1 at three
+- dbsf: sum_i w_i d_i, d_i from 0 at three deviations below the mean of candidates to 1 at three
   above, clipped (distribution-based score fusion).
 """

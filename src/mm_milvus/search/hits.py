@@ -57,6 +57,19 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """A page of hits.
+
+    Attributes:
+        hits: The hits, best first.
+        cursor: What returns the next page; None after the last one.
+    """
+
+    hits: list[Hit]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ExplainedPlace:
     """Score and rank of a hit in one list, and its contribution to the fused score.
 

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mm_milvus.arrays import Vector, Vectors
+from mm_milvus.choices import MAX_LIMIT
+from mm_milvus.filters.expression import literal
 from mm_milvus.keys import image_key
-from mm_milvus.schema import Modality
+from mm_milvus.schema import Field, Modality
 from mm_milvus.search.fusion import SCORE_DECIMALS
 from mm_milvus.store.collection import Collection, Match
 from mm_milvus.store.dataset import Dataset
 from mm_milvus.store.read import captions_in_order, sample_embeddings
 
 ItemScore = tuple[float, str | None]
-"""An item's best score in a list, and the caption that has it; None for an image."""
+"""An item's best score in a list, and the primary key of the caption that has it; None for an
+image."""
+
+ItemScores = dict[str, ItemScore]
+"""By item_id, the best score of each item in one list."""
 
 BACKGROUND_ROWS = 256
 """Sample size per collection: mean and standard deviation of all rows' scores are estimated to
@@ -26,26 +34,94 @@ about 5 % of a standard deviation."""
 CAPTIONS_PER_CALL = 4
 """An item's captions are numbered without gaps, and are fetched by number, this many per call."""
 
+MORE_ROWS = 4
+"""A list that gave fewer items than wanted is read again, this many times as deep: some items have
+many captions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The best items of a list for one query.
+
+    Attributes:
+        scores: Their scores, best first.
+        ended: Whether the list has no further items.
+    """
+
+    scores: ItemScores
+    ended: bool
+
+    @property
+    def lowest(self) -> float:
+        """What no item that was not found scores more than; NaN where there are none."""
+        if self.ended:
+            return math.nan
+        return min((score for score, _ in self.scores.values()), default=-1.0)
+
 
 class ScoredList:
     """The images or the captions of one encoder; each item has a score for a query."""
 
-    def __init__(self, dataset: Dataset, collection: Collection) -> None:
-        """Take a collection of a dataset; nothing is read yet."""
+    def __init__(
+        self, dataset: Dataset, collection: Collection, rows: Mapping[str, int] | None = None
+    ) -> None:
+        """Take a collection of a dataset; nothing is read yet.
+
+        Args:
+            dataset: The dataset.
+            collection: One of its two collections.
+            rows: The row counts of both by modality (default: those of the manifest).
+        """
         self.collection = collection
         self.modality = collection.modality
         self._dataset = dataset
+        self._rows = dataset.manifest.rows if rows is None else rows
         self._fetch = _image_vectors if self.modality is Modality.IMAGE else _caption_vectors
 
-    def search(self, vectors: Vectors, limit: int, expression: str) -> list[list[Match]]:
-        """Return the best matches of each query, best first.
+    def prepare(self) -> None:
+        """Read now what is kept for all searches: the search parameters, and a sample of rows."""
+        _ = self._params, self._sample
+
+    def search(self, vectors: Vectors, items: int, expression: str) -> list[Found]:
+        """Return the best items of each query.
+
+        An item counts once, whatever number of captions it has: the list is read on until there
+        are enough items, or it ends.
 
         Args:
             vectors: The queries: float32 (q, dim).
-            limit: Maximum number of rows per query.
+            items: Number of items per query, at most `choices.MAX_LIMIT`.
             expression: A Milvus boolean expression that rows must meet; empty for all.
         """
-        return self.collection.search(vectors, limit, expression=expression, params=self._params)
+        found = [Found({}, ended=False)] * len(vectors)
+        rows = min(MAX_LIMIT, math.ceil(items * self._rows_per_item))
+        short = list(range(len(vectors)))
+        while True:
+            answers = self.rows(vectors[short], rows, expression)
+            for query, matches in zip(short, answers, strict=True):
+                scores = best_scores(matches, self.modality)
+                ended = len(matches) < rows and len(scores) <= items
+                found[query] = Found(_first(scores, items), ended)
+            short = [n for n in short if not found[n].ended and len(found[n].scores) < items]
+            if not short or rows == MAX_LIMIT:
+                break
+            rows = min(MAX_LIMIT, MORE_ROWS * rows)
+        for query in short:
+            found[query] = self._beyond(found[query], vectors[query], items, expression)
+        return found
+
+    def rows(self, vectors: Vectors, limit: int, expression: str) -> list[list[Match]]:
+        """Return the best rows of each query of (q, dim); fewer than `limit` are all there are."""
+        answers = self.collection.search(vectors, limit, expression=expression, params=self._params)
+        short = [n for n, matches in enumerate(answers) if len(matches) < limit]
+        if short and self._exhaustive != self._params:
+            # The cells that were probed may hold few rows that meet the expression.
+            complete = self.collection.search(
+                vectors[short], limit, expression=expression, params=self._exhaustive
+            )
+            for query, matches in zip(short, complete, strict=True):
+                answers[query] = matches
+        return answers
 
     def score(
         self, vectors: Vectors, item_ids: Sequence[Sequence[str]]
@@ -65,7 +141,7 @@ class ScoredList:
         return [
             {
                 item_id: min(
-                    ((float(row @ vector), caption) for caption, row in stored[item_id]),
+                    ((float(row @ vector), key) for key, row in stored[item_id]),
                     key=score_order,
                 )
                 for item_id in wanted
@@ -81,25 +157,67 @@ class ScoredList:
         scores = (self._sample @ vectors.T).astype(np.float64)
         return scores.mean(axis=0), scores.std(axis=0)
 
+    def _beyond(self, found: Found, vector: Vector, items: int, expression: str) -> Found:
+        """Read on where an answer of the greatest length has too few items: leave those out."""
+        while not found.ended and len(found.scores) < items:
+            known = ", ".join(map(literal, found.scores))
+            others = f"{Field.ITEM_ID} not in [{known}]"
+            narrowed = f"({expression}) and {others}" if expression else others
+            [matches] = self.rows(vector[None], MAX_LIMIT, narrowed)
+            more = best_scores(matches, self.modality)
+            found = Found(_first(found.scores | more, items), ended=len(matches) < MAX_LIMIT)
+        return found
+
+    @property
+    def _rows_per_item(self) -> float:
+        """Return how many rows an item has on average, up to `MORE_ROWS`; one of the images."""
+        if self.modality is Modality.IMAGE:
+            return 1.0
+        images, texts = (self._rows.get(modality.value, 0) for modality in Modality)
+        return min(MORE_ROWS, max(1.0, texts / max(1, images)))
+
     @cached_property
     def _params(self) -> dict[str, int]:
         return self._dataset.search_params(self.collection)
 
     @cached_property
+    def _exhaustive(self) -> dict[str, int]:
+        """Search parameters by which a short answer is a complete one."""
+        return self._dataset.exhaustive_params(self.collection, self._params)
+
+    @cached_property
     def _sample(self) -> Vectors:
-        rows = self._dataset.manifest.rows.get(self.modality.value)
+        rows = self._rows.get(self.modality.value)
         count = self.collection.count() if rows is None else rows
         return sample_embeddings(self.collection, BACKGROUND_ROWS, count)
 
 
+def best_scores(matches: Iterable[Match], modality: Modality) -> ItemScores:
+    """Return the score of each item's best row."""
+    best: ItemScores = {}
+    for match in matches:
+        score = match.score, match.id if modality is Modality.TEXT else None
+        if match.item_id not in best or score_order(score) < score_order(best[match.item_id]):
+            best[match.item_id] = score
+    return best
+
+
 def score_order(score: ItemScore) -> tuple[float, str]:
-    """Return the sort key of an item's scores: best first, then captions alphabetically."""
+    """Return the sort key of an item's scores: best first, then by the key of the caption."""
     value, caption = score
     return -round(value, SCORE_DECIMALS), caption or ""
 
 
+def _first(scores: ItemScores, items: int) -> ItemScores:
+    """Return the best items, best first; equal scores in the order of item_id."""
+    ordered = sorted(
+        scores, key=lambda item_id: (-round(scores[item_id][0], SCORE_DECIMALS), item_id)
+    )
+    return {item_id: scores[item_id] for item_id in ordered[:items]}
+
+
 StoredVectorsByItem = dict[str, list[tuple[str | None, Vector]]]
-"""Per item_id the stored vectors, with their captions."""
+"""Per item_id the stored vectors, with the primary keys of captions."""
 
 
 def _image_vectors(collection: Collection, item_ids: Sequence[str]) -> StoredVectorsByItem:
@@ -110,4 +228,7 @@ def _image_vectors(collection: Collection, item_ids: Sequence[str]) -> StoredVec
 
 
 def _caption_vectors(collection: Collection, item_ids: Sequence[str]) -> StoredVectorsByItem:
-    return captions_in_order(item_ids, collection.captions, CAPTIONS_PER_CALL)
+    def keyed(keys: list[str]) -> dict[str, tuple[str | None, Vector]]:
+        return {key: (key, vector) for key, vector in collection.embeddings(keys).items()}
+
+    return captions_in_order(item_ids, keyed, CAPTIONS_PER_CALL)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -16,10 +16,60 @@ from mm_milvus.keys import image_key
 from mm_milvus.search.lists import ScoredList
 from mm_milvus.search.query import Query, compose, encode_image
 from mm_milvus.store.dataset import Dataset
-from mm_milvus.store.manifest import short_name
+from mm_milvus.store.manifest import Manifest, short_name
 
 CACHED_TEXTS = 1024
 """Texts per encoder whose vectors are kept: a service receives the same texts repeatedly."""
+
+
+class QueryEncoder:
+    """The encoder of a dataset's queries, loaded when it is first needed. Safe between threads."""
+
+    def __init__(self, manifest: Manifest, encoder: Encoder | None = None) -> None:
+        """Take what the dataset was built with, and its encoder (default: loaded by its name).
+
+        Raises:
+            StoreError: When the encoder is not the one that the dataset was built with.
+        """
+        self._manifest = manifest
+        self._given = encoder
+        self._encoder = encoder
+        self._loading = threading.Lock()
+        self.encode_text = lru_cache(CACHED_TEXTS)(self._encode_new_text)
+        if encoder is not None:
+            self._check(encoder)
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder."""
+        with self._loading:
+            if self._encoder is None:
+                encoder = load_encoder(self._manifest.encoder)
+                self._check(encoder)
+                self._encoder = encoder
+            return self._encoder
+
+    def of(self, manifest: Manifest) -> QueryEncoder:
+        """Return the encoder of a dataset that may have been built again, with another one.
+
+        Raises:
+            StoreError: When the encoder was given, and it is another one now.
+        """
+        if manifest.encoder_fingerprint == self._manifest.encoder_fingerprint:
+            return self
+        return QueryEncoder(manifest, self._given)
+
+    def _encode_new_text(self, text: str) -> Vector:
+        vector: Vector = self.encoder.encode_texts([text])[0]
+        vector.setflags(write=False)
+        return vector
+
+    def _check(self, encoder: Encoder) -> None:
+        self._manifest.require_encoder(
+            encoder.spec.id,
+            encoder.spec.fingerprint,
+            "search with that one, or index the dataset with both (`add_encoder`)",
+        )
 
 
 class Space:
@@ -28,43 +78,38 @@ class Space:
     Attributes:
         dataset: The dataset as this encoder indexed it.
         lists: The lists of its images and of its captions.
+        queries: The encoder of queries.
     """
 
-    def __init__(self, dataset: Dataset, encoder: Encoder | None = None) -> None:
-        """Take a dataset and its encoder (default: loaded when it is first needed).
+    def __init__(
+        self,
+        dataset: Dataset,
+        queries: QueryEncoder | None = None,
+        rows: Mapping[str, int] | None = None,
+    ) -> None:
+        """Take a dataset.
 
-        Raises:
-            StoreError: When the encoder is not the one that the dataset was built with.
+        Args:
+            dataset: The dataset.
+            queries: The encoder of queries (default: loaded when it is first needed).
+            rows: The row counts by modality (default: those of the manifest).
         """
         self.dataset = dataset
-        self.lists = [ScoredList(dataset, collection) for collection in dataset.collections]
-        self._encoder = encoder
-        self._loading = threading.Lock()
-        self._encode_text = lru_cache(CACHED_TEXTS)(self._encode_new_text)
-        if encoder is not None:
-            self._check(encoder)
+        self.lists = [ScoredList(dataset, collection, rows) for collection in dataset.collections]
+        self.queries = queries or QueryEncoder(dataset.manifest)
 
     @property
     def name(self) -> str:
         """Short name of the encoder among several: the last part of its id."""
         return short_name(self.dataset.manifest.encoder)
 
-    @property
-    def encoder(self) -> Encoder:
-        """The encoder of queries, loaded when it is first needed."""
-        with self._loading:
-            if self._encoder is None:
-                encoder = load_encoder(self.dataset.manifest.encoder)
-                self._check(encoder)
-                self._encoder = encoder
-            return self._encoder
-
     def encode(self, query: Query) -> Vector:
         """Return a query as a unit vector of this space: float32 (dim,)."""
-        parts = [self._encode_text(text) for text in query.texts]
-        parts += [encode_image(self.encoder, image) for image in query.images]
+        encode_text = self.queries.encode_text
+        parts = [encode_text(text) for text in query.texts]
+        parts += [encode_image(self.queries.encoder, image) for image in query.images]
         parts += self._item_vectors(query.like)
-        return compose(parts, query.weights, [self._encode_text(text) for text in query.minus])
+        return compose(parts, query.weights, [encode_text(text) for text in query.minus])
 
     def image_vectors(self, item_ids: Sequence[str]) -> Vectors:
         """Return the stored image vectors of items: float32 (n, dim), zeros for missing ones."""
@@ -82,15 +127,3 @@ class Space:
                     "the item_ids are those of hits"
                 )
         return vectors
-
-    def _encode_new_text(self, text: str) -> Vector:
-        vector: Vector = self.encoder.encode_texts([text])[0]
-        vector.setflags(write=False)
-        return vector
-
-    def _check(self, encoder: Encoder) -> None:
-        self.dataset.manifest.require_encoder(
-            encoder.spec.id,
-            encoder.spec.fingerprint,
-            "search with that one, or index the dataset with both (`add_encoder`)",
-        )

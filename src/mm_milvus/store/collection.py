@@ -14,11 +14,17 @@ from pymilvus.exceptions import MilvusException
 
 from mm_milvus.arrays import Vector, Vectors
 from mm_milvus.errors import QueryError
-from mm_milvus.limits import MAX_BYTES, MAX_COLUMN_BYTES, MAX_NULLABLE_BYTES
+from mm_milvus.limits import (
+    MAX_ANSWER_BYTES,
+    MAX_BYTES,
+    MAX_COLUMN_BYTES,
+    MAX_METADATA_BYTES,
+    MAX_NULLABLE_BYTES,
+)
 from mm_milvus.schema import Field, Modality, column_name
 from mm_milvus.store.connection import CALL_TIMEOUT_S, Store
 from mm_milvus.store.index import BUILD_PARAMETERS, index_params, load
-from mm_milvus.store.manifest import Manifest, read_manifest
+from mm_milvus.store.manifest import VERSION_PROPERTY, Manifest, read_manifest
 from mm_milvus.store.retry import retry_while_loading
 from mm_milvus.store.rows import Row, batches
 from mm_milvus.text import one_line
@@ -33,18 +39,14 @@ class Match:
     """A row that a search found.
 
     Attributes:
+        id: The primary key.
         item_id: The item.
-        uri: Where its image was read from.
         score: The inner product of the query and the row: both are unit vectors, so -1 to 1.
-        metadata: The item's JSON object.
-        caption: None in the image collection.
     """
 
+    id: str
     item_id: str
-    uri: str
     score: float
-    metadata: dict[str, Any]
-    caption: str | None
 
 
 class Collection:
@@ -125,6 +127,20 @@ class Collection:
         """Return the manifest in the collection's properties, whatever its schema version."""
         return read_manifest(self._description().get("properties", {}), self.name)
 
+    def versioned_manifest(self) -> tuple[Manifest, tuple[str, ...]]:
+        """Return the manifest, and what differs after each time that one is written."""
+        with self.store.explained(f"cannot describe collection {self.name}"):
+            description = retry_while_loading(
+                self.client.describe_collection, self.name, timeout=CALL_TIMEOUT_S
+            )
+        properties = description.get("properties", {})
+        version = (
+            str(description.get("collection_id")),
+            str(description["collection_name"]),
+            str(properties.get(VERSION_PROPERTY)),
+        )
+        return read_manifest(properties, self.name), version
+
     def write_manifest(self, manifest: Manifest) -> None:
         """Replace the manifest in the collection's properties.
 
@@ -132,10 +148,11 @@ class Collection:
         it, so that a restart undoes the last change (milvus-io/milvus#30144). The same change made
         twice lasts.
         """
+        properties = manifest.to_properties()
         with self.store.explained(f"cannot describe collection {self.name}"):
             for _ in range(1 if self.store.embedded else 2):
                 self.client.alter_collection_properties(
-                    self.name, properties=manifest.to_properties(), timeout=CALL_TIMEOUT_S
+                    self.name, properties=properties, timeout=CALL_TIMEOUT_S
                 )
 
     def _description(self) -> dict[str, Any]:
@@ -176,14 +193,21 @@ class Collection:
         After it returns, reads of lower consistency see those writes too: the query nodes have
         caught up with the present.
         """
+        return self._count(consistency_level="Strong")
+
+    def visible_rows(self) -> int:
+        """Return how many rows a search sees now; those of the last moments may be missing."""
+        return self._count()
+
+    def _count(self, **consistency: str) -> int:
         with self.store.explained(f"cannot count collection {self.name}"):
             [row] = retry_while_loading(
                 self.client.query,
                 self.name,
                 filter="",
                 output_fields=["count(*)"],
-                consistency_level="Strong",
                 timeout=CALL_TIMEOUT_S,
+                **consistency,
             )
         return int(row["count(*)"])
 
@@ -256,7 +280,7 @@ class Collection:
 
         Args:
             fields: What to read in addition to the id.
-            batch_rows: Rows per list.
+            batch_rows: Rows per list, fewer where they could be longer than a message.
             expression: A Milvus boolean expression that the rows must meet (default: all rows).
         """
         # A server before 2.5 gives the iterator no timestamp to read at: catch up first.
@@ -264,7 +288,7 @@ class Collection:
         with self.store.explained(f"cannot read collection {self.name}"):
             iterator = self.client.query_iterator(
                 self.name,
-                batch_size=batch_rows,
+                batch_size=min(batch_rows, _rows_per_call(fields)),
                 filter=expression,
                 output_fields=[Field.ID.value, *(field.value for field in fields)],
                 consistency_level="Strong",
@@ -295,11 +319,18 @@ class Collection:
             QueryError: When the engine refuses the expression.
             StoreError: When the search fails for another reason.
         """
-        fields = [Field.ITEM_ID.value, Field.URI.value, Field.METADATA.value]
-        if self.modality is Modality.TEXT:
-            fields.append(Field.CAPTION.value)
-        answer = self.raw_search(embeddings, limit, fields, expression, params)
-        return [[_match(hit) for hit in hits] for hits in answer]
+        matches: list[list[Match]] = []
+        queries = max(1, _rows_per_call([Field.ITEM_ID]) // limit)
+        for start in range(0, len(embeddings), queries):
+            answer = self.raw_search(
+                embeddings[start : start + queries],
+                limit,
+                [Field.ITEM_ID.value],
+                expression,
+                params,
+            )
+            matches += [[_match(hit) for hit in hits] for hits in answer]
+        return matches
 
     def raw_search(
         self,
@@ -338,7 +369,7 @@ class Collection:
 
     def get(self, ids: Sequence[str], fields: Sequence[Field]) -> Iterator[dict[str, Any]]:
         """Yield the id and the named fields of each id that is stored, in no order."""
-        for chunk in _chunks(ids, LOOKUP_ROWS):
+        for chunk in _chunks(ids, min(LOOKUP_ROWS, _rows_per_call(fields))):
             with self.store.explained(f"cannot read collection {self.name}"):
                 yield from retry_while_loading(
                     self.client.query,
@@ -351,14 +382,17 @@ class Collection:
 
 def _match(hit: Any) -> Match:
     """Return a hit of pymilvus as a match."""
-    entity = hit["entity"]
     return Match(
-        item_id=entity[Field.ITEM_ID],
-        uri=entity[Field.URI],
+        id=str(hit[Field.ID]),
+        item_id=hit["entity"][Field.ITEM_ID],
         score=float(hit["distance"]),
-        metadata=entity[Field.METADATA],
-        caption=entity.get(Field.CAPTION),
     )
+
+
+def _rows_per_call(fields: Sequence[Field]) -> int:
+    """Return how many rows fit into an answer with the id and these fields; vectors count 0."""
+    longest = MAX_BYTES | {Field.METADATA: MAX_METADATA_BYTES}
+    return MAX_ANSWER_BYTES // sum(longest.get(field, 0) for field in (Field.ID, *fields))
 
 
 def _vector(row: dict[str, Any]) -> Vector:

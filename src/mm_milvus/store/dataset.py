@@ -14,7 +14,7 @@ from mm_milvus.keys import content_hash
 from mm_milvus.schema import Modality
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.connection import Store, StoreLike, opened
-from mm_milvus.store.index import untuned_params
+from mm_milvus.store.index import exhaustive_params, untuned_params
 from mm_milvus.store.manifest import Manifest, short_name
 from mm_milvus.store.rebuild import (
     drop_unfinished,
@@ -63,6 +63,26 @@ class Dataset:
         """Return the row count by modality, every acknowledged write included."""
         return self.on_both(Collection.count)
 
+    def reread(self) -> tuple[Dataset, dict[str, int], tuple[str, ...]]:
+        """Return the dataset with its present manifest, its visible rows, and a version.
+
+        The rows are counted by modality. The version is another one after every change of the
+        manifest and every remaking of the collections.
+
+        Raises:
+            StoreError: When the dataset no longer exists.
+        """
+        try:
+            manifest, version = self.images.versioned_manifest()
+        except StoreError as error:
+            if self.images.exists():
+                raise
+            raise StoreError(
+                f"dataset {self.name!r} is no longer in {self.images.store.uri}: it was dropped"
+            ) from error
+        rows = {c.modality.value: c.visible_rows() for c in self.collections}
+        return replace(self, manifest=manifest), rows, version
+
     def finish(self) -> Dataset:
         """Flush, index and tune both collections, and write the results to the manifest."""
         rows = self.on_both(lambda collection: flush_and_reindex(collection, self.manifest))
@@ -100,6 +120,15 @@ class Dataset:
         if params is not None:
             return params
         return untuned_params(self.manifest.index_type, collection.built_with(), collection.count())
+
+    def exhaustive_params(self, collection: Collection, params: dict[str, int]) -> dict[str, int]:
+        """Return search parameters by which a search finds all rows that meet an expression.
+
+        Args:
+            collection: One of the two collections.
+            params: Its search parameters; they are returned if they do so already.
+        """
+        return exhaustive_params(self.manifest.index_type, params, collection.built_with)
 
     def with_target(self, recall: float) -> Dataset:
         """Return the dataset with another target recall to be tuned for; nothing is written."""

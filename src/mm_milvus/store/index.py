@@ -10,6 +10,7 @@ from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 from pymilvus.milvus_client import IndexParams
 
+from mm_milvus.choices import MAX_LIMIT
 from mm_milvus.schema import Field
 from mm_milvus.store.manifest import Manifest
 
@@ -107,6 +108,28 @@ def untuned_params(index_type: str, built: dict[str, int], rows: int) -> dict[st
         case "ef":
             return {"ef": MAX_EF}
     return {}
+
+
+def exhaustive_params(
+    index_type: str, params: dict[str, int], built_with: Callable[[], dict[str, int]]
+) -> dict[str, int]:
+    """Return search parameters by which a search leaves out no row that meets an expression.
+
+    Args:
+        index_type: One of `INDEX_TYPES`.
+        params: Search parameters; they are returned if they do so already.
+        built_with: Returns the index parameters that the index was built with.
+
+    Returns:
+        All cells of an inverted file; for a graph, a list of candidates as long as the longest
+        answer, which nearly does so.
+    """
+    match INDEX_TYPES[index_type].parameter:
+        case "nprobe" if params.get("nprobe", 1) < built_with().get("nlist", 1):
+            return {"nprobe": MAX_NLIST}  # the engines take it for all cells
+        case "ef":
+            return {"ef": max(MAX_LIMIT, params.get("ef", 0))}
+    return params
 
 
 def index_params(client: MilvusClient, manifest: Manifest, rows: int) -> IndexParams:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -10,6 +11,10 @@ from mm_milvus.errors import StoreError
 
 PROPERTY = "mm_milvus"
 """The key of the collections' properties that holds the manifest."""
+
+VERSION_PROPERTY = "mm_milvus_version"
+"""The key of the collections' properties that holds a random text, another one whenever a manifest
+is written: what a reader keeps of a dataset is valid until it changes."""
 
 SCHEMA_VERSION = 2
 """Version of new datasets.
@@ -119,7 +124,10 @@ class Manifest:
     def to_properties(self) -> dict[str, str]:
         """Return the collection properties that hold this manifest, in the present version."""
         values = {**self.to_dict(), "schema_version": SCHEMA_VERSION}
-        return {PROPERTY: json.dumps(values, ensure_ascii=False)}
+        return {
+            PROPERTY: json.dumps(values, ensure_ascii=False),
+            VERSION_PROPERTY: secrets.token_hex(8),
+        }
 
 
 def short_name(encoder: str) -> str:
