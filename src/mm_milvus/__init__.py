@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from mm_milvus.rerankers import load_reranker
     from mm_milvus.search.async_client import AsyncSearchClient
     from mm_milvus.search.client import SearchClient
-    from mm_milvus.search.hits import ExplainedPlace, Explanation, Hit, ListScore
+    from mm_milvus.search.hits import ExplainedPlace, Explanation, Hit, ListScore, Page
     from mm_milvus.search.options import SearchOptions
     from mm_milvus.search.query import Query
     from mm_milvus.search.rerank import RerankContext, parse_rerank
@@ -112,6 +112,7 @@ __all__ = [
     "ModerateReport",
     "OptionError",
     "OutputError",
+    "Page",
     "Policy",
     "Preprocessing",
     "Query",
@@ -197,6 +198,7 @@ _HOMES = {
     "ModerateReport": "zeroshot.moderate",
     "OptionError": "errors",
     "OutputError": "errors",
+    "Page": "search.hits",
     "Policy": "zeroshot.policy",
     "Preprocessing": "images.preprocessing",
     "Query": "search.query",

@@ -48,11 +48,14 @@ def test_a_call_is_retried_while_a_rebuild_moves_the_name():
     assert retry_while_loading(call) == "hits"
 
 
-def test_a_dropped_collection_is_an_error_after_a_few_seconds(monkeypatch):
+@pytest.mark.parametrize(
+    "message", [GONE, "can't find collection collection not found[collection=470706514230918381]"]
+)
+def test_a_dropped_collection_is_an_error_after_a_few_seconds(monkeypatch, message):
     monkeypatch.setattr(retry, "SWITCH_TIMEOUT_S", 0.15)
 
     def call():
-        raise MilvusException(message=GONE)
+        raise MilvusException(message=message)
 
     with pytest.raises(MilvusException, match="collection not found"):
         retry_while_loading(call)

@@ -26,6 +26,7 @@ from mm_milvus.evaluation.nearest import nearest, numbers_of, scores_of
 from mm_milvus.evaluation.options import EvaluateOptions
 from mm_milvus.evaluation.results import EXACT, EvaluationRun, summarise
 from mm_milvus.evaluation.stored import StoredList, StoredVectors
+from mm_milvus.schema import Field
 from mm_milvus.search.candidates import QUERIES_PER_CALL, find_candidates, search_lists
 from mm_milvus.search.fused import DEPTHS, FusedRanking
 from mm_milvus.search.fusion import fusion_mode
@@ -86,6 +87,7 @@ class ExactList(ScoredList):
         vectors: Vectors,
         limit: int,
         expression: str,  # noqa: ARG002 - judged queries have no filter
+        fields: Sequence[Field] = (),  # noqa: ARG002 - nothing is shown
     ) -> list[list[Match]]:
         """Return the best rows of each query of (q, dim), best first."""
         return [
@@ -98,7 +100,7 @@ class ExactList(ScoredList):
 
     def _match(self, row: int, score: float) -> Match:
         # Only equal captions of one item are ordered by the id, for which the number will do.
-        return Match(str(row), self._stored.item_ids[row], score)
+        return Match(str(row), self._stored.item_ids[row], score, {})
 
 
 def rankings(
@@ -149,13 +151,14 @@ def _rank_block(
         for fusion in fusions
     }
     for step in DEPTHS:
-        found = search_lists(lists, vectors, step.items, "", pool)
+        found = search_lists(lists, vectors, step.items, "", {}, pool)
         candidates = find_candidates(
             lists,
             vectors,
             found,
             background=background,
             bounds=[None] * len(queries),
+            known=None,
             pool=pool,
             timings=Timings(),
         )

@@ -12,7 +12,7 @@ from mm_milvus.choices import DEFAULT_STORE
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.images.load import ImageLike
 from mm_milvus.search.client import SearchClient
-from mm_milvus.search.hits import Explanation, Hit
+from mm_milvus.search.hits import Explanation, Hit, Page
 from mm_milvus.search.options import SearchChanges, SearchOptions
 from mm_milvus.search.query import Query
 from mm_milvus.store.connection import StoreLike
@@ -92,6 +92,18 @@ class AsyncSearchClient:
         """Search as `SearchClient.search_many` does."""
         client = await self._connected()
         return await asyncio.to_thread(client.search_many, queries, options=options, **changes)
+
+    async def page(
+        self,
+        query: Query | str,
+        cursor: str | None = None,
+        *,
+        options: SearchOptions | None = None,
+        **changes: Unpack[SearchChanges],
+    ) -> Page:
+        """Return a page as `SearchClient.page` does."""
+        client = await self._connected()
+        return await asyncio.to_thread(client.page, query, cursor, options=options, **changes)
 
     async def explain(
         self,

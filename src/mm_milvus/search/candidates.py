@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mm_milvus.arrays import Vectors
 from mm_milvus.search.fusion import SCORE_DECIMALS, Background, Scores
 from mm_milvus.search.hits import Timings
-from mm_milvus.search.lists import Found, ItemScore, ItemScores, ScoredList
+from mm_milvus.search.lists import Found, ItemScore, ItemScores, KnownRows, ScoredList
 
 T = TypeVar("T")
 
@@ -64,6 +64,7 @@ def search_lists(
     vectors: Sequence[Vectors],
     items: int,
     expression: str,
+    known: KnownRows,
     pool: ThreadPoolExecutor,
 ) -> list[list[Found]]:
     """Search all lists in parallel.
@@ -73,13 +74,14 @@ def search_lists(
         vectors: Per list the q queries in its vector space: float32 (q, dim).
         items: Number of items to find in each list, per query.
         expression: A Milvus boolean expression that rows must meet; empty for all.
+        known: Receives rows that are read on the way.
         pool: Runs the searches.
 
     Returns:
         Per list and query the best items.
     """
     calls = [
-        partial(scored_list.search, queries, items, expression)
+        partial(scored_list.search, queries, items, expression, known)
         for scored_list, queries in zip(lists, vectors, strict=True)
     ]
     return in_parallel(pool, calls)
@@ -92,6 +94,7 @@ def find_candidates(
     *,
     background: bool,
     bounds: Sequence[CompletionBound | None],
+    known: KnownRows | None,
     pool: ThreadPoolExecutor,
     timings: Timings,
 ) -> list[Candidates]:
@@ -103,6 +106,7 @@ def find_candidates(
         found: What `search_lists` returned.
         background: Whether the fusion mode needs the distribution of all rows' scores.
         bounds: Per query, which candidates must be scored in all lists; None: all of them.
+        known: Receives captions that are read on the way.
         pool: Runs the lookups.
         timings: Receives the durations of "background" and "complete".
 
@@ -120,7 +124,7 @@ def find_candidates(
         ]
         wanted = [[of_query[n] for of_query in missing] for n in range(len(lists))]
         calls = [
-            partial(scored_list.score, of_list, item_ids)
+            partial(scored_list.score, of_list, item_ids, known)
             for scored_list, of_list, item_ids in zip(lists, vectors, wanted, strict=True)
         ]
         for n, added in enumerate(in_parallel(pool, calls)):
@@ -137,6 +141,7 @@ def rescore(
     lists: Sequence[ScoredList],
     vectors: Sequence[Vectors],
     background: Background | None,
+    known: KnownRows,
     pool: ThreadPoolExecutor,
 ) -> Candidates:
     """Score items for one query by their stored vectors.
@@ -146,10 +151,11 @@ def rescore(
         lists: The lists that were searched.
         vectors: Per list the query in its vector space: float32 (1, dim).
         background: As in `Candidates`.
+        known: Receives captions that are read on the way.
         pool: Runs the lookups.
     """
     calls = [
-        partial(scored_list.score, query, [item_ids])
+        partial(scored_list.score, query, [item_ids], known)
         for scored_list, query in zip(lists, vectors, strict=True)
     ]
     scores = [of_query for (of_query,) in in_parallel(pool, calls)]

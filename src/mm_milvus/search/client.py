@@ -22,7 +22,7 @@ from mm_milvus.search.details import read_details
 from mm_milvus.search.fused import DEPTHS
 from mm_milvus.search.fusion import fusion_mode
 from mm_milvus.search.hits import Explanation, Hit, Page, Timings
-from mm_milvus.search.lists import ScoredList
+from mm_milvus.search.lists import KnownRows, ScoredList
 from mm_milvus.search.options import SearchChanges, SearchOptions, with_changes
 from mm_milvus.search.query import Query
 from mm_milvus.search.ranking import Ranking
@@ -252,10 +252,11 @@ class SearchClient:
             Ranking(query, spaces, [vectors[n : n + 1] for vectors in by_list], options, self._pool)
             for n, query in enumerate(queries)
         ]
-        self._read(rankings, lists, by_list, options, expression, timings)
+        known: KnownRows = {}
+        self._read(rankings, lists, by_list, options, expression, known, timings)
         with timings.time("details"):
             wanted = {each for ranking in rankings for each in ranking.wanted}
-            details = read_details(spaces[0].dataset, wanted, self._pool)
+            details = read_details(spaces[0].dataset, wanted, known, self._pool)
         return [(ranking, ranking.hits(details, timings)) for ranking in rankings]
 
     def _read(
@@ -265,6 +266,7 @@ class SearchClient:
         vectors: Sequence[Vectors],
         options: SearchOptions,
         expression: str,
+        known: KnownRows,
         timings: Timings,
     ) -> None:
         """Read the lists until each ranking is as long as its page needs."""
@@ -274,13 +276,14 @@ class SearchClient:
                 return
             of_short = [of_list[short] for of_list in vectors]
             with timings.time("search"):
-                found = search_lists(lists, of_short, depth.items, expression, self._pool)
+                found = search_lists(lists, of_short, depth.items, expression, known, self._pool)
             candidates = find_candidates(
                 lists,
                 of_short,
                 found,
                 background=fusion_mode(options.fusion).needs_background,
                 bounds=[rankings[n].bound(depth.hits) for n in short],
+                known=known,
                 pool=self._pool,
                 timings=timings,
             )

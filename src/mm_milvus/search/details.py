@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +11,8 @@ from typing import Any
 from mm_milvus.keys import image_key
 from mm_milvus.schema import Field
 from mm_milvus.search.candidates import in_parallel
+from mm_milvus.search.lists import KnownRows
+from mm_milvus.store.collection import Collection
 from mm_milvus.store.dataset import Dataset
 
 
@@ -34,35 +36,44 @@ Wanted = tuple[str, str | None]
 
 
 def read_details(
-    dataset: Dataset, wanted: Collection[Wanted], pool: ThreadPoolExecutor
+    dataset: Dataset, wanted: Iterable[Wanted], known: KnownRows, pool: ThreadPoolExecutor
 ) -> dict[Wanted, Details]:
     """Return what is shown of some items.
 
-    Items that were deleted since they were found are left out.
+    Args:
+        dataset: The dataset.
+        wanted: The items.
+        known: Fields of rows that have been read already.
+        pool: Runs the reads.
+
+    Returns:
+        The details of the items; without those that were deleted since they were found.
     """
-    ids = {item_id: image_key(item_id) for item_id, _ in wanted}
-    captions = list({caption for _, caption in wanted if caption is not None})
-    images, texts = in_parallel(
+    keys = {each: image_key(each[0]) for each in wanted}
+    rows = {each: known.get(key, {}) | known.get(each[1] or "", {}) for each, key in keys.items()}
+    images = [keys[each] for each, row in rows.items() if Field.URI not in row]
+    captions = [each[1] for each, row in rows.items() if each[1] and Field.CAPTION not in row]
+    read = in_parallel(
         pool,
         [
-            partial(_rows, dataset.images.get, list(ids.values()), [Field.URI, Field.METADATA]),
-            partial(_rows, dataset.texts.get, captions, [Field.CAPTION]),
+            partial(_read, dataset.images, images, [Field.URI, Field.METADATA]),
+            partial(_read, dataset.texts, captions, [Field.CAPTION]),
         ],
     )
-    without_image = [
-        caption
-        for item_id, caption in wanted
-        if caption is not None and ids[item_id] not in images and caption in texts
-    ]
-    others = _rows(dataset.texts.get, without_image, [Field.URI, Field.METADATA])
+    for each, row in rows.items():
+        for by_key, key in zip(read, (keys[each], each[1]), strict=True):
+            row |= by_key.get(key or "", {})
+    without_image = [each[1] for each, row in rows.items() if each[1] and Field.URI not in row]
+    others = _read(dataset.texts, without_image, [Field.URI, Field.METADATA])
     details = {}
-    for item_id, caption in wanted:
-        row = images.get(ids[item_id]) or others.get(caption or "")
-        if row is not None:
-            text = texts.get(caption or "", {}).get(Field.CAPTION)
-            details[item_id, caption] = Details(row[Field.URI], row[Field.METADATA], text)
+    for each, row in rows.items():
+        row |= others.get(each[1] or "", {})
+        if Field.URI in row:
+            caption = row.get(Field.CAPTION)
+            details[each] = Details(row[Field.URI], row[Field.METADATA], caption)
     return details
 
 
-def _rows(get: Any, ids: Sequence[str], fields: Sequence[Field]) -> dict[str, dict[str, Any]]:
-    return {row[Field.ID]: row for row in get(ids, fields)} if ids else {}
+def _read(collection: Collection, ids: Sequence[str], fields: Sequence[Field]) -> KnownRows:
+    distinct = list(dict.fromkeys(ids))
+    return {row[Field.ID]: row for row in collection.get(distinct, fields)} if distinct else {}

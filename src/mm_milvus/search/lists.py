@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +17,16 @@ from mm_milvus.filters.expression import literal
 from mm_milvus.keys import image_key
 from mm_milvus.schema import Field, Modality
 from mm_milvus.search.fusion import SCORE_DECIMALS
-from mm_milvus.store.collection import Collection, Match
+from mm_milvus.store.collection import Collection, Match, rows_per_answer
 from mm_milvus.store.dataset import Dataset
-from mm_milvus.store.read import captions_in_order, sample_embeddings
+from mm_milvus.store.read import captions_in_order, rows_meeting, sample_embeddings
 
 ItemScore = tuple[float, str | None]
 """An item's best score in a list, and the primary key of the caption that has it; None for an
 image."""
+
+KnownRows = dict[str, dict[str, Any]]
+"""Fields of rows that were read on the way, by primary key: they need not be read to be shown."""
 
 ItemScores = dict[str, ItemScore]
 """By item_id, the best score of each item in one list."""
@@ -37,6 +41,10 @@ CAPTIONS_PER_CALL = 4
 MORE_ROWS = 4
 """A list that gave fewer items than wanted is read again, this many times as deep: some items have
 many captions."""
+
+
+MAX_SCANNED_ROWS = 16_384
+"""Rows that meet an expression and are compared with the query where no index leads to all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +84,17 @@ class ScoredList:
         self.modality = collection.modality
         self._dataset = dataset
         self._rows = dataset.manifest.rows if rows is None else rows
-        self._fetch = _image_vectors if self.modality is Modality.IMAGE else _caption_vectors
+        self._shown = [Field.URI, Field.METADATA]
+        if self.modality is Modality.TEXT:
+            self._shown.append(Field.CAPTION)
 
     def prepare(self) -> None:
         """Read now what is kept for all searches: the search parameters, and a sample of rows."""
         _ = self._params, self._sample
 
-    def search(self, vectors: Vectors, items: int, expression: str) -> list[Found]:
+    def search(
+        self, vectors: Vectors, items: int, expression: str, known: KnownRows
+    ) -> list[Found]:
         """Return the best items of each query.
 
         An item counts once, whatever number of captions it has: the list is read on until there
@@ -92,13 +104,18 @@ class ScoredList:
             vectors: The queries: float32 (q, dim).
             items: Number of items per query, at most `choices.MAX_LIMIT`.
             expression: A Milvus boolean expression that rows must meet; empty for all.
+            known: Receives what is shown of the items, if the answer is short enough for it:
+                another call for the hits alone would take longer.
         """
         found = [Found({}, ended=False)] * len(vectors)
         rows = min(MAX_LIMIT, math.ceil(items * self._rows_per_item))
         short = list(range(len(vectors)))
         while True:
-            answers = self.rows(vectors[short], rows, expression)
+            is_short = len(short) * rows <= rows_per_answer(self._shown)
+            answers = self.rows(vectors[short], rows, expression, self._shown if is_short else ())
             for query, matches in zip(short, answers, strict=True):
+                if is_short:
+                    known |= {match.id: match.fields for match in matches}
                 scores = best_scores(matches, self.modality)
                 ended = len(matches) < rows and len(scores) <= items
                 found[query] = Found(_first(scores, items), ended)
@@ -110,34 +127,62 @@ class ScoredList:
             found[query] = self._beyond(found[query], vectors[query], items, expression)
         return found
 
-    def rows(self, vectors: Vectors, limit: int, expression: str) -> list[list[Match]]:
+    def rows(
+        self, vectors: Vectors, limit: int, expression: str, fields: Sequence[Field] = ()
+    ) -> list[list[Match]]:
         """Return the best rows of each query of (q, dim); fewer than `limit` are all there are."""
-        answers = self.collection.search(vectors, limit, expression=expression, params=self._params)
-        short = [n for n, matches in enumerate(answers) if len(matches) < limit]
-        if short and self._exhaustive != self._params:
+        search = partial(self.collection.search, limit=limit, expression=expression, fields=fields)
+        answers = search(vectors, params=self._params)
+
+        def replace_short(better: Callable[[Vectors], list[list[Match]]], enough: int) -> None:
+            short = [n for n, matches in enumerate(answers) if len(matches) < enough]
+            if short:
+                for query, matches in zip(short, better(vectors[short]), strict=True):
+                    answers[query] = matches
+
+        if any(len(matches) < limit for matches in answers) and self._exhaustive != self._params:
             # The cells that were probed may hold few rows that meet the expression.
-            complete = self.collection.search(
-                vectors[short], limit, expression=expression, params=self._exhaustive
-            )
-            for query, matches in zip(short, complete, strict=True):
-                answers[query] = matches
+            replace_short(partial(search, params=self._exhaustive), limit)
+        if not self.collection.store.embedded and any(len(matches) < limit for matches in answers):
+            # A server has an index of its own for a segment of fewer than 1,024 rows and for what
+            # was written last, of which it probes sixteen cells, whatever it is asked for.
+            there = self.collection.visible_rows(expression)
+            if there <= MAX_SCANNED_ROWS:
+                replace_short(partial(self._scan, limit=limit, expression=expression), there)
         return answers
 
+    def _scan(self, vectors: Vectors, limit: int, expression: str) -> list[list[Match]]:
+        """Return what `rows` does, by comparing each query with every row of the expression."""
+        matches: list[list[Match]] = [[] for _ in vectors]
+        for keys, stored in rows_meeting(self.collection, expression):
+            for of_query, scores in zip(matches, (vectors @ stored.T).tolist(), strict=True):
+                of_query += [
+                    Match(*key, score, {}) for key, score in zip(keys, scores, strict=True)
+                ]
+        return [
+            sorted(of_query, key=lambda match: (-match.score, match.id))[:limit]
+            for of_query in matches
+        ]
+
     def score(
-        self, vectors: Vectors, item_ids: Sequence[Sequence[str]]
-    ) -> list[dict[str, ItemScore]]:
+        self,
+        vectors: Vectors,
+        item_ids: Sequence[Sequence[str]],
+        known: KnownRows | None = None,
+    ) -> list[ItemScores]:
         """Score items by their stored vectors.
 
         Args:
             vectors: The queries: float32 (q, dim).
             item_ids: The items to score, per query.
+            known: Receives the captions of the items, if they are few enough for one answer.
 
         Returns:
             Per query the best score of each item, by item_id; an item that has nothing in this
             collection is left out.
         """
         distinct = list(dict.fromkeys(item_id for wanted in item_ids for item_id in wanted))
-        stored = self._fetch(self.collection, distinct) if distinct else {}
+        stored = self._stored_vectors(distinct, known) if distinct else {}
         return [
             {
                 item_id: min(
@@ -167,6 +212,28 @@ class ScoredList:
             more = best_scores(matches, self.modality)
             found = Found(_first(found.scores | more, items), ended=len(matches) < MAX_LIMIT)
         return found
+
+    def _stored_vectors(
+        self, item_ids: Sequence[str], known: KnownRows | None
+    ) -> dict[str, list[tuple[str | None, Vector]]]:
+        """Return per item the stored vectors, with the primary keys of captions."""
+        if self.modality is Modality.IMAGE:
+            keys = {image_key(item_id): item_id for item_id in item_ids}
+            stored = self.collection.embeddings(list(keys))
+            return {keys[key]: [(None, vector)] for key, vector in stored.items()}
+
+        def keyed(keys: list[str]) -> dict[str, tuple[str | None, Vector]]:
+            if known is None or len(keys) > rows_per_answer([Field.CAPTION]):
+                stored = self.collection.embeddings(keys)
+                return {key: (key, vector) for key, vector in stored.items()}
+            found = {}
+            for row in self.collection.get(keys, [Field.CAPTION, Field.EMBEDDING]):
+                key, vector = row[Field.ID], np.asarray(row[Field.EMBEDDING], dtype=np.float32)
+                found[key] = key, vector
+                known.setdefault(key, {Field.CAPTION: row[Field.CAPTION]})
+            return found
+
+        return captions_in_order(item_ids, keyed, CAPTIONS_PER_CALL)
 
     @property
     def _rows_per_item(self) -> float:
@@ -214,21 +281,3 @@ def _first(scores: ItemScores, items: int) -> ItemScores:
         scores, key=lambda item_id: (-round(scores[item_id][0], SCORE_DECIMALS), item_id)
     )
     return {item_id: scores[item_id] for item_id in ordered[:items]}
-
-
-StoredVectorsByItem = dict[str, list[tuple[str | None, Vector]]]
-"""Per item_id the stored vectors, with the primary keys of captions."""
-
-
-def _image_vectors(collection: Collection, item_ids: Sequence[str]) -> StoredVectorsByItem:
-    keys = {image_key(item_id): item_id for item_id in item_ids}
-    return {
-        keys[key]: [(None, vector)] for key, vector in collection.embeddings(list(keys)).items()
-    }
-
-
-def _caption_vectors(collection: Collection, item_ids: Sequence[str]) -> StoredVectorsByItem:
-    def keyed(keys: list[str]) -> dict[str, tuple[str | None, Vector]]:
-        return {key: (key, vector) for key, vector in collection.embeddings(keys).items()}
-
-    return captions_in_order(item_ids, keyed, CAPTIONS_PER_CALL)

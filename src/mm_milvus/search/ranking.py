@@ -11,13 +11,14 @@ import numpy as np
 from mm_milvus.arrays import Vectors
 from mm_milvus.choices import MAX_LIMIT, DedupMode
 from mm_milvus.keys import image_key
-from mm_milvus.schema import Modality
+from mm_milvus.schema import Field, Modality
 from mm_milvus.search.candidates import CompletionBound, rescore
 from mm_milvus.search.dedup import equal_leaders, near_leaders
 from mm_milvus.search.details import Details, Wanted, read_details
 from mm_milvus.search.fused import FusedRanking, Place, Step
 from mm_milvus.search.fusion import SCORE_DECIMALS, fuse_scores, fusion_mode, rank_order
 from mm_milvus.search.hits import ExplainedPlace, Explanation, Hit, ListScore, Timings
+from mm_milvus.search.lists import KnownRows
 from mm_milvus.search.options import SearchOptions
 from mm_milvus.search.query import Query
 from mm_milvus.search.rerank import RerankContext, stage_name
@@ -150,12 +151,16 @@ class Ranking:
         lists = [scored_list for space in self._spaces for scored_list in space.lists]
         before = {hit.item_id: hit for hit in hits}
         background = self.fused.places[0].step.candidates.background
-        candidates = rescore(list(before), lists, self._vectors, background, self._pool)
+        known: KnownRows = {
+            image_key(hit.item_id): {Field.URI: hit.uri, Field.METADATA: hit.metadata}
+            for hit in hits
+        }
+        candidates = rescore(list(before), lists, self._vectors, background, known, self._pool)
         step = self.fused.step(candidates)
         order = rank_order(step.fused, candidates.scores, candidates.item_ids)
         places = [Place(candidates.item_ids[n], float(step.fused[n]), step, int(n)) for n in order]
         wanted = [(place.item_id, place.caption) for place in places]
-        details = read_details(self._spaces[0].dataset, wanted, self._pool)
+        details = read_details(self._spaces[0].dataset, wanted, known, self._pool)
         return [
             replace(_hit(place, details[each]), duplicates=before[place.item_id].duplicates)
             for place, each in zip(places, wanted, strict=True)

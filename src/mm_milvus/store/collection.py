@@ -42,11 +42,13 @@ class Match:
         id: The primary key.
         item_id: The item.
         score: The inner product of the query and the row: both are unit vectors, so -1 to 1.
+        fields: The further fields that were asked for.
     """
 
     id: str
     item_id: str
     score: float
+    fields: dict[str, Any]
 
 
 class Collection:
@@ -193,18 +195,21 @@ class Collection:
         After it returns, reads of lower consistency see those writes too: the query nodes have
         caught up with the present.
         """
-        return self._count(consistency_level="Strong")
+        return self._count("", consistency_level="Strong")
 
-    def visible_rows(self) -> int:
-        """Return how many rows a search sees now; those of the last moments may be missing."""
-        return self._count()
+    def visible_rows(self, expression: str = "") -> int:
+        """Return how many rows that meet an expression (default: all) a search sees now.
 
-    def _count(self, **consistency: str) -> int:
+        Those of the last moments may be missing.
+        """
+        return self._count(expression)
+
+    def _count(self, expression: str, **consistency: str) -> int:
         with self.store.explained(f"cannot count collection {self.name}"):
             [row] = retry_while_loading(
                 self.client.query,
                 self.name,
-                filter="",
+                filter=expression,
                 output_fields=["count(*)"],
                 timeout=CALL_TIMEOUT_S,
                 **consistency,
@@ -255,13 +260,6 @@ class Collection:
         """Return the vector of each id that is stored."""
         return {row[Field.ID]: _vector(row) for row in self.get(ids, [Field.EMBEDDING])}
 
-    def captions(self, ids: Sequence[str]) -> dict[str, tuple[str, Vector]]:
-        """Return the caption and its vector of each id that is stored."""
-        return {
-            row[Field.ID]: (row[Field.CAPTION], _vector(row))
-            for row in self.get(ids, [Field.CAPTION, Field.EMBEDDING])
-        }
-
     def delete(self, ids: Sequence[str]) -> None:
         """Delete rows; an id that is not stored is no error."""
         for chunk in _chunks(ids, LOOKUP_ROWS):
@@ -288,7 +286,7 @@ class Collection:
         with self.store.explained(f"cannot read collection {self.name}"):
             iterator = self.client.query_iterator(
                 self.name,
-                batch_size=min(batch_rows, _rows_per_call(fields)),
+                batch_size=min(batch_rows, rows_per_answer(fields)),
                 filter=expression,
                 output_fields=[Field.ID.value, *(field.value for field in fields)],
                 consistency_level="Strong",
@@ -306,6 +304,7 @@ class Collection:
         *,
         expression: str = "",
         params: dict[str, int] | None = None,
+        fields: Sequence[Field] = (),
     ) -> list[list[Match]]:
         """Return for each query its `limit` best matches, best first.
 
@@ -314,18 +313,20 @@ class Collection:
             limit: Maximum number of matches per query, at most `choices.MAX_LIMIT`.
             expression: A Milvus boolean expression that the rows must meet (default: all rows).
             params: Search parameters of the index, such as nprobe.
+            fields: What to read of the matches in addition to the id and the item_id.
 
         Raises:
             QueryError: When the engine refuses the expression.
             StoreError: When the search fails for another reason.
         """
         matches: list[list[Match]] = []
-        queries = max(1, _rows_per_call([Field.ITEM_ID]) // limit)
+        fields = [Field.ITEM_ID, *fields]
+        queries = max(1, rows_per_answer(fields) // limit)
         for start in range(0, len(embeddings), queries):
             answer = self.raw_search(
                 embeddings[start : start + queries],
                 limit,
-                [Field.ITEM_ID.value],
+                [field.value for field in fields],
                 expression,
                 params,
             )
@@ -369,7 +370,7 @@ class Collection:
 
     def get(self, ids: Sequence[str], fields: Sequence[Field]) -> Iterator[dict[str, Any]]:
         """Yield the id and the named fields of each id that is stored, in no order."""
-        for chunk in _chunks(ids, min(LOOKUP_ROWS, _rows_per_call(fields))):
+        for chunk in _chunks(ids, min(LOOKUP_ROWS, rows_per_answer(fields))):
             with self.store.explained(f"cannot read collection {self.name}"):
                 yield from retry_while_loading(
                     self.client.query,
@@ -382,15 +383,17 @@ class Collection:
 
 def _match(hit: Any) -> Match:
     """Return a hit of pymilvus as a match."""
+    fields = dict(hit["entity"])
     return Match(
         id=str(hit[Field.ID]),
-        item_id=hit["entity"][Field.ITEM_ID],
+        item_id=fields.pop(Field.ITEM_ID),
         score=float(hit["distance"]),
+        fields=fields,
     )
 
 
-def _rows_per_call(fields: Sequence[Field]) -> int:
-    """Return how many rows fit into an answer with the id and these fields; vectors count 0."""
+def rows_per_answer(fields: Sequence[Field]) -> int:
+    """Return how many rows with the id and these fields fit into an answer; vectors count 0."""
     longest = MAX_BYTES | {Field.METADATA: MAX_METADATA_BYTES}
     return MAX_ANSWER_BYTES // sum(longest.get(field, 0) for field in (Field.ID, *fields))
 

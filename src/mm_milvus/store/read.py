@@ -11,7 +11,7 @@ import numpy as np
 from mm_milvus.arrays import Vectors
 from mm_milvus.keys import ID_DIGITS, caption_key
 from mm_milvus.schema import Field
-from mm_milvus.store.collection import SCAN_ROWS, Collection
+from mm_milvus.store.collection import LOOKUP_ROWS, SCAN_ROWS, Collection
 from mm_milvus.store.connection import CALL_TIMEOUT_S
 from mm_milvus.store.retry import retry_while_loading
 from mm_milvus.store.rows import Row
@@ -67,6 +67,33 @@ def sample_embeddings(collection: Collection, size: int, of: int) -> Vectors:
         )
     smallest = sorted(rows, key=lambda row: str(row[Field.ID]))[:size]
     return np.asarray([row[Field.EMBEDDING] for row in smallest], dtype=np.float32)
+
+
+def rows_meeting(
+    collection: Collection, expression: str
+) -> Iterator[tuple[list[tuple[str, str]], Vectors]]:
+    """Yield (id, item_id) and the vectors, float32 (n, dim), of all rows that meet an expression.
+
+    As in `sample_embeddings`, rows that were written moments ago may be missing.
+    """
+    last = ""
+    while True:
+        others = f'{Field.ID} > "{last}"'
+        with collection.store.explained(f"cannot read collection {collection.name}"):
+            rows = retry_while_loading(
+                collection.client.query,
+                collection.name,
+                filter=f"({expression}) and {others}" if expression else others,
+                output_fields=[Field.ID.value, Field.ITEM_ID.value, Field.EMBEDDING.value],
+                limit=LOOKUP_ROWS,
+                timeout=CALL_TIMEOUT_S,
+            )
+        if rows:
+            keys = [(row[Field.ID], row[Field.ITEM_ID]) for row in rows]
+            yield keys, np.asarray([row[Field.EMBEDDING] for row in rows], dtype=np.float32)
+            last = max(key for key, _ in keys)
+        if len(rows) < LOOKUP_ROWS:
+            return
 
 
 def sample_metadata(collection: Collection, size: int) -> list[dict[str, Any]]:

@@ -55,6 +55,6 @@ def retry_while_loading(call: Callable[..., Any], *arguments: Any, **options: An
 
 def _patience_s(message: str) -> float:
     """Return for how many seconds to retry after an error with this message."""
-    if _RELOADING.search(message):
-        return RELOAD_TIMEOUT_S
-    return SWITCH_TIMEOUT_S if _SWITCHING.search(message) else 0.0
+    if _SWITCHING.search(message):
+        return SWITCH_TIMEOUT_S
+    return RELOAD_TIMEOUT_S if _RELOADING.search(message) else 0.0
