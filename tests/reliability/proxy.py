@@ -27,8 +27,7 @@ class Proxy:
     """
 
     def __init__(self, uri: str, tls: ssl.SSLContext | None) -> None:
-        address = urlsplit(uri)
-        self._server = (address.hostname, address.port)
+        self.lead_to(uri)
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         scheme = "https" if tls else "http"
@@ -39,6 +38,11 @@ class Proxy:
         self._cut_at: int | None = None
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def lead_to(self, uri: str) -> None:
+        """Pass new connections on to the server at this URI."""
+        address = urlsplit(uri)
+        self._server = (address.hostname, address.port)
 
     def reset_after(self, count: int) -> None:
         """Reset all connections once `count` more bytes have passed."""
@@ -71,7 +75,11 @@ class Proxy:
                 near = self._tls.wrap_socket(near, server_side=True)
             except OSError:  # one side rejected the certificate of the other
                 return
-        far = socket.create_connection(self._server)
+        try:
+            far = socket.create_connection(self._server)
+        except OSError:  # the server is away
+            near.close()
+            return
         self._open += [near, far]
         for ends in ((near, far), (far, near)):
             threading.Thread(target=self._pass, args=ends, daemon=True).start()

@@ -1,6 +1,6 @@
 """Search: from a query (texts, images, stored items) to hits, best first.
 
-client        SearchClient: encode a query, search every list, fuse, merge duplicates, rerank
+client        SearchClient: encode a query, search every list, fuse, rerank, cut to a page
 async_client  AsyncSearchClient: the same for asyncio
 query         the parts of a query, and their composition to one unit vector
 options       options of a search
@@ -8,10 +8,15 @@ space         one encoder and the two lists of its vectors
 lists         one collection as a list of scored items
 candidates    the union of what all lists found, each item scored in every list
 fusion        pure functions from the scores of several lists to one score
-ranking       from candidates to hits
-dedup         merge hits that show the same image
+fused         the fused ranking of a query, read deeper step by step
+dedup         which images of a ranking show the same as a better one
+ranking       from a fused ranking to the hits of a page
+details       what is shown of a hit: metadata, captions
 rerank        stages that run after the fusion
-hits          hits, explanations and timings: what a search returns
+cursor        where the next page begins, as an opaque text
+current       the dataset of an open client at this moment
+where         filters, as an expression
+hits          hits, pages, explanations and timings: what a search returns
 """
 
 from mm_milvus.old_names import old_names

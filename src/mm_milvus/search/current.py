@@ -1,4 +1,4 @@
-"""The dataset of an open client as it is now: what was kept of it ends when it changes."""
+"""The dataset of an open client at this moment: what was kept of it ends when it changes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class CurrentDataset:
             return self.last
         if not self.last.version:
             return self.reread()
-        # One thread reads, and the others go on with what they have.
+        # One thread reads, and the others use what they have.
         if self._reading.acquire(blocking=False):
             try:
                 self._read()

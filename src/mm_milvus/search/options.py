@@ -22,7 +22,7 @@ class SearchOptions:
     Attributes:
         top_k: Number of hits, 1 to 16,384.
         offset: Skip the first N hits: page n begins at n * `top_k`. Together with `top_k` at most
-            16,384.
+            16,384; to this depth all pages are parts of one ranking.
         min_score: Leave out hits with a lower score (default: none). Its scale is that of the
             fusion mode, or of the last rerank stage.
         where: Conditions on the metadata, all of which must hold: `"price<50"`, `"color=red or
@@ -38,8 +38,8 @@ class SearchOptions:
         dedup: Which hits are merged into the best of them: item (one hit per item, always so),
             content (one per image file) or near (one per group of images with a cosine above
             0.97).
-        rerank: Stages that run one after the other over the best hits, at least 50: see
-            `mm_milvus.search.rerank`.
+        rerank: Stages that run one after the other, over the first 50 hits, then over the next 50:
+            see `mm_milvus.search.rerank`.
     """
 
     top_k: int = 10
