@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from mm_milvus.choices import DEFAULT_STORE
 from mm_milvus.encoders.base import Encoder
@@ -17,13 +18,18 @@ from mm_milvus.search.options import SearchChanges, SearchOptions
 from mm_milvus.search.query import Query
 from mm_milvus.store.connection import StoreLike
 from mm_milvus.store.deprecated import OldKeywords, open_by_old_keywords, warn_of_old_keywords
+from mm_milvus.store.lifetime import Lifetime
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class AsyncSearchClient:
     """`SearchClient` for asyncio: the same arguments, and searches that are awaited.
 
     Encoding is limited by the processor and not by the network, so each search runs in a thread;
-    as many run in parallel as the event loop's default executor has threads.
+    as many run in parallel as the event loop's default executor has threads. A client holds nothing
+    of a loop: several threads, each with a loop of its own, can share one.
 
         async with AsyncSearchClient("./mm_milvus.db", "photos") as client:
             hits = await client.search("red dress", top_k=5)
@@ -56,7 +62,8 @@ class AsyncSearchClient:
         self._old_keywords = old_keywords
         self._resources = ExitStack()
         self._client: SearchClient | None = None
-        self._connecting = asyncio.Lock()
+        self._connecting = threading.Lock()
+        self._lifetime = Lifetime("the client")
 
     async def search(
         self,
@@ -70,9 +77,8 @@ class AsyncSearchClient:
         **changes: Unpack[SearchChanges],
     ) -> list[Hit]:
         """Search as `SearchClient.search` does."""
-        client = await self._connected()
-        return await asyncio.to_thread(
-            client.search,
+        return await self._run(
+            SearchClient.search,
             text,
             image,
             like=like,
@@ -90,8 +96,7 @@ class AsyncSearchClient:
         **changes: Unpack[SearchChanges],
     ) -> list[list[Hit]]:
         """Search as `SearchClient.search_many` does."""
-        client = await self._connected()
-        return await asyncio.to_thread(client.search_many, queries, options=options, **changes)
+        return await self._run(SearchClient.search_many, queries, options=options, **changes)
 
     async def page(
         self,
@@ -102,8 +107,7 @@ class AsyncSearchClient:
         **changes: Unpack[SearchChanges],
     ) -> Page:
         """Return a page as `SearchClient.page` does."""
-        client = await self._connected()
-        return await asyncio.to_thread(client.page, query, cursor, options=options, **changes)
+        return await self._run(SearchClient.page, query, cursor, options=options, **changes)
 
     async def explain(
         self,
@@ -113,17 +117,42 @@ class AsyncSearchClient:
         **changes: Unpack[SearchChanges],
     ) -> Explanation:
         """Explain as `SearchClient.explain` does."""
-        client = await self._connected()
-        return await asyncio.to_thread(client.explain, query, options=options, **changes)
+        return await self._run(SearchClient.explain, query, options=options, **changes)
+
+    async def _run(
+        self, search: Callable[Concatenate[SearchClient, P], R], *args: P.args, **options: P.kwargs
+    ) -> R:
+        """Run a search in a thread, which connects first where that is needed."""
+        return await asyncio.to_thread(lambda: search(self._connected(), *args, **options))
+
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset. This and the other properties connect first, where needed."""
+        return self._connected().dataset
+
+    @property
+    def model(self) -> str:
+        """Name of the encoder; of several, the first."""
+        return self._connected().model
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the encoders that are searched with."""
+        return self._connected().models
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder of queries; of several, the first. Loaded when it is first needed."""
+        return self._connected().encoder
 
     async def close(self) -> None:
-        """Close the client, and the store unless it was open already."""
-        self._client = None
-        await asyncio.to_thread(self._resources.close)
+        """Close as `SearchClient.close` does; a client that has not connected never will."""
+        if not self._lifetime.is_inherited:
+            await asyncio.to_thread(self._close)
 
     async def __aenter__(self) -> Self:
         """Connect, and enter a block that ends with `close`."""
-        await self._connected()
+        await asyncio.to_thread(self._connected)
         return self
 
     async def __aexit__(
@@ -135,10 +164,13 @@ class AsyncSearchClient:
         """Close."""
         await self.close()
 
-    async def _connected(self) -> SearchClient:
-        async with self._connecting:
+    def _connected(self) -> SearchClient:
+        """Return the client, connected by the first call."""
+        self._lifetime.check()
+        with self._connecting:
+            self._lifetime.check()
             if self._client is None:
-                self._client = await asyncio.to_thread(self._connect)
+                self._client = self._connect()
             return self._client
 
     def _connect(self) -> SearchClient:
@@ -151,3 +183,8 @@ class AsyncSearchClient:
             )
             self._resources = stack.pop_all()
         return client
+
+    def _close(self) -> None:
+        with self._connecting:
+            self._lifetime.closed = True
+            self._resources.close()

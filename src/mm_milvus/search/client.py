@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import wraps
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import numpy as np
 
@@ -29,10 +30,33 @@ from mm_milvus.search.ranking import Ranking
 from mm_milvus.store.connection import StoreLike, opened
 from mm_milvus.store.dataset import open_indexes
 from mm_milvus.store.deprecated import OldKeywords, open_by_old_keywords, warn_of_old_keywords
+from mm_milvus.store.lifetime import Lifetime
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _while_open(
+    search: Callable[Concatenate[SearchClient, P], R],
+) -> Callable[Concatenate[SearchClient, P], R]:
+    """Let a search end with StoreError where the client is closed, before or meanwhile."""
+
+    @wraps(search)
+    def checked(client: SearchClient, /, *arguments: P.args, **options: P.kwargs) -> R:
+        client._lifetime.check()
+        try:
+            return search(client, *arguments, **options)
+        except RuntimeError:  # a pool that was shut down takes no calls
+            client._lifetime.check()
+            raise
+
+    return checked
 
 
 class SearchClient:
     """Searches one dataset. Safe to share between threads; close it, or use it in `with`.
+
+    It belongs to one process: after a fork, each child process opens its own.
 
     with SearchClient("./mm_milvus.db", "photos") as client:
         hits = client.search("red dress", top_k=5, where=["price<50"])
@@ -75,6 +99,7 @@ class SearchClient:
             indexes = open_indexes(connected, dataset, encoders)
             self._current = CurrentDataset(indexes, encoder)
             self._resources = stack.pop_all()
+        self._lifetime = Lifetime("the client")
         self._pool = ThreadPoolExecutor(thread_name_prefix="mm-milvus-search")
 
     @property
@@ -125,12 +150,13 @@ class SearchClient:
             QueryError: When the query is malformed.
             OptionError: When an option has a value that cannot be used.
             EncoderError: When the encoder cannot be loaded.
-            StoreError: When Milvus fails.
+            StoreError: When Milvus fails, or the client is closed.
         """
         query = Query.of(text, image, like=like, minus=minus, weights=weights)
         [hits] = self.search_many([query], options=options, **changes)
         return hits
 
+    @_while_open
     def search_many(
         self,
         queries: Iterable[Query | str],
@@ -153,6 +179,7 @@ class SearchClient:
             hits += (hits_of for _, hits_of in self._search(block, merged, Timings()))
         return hits
 
+    @_while_open
     def page(
         self,
         query: Query | str,
@@ -182,6 +209,7 @@ class SearchClient:
         [(ranking, hits)] = self._search([parsed], asked, Timings())
         return Page(hits, next_cursor(parsed, asked) if ranking.continues else None)
 
+    @_while_open
     def explain(
         self,
         query: Query | str,
@@ -202,7 +230,14 @@ class SearchClient:
         return ranking.explain(hits, timings)
 
     def close(self) -> None:
-        """Close the client, and the store unless it was open already."""
+        """Close the client, and the store unless it was open already.
+
+        Searches that other threads run meanwhile return their hits, or end with a StoreError, as do
+        all later ones. Closing it again, or in a child process, does nothing.
+        """
+        if self._lifetime.is_inherited:
+            return
+        self._lifetime.closed = True
         self._pool.shutdown()
         self._resources.close()
 

@@ -3,6 +3,7 @@
 This is the only package that imports pymilvus.
 
 connection  a connection to one engine, chosen by its URI
+lifetime    whether a store or client can still be used: not closed, and not after a fork
 tls         certificates for https:// addresses
 dataset     the two collections of a dataset: create, open, finish, list, describe, drop
 info        a dataset with the state of its collections, for every encoder

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from pymilvus import DataType
+from pymilvus import DataType, MilvusClient
 from pymilvus.client.types import LoadState
 from pymilvus.exceptions import MilvusException
 
@@ -58,7 +58,6 @@ class Collection:
         name: The name in the engine; after a rebuild it is an alias.
         modality: What the rows are.
         store: The store that holds it.
-        client: The pymilvus client of the store.
     """
 
     def __init__(self, store: Store, name: str, modality: Modality) -> None:
@@ -66,7 +65,11 @@ class Collection:
         self.name = name
         self.modality = modality
         self.store = store
-        self.client = store.client
+
+    @property
+    def client(self) -> MilvusClient:
+        """The pymilvus client of the store. Raises StoreError when the store is closed."""
+        return self.store.client
 
     def exists(self) -> bool:
         """Return whether the engine has this collection."""

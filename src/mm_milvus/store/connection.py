@@ -24,6 +24,7 @@ from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
 from mm_milvus.errors import StoreError
+from mm_milvus.store.lifetime import Lifetime, in_child_processes
 from mm_milvus.store.tls import tls_options
 
 CONNECT_TIMEOUT_S = 10.0
@@ -37,16 +38,27 @@ for _name in ("milvus_lite", "grpc._server"):
 
 
 _users: Counter[Path] = Counter()
-_users_lock = threading.Lock()
+_users_lock = threading.RLock()
 """Number of open stores of this process per local file: they share one embedded engine, which one
 thread must not start while another stops it."""
+
+
+def _forget_users() -> None:
+    """Forget the stores of the parent process, in which another thread may hold the lock."""
+    global _users_lock
+    _users.clear()
+    _users_lock = threading.RLock()
+
+
+in_child_processes(_forget_users)
 
 
 class Store:
     """An open connection to Milvus Lite (a local `.db` file), to a server or to a cluster.
 
     Every verb takes one in place of a URI, and leaves it open. A store is safe to share between
-    threads. Close it at the end, or use it in a `with` block:
+    threads, and belongs to one process: after a fork, the child opens its own. Close it at the end,
+    or use it in a `with` block:
 
         with Store("http://localhost:19530", token="root:Milvus") as store:
             ingest("./photos", store=store)
@@ -54,7 +66,6 @@ class Store:
 
     Attributes:
         uri: The URI, without the user and password that it may carry.
-        client: The pymilvus client of the connection.
     """
 
     def __init__(
@@ -78,19 +89,31 @@ class Store:
         """
         uri = os.fspath(uri)
         self.uri = public_uri(uri)
+        self._lifetime = Lifetime(f"the store {self.uri}")
         self._secrets = [secret for secret in (token, urlsplit(uri).password) if secret]
         self._db_name = db_name or ""
         self._path = _local_path(uri)
         with self.explained(f"cannot open {self.uri}", remedy=self._open_remedy()), self._alone():
-            self.client = MilvusClient(
+            self._client = MilvusClient(
                 uri=str(self._path) if self._path else uri,
                 token=token or "",
                 db_name=self._db_name,
                 timeout=CONNECT_TIMEOUT_S,
+                dedicated=True,
                 **tls_options(uri, os.environ),
             )
             if self._path:
                 _users[self._path] += 1
+
+    @property
+    def client(self) -> MilvusClient:
+        """The pymilvus client of the connection.
+
+        Raises:
+            StoreError: When the store is closed, or was opened by a parent process.
+        """
+        self._lifetime.check()
+        return self._client
 
     @property
     def embedded(self) -> bool:
@@ -156,9 +179,18 @@ class Store:
         getattr(embedded, "_wait_for_bg", lambda: None)()
 
     def close(self) -> None:
-        """Close the connection; another process can open a local file from now on."""
+        """Close the connection; another process can open a local file from now on.
+
+        What other threads are doing with the store ends with a StoreError. Closing it again, or in
+        a child process, does nothing.
+        """
+        if self._lifetime.is_inherited:
+            return
         with self._alone():
-            self.client.close()
+            if self._lifetime.closed:
+                return
+            self._lifetime.closed = True
+            self._client.close()
             if self._path:
                 _users[self._path] -= 1
                 if _users[self._path] == 0:
@@ -188,6 +220,7 @@ class Store:
         try:
             yield
         except (MilvusException, grpc.RpcError, grpc.FutureTimeoutError) as error:
+            self._lifetime.check()
             reason = self._reason(error)
             message = f"{failure}: {reason}" + (f"; {remedy}" if remedy else "")
             raise StoreError(message) from error
