@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mm_milvus.errors import StoreError
-from mm_milvus.store.connection import Store, is_missing_file, public_uri
+from mm_milvus.store.address import checked_uri, public_uri
+from mm_milvus.store.connection import Store, is_missing_file
 
 
 def reason(uri: str, **options: str) -> str:
@@ -61,8 +62,85 @@ def test_another_scheme_is_rejected():
 
 def test_a_plain_file_is_not_a_store(tmp_path):
     path = tmp_path / "old.db"
-    path.write_bytes(b"SQLite format 3\0")
-    assert "it is a file" in reason(str(path))
+    path.write_bytes(b"something else")
+    assert "it is a file, and Milvus Lite 3 keeps a folder" in reason(str(path))
+    path.write_bytes(b"SQLite format 3\0 and pages")
+    assert "it is a file of Milvus Lite 2" in reason(str(path))
+    assert "ingest the dataset again" in reason(str(path))
+    assert path.read_bytes() == b"SQLite format 3\0 and pages"
+
+
+@pytest.mark.parametrize("uri", ["HTTP://HOST:1", "Https://h", "TCP://u:p@h:1/x", "unix:/x.sock"])
+def test_the_scheme_of_a_server_may_have_any_case(uri):
+    scheme, _, rest = uri.partition(":")
+    assert checked_uri(uri) == f"{scheme.lower()}:{rest}"
+
+
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [
+        ("http://[::1]:19530", "by an IPv6 address; give the host a name"),
+        ("HTTP://u:s3cret-word@[2001:db8::7]", "by an IPv6 address; give the host a name"),
+        ("http://[::1", "Invalid IPv6 URL"),
+        ("http://u:s3cret-word@host:99999", "Port out of range"),
+        ("http://u:s3cret-word@host:port", "Port could not be cast"),
+        ("http://", "names no host"),
+        ("http://:19530", "names no host"),
+        ("MYSQL://u:s3cret-word@host/db", "Milvus is reached by http://"),
+        ("file:///tmp/x.db", "Milvus is reached by http://"),
+        ("localhost:19530", "ends in .db"),
+        ("", "ends in .db"),
+        ("a\0.db", "no NUL character"),
+        ("~no-such-user-here/x.db", "Could not determine home directory"),
+        (5, "given as int"),
+        (b"x.db", "given as bytes"),
+        (None, "given as NoneType"),
+    ],
+)
+def test_a_uri_that_names_no_store_is_refused_with_the_reason(uri, why):
+    message = reason(uri)
+    assert why in message
+    assert "s3cret-word" not in message
+
+
+def test_every_spelling_of_a_path_is_one_store(tmp_path, monkeypatch):
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "linked").symlink_to("data")
+    path = tmp_path / "data" / "store.db"
+    (tmp_path / "link.db").symlink_to(path)
+    (tmp_path / "plain").symlink_to(path.parent)
+    monkeypatch.chdir(tmp_path / "conf")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    spellings = [
+        *(path, str(path), "../data/store.db", "./../data/.//store.db", "../linked/store.db"),
+        *("../link.db", "~/data/../plain/store.db", "../conf/../link.db"),
+    ]
+    with Store(path) as first:
+        for spelling in spellings:
+            for other in spellings:
+                with Store(spelling) as second, Store(other):
+                    assert second.client.list_collections() == []
+        assert first.client.list_collections() == []
+    in_another_process = "import sys; from mm_milvus import Store; Store(sys.argv[1]).close()"
+    subprocess.run([sys.executable, "-c", in_another_process, path], check=True)
+
+
+def test_a_link_without_the_suffix_of_its_target_is_one_store(tmp_path):
+    folder, link = tmp_path / "folder", tmp_path / "link.db"
+    folder.mkdir()
+    link.symlink_to(folder)
+    other = tmp_path / "other.db"
+    other.symlink_to(link)
+    with Store(link) as first:
+        Store(other).close()
+        assert first.client.list_collections() == []
+
+
+def test_a_loop_of_links_is_refused(tmp_path):
+    path = tmp_path / "loop.db"
+    path.symlink_to(path)
+    assert "loop" in reason(str(path))
 
 
 def test_a_file_that_another_process_has_open_says_so(tmp_path):

@@ -3,6 +3,7 @@
 This is the only package that imports pymilvus.
 
 connection  a connection to one engine, chosen by its URI
+address     the URI of a store: the address of a server, or the path of a local file
 lifetime    whether a store or client can still be used: not closed, and not after a fork
 tls         certificates for https:// addresses
 dataset     the two collections of a dataset: create, open, finish, list, describe, drop

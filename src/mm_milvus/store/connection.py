@@ -14,7 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit, urlunsplit
 
 import grpc
 from milvus_lite.db import MilvusLite
@@ -24,6 +23,13 @@ from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
 from mm_milvus.errors import StoreError
+from mm_milvus.store.address import (
+    checked_uri,
+    is_same_file,
+    local_path,
+    public_uri,
+    secrets,
+)
 from mm_milvus.store.lifetime import Lifetime, in_child_processes
 from mm_milvus.store.tls import tls_options
 
@@ -87,13 +93,15 @@ class Store:
         Raises:
             StoreError: When the engine cannot be reached.
         """
-        uri = os.fspath(uri)
+        uri = checked_uri(uri)
         self.uri = public_uri(uri)
         self._lifetime = Lifetime(f"the store {self.uri}")
-        self._secrets = [secret for secret in (token, urlsplit(uri).password) if secret]
+        self._secrets = [secret for secret in (token, *secrets(uri)) if secret]
         self._db_name = db_name or ""
-        self._path = _local_path(uri)
+        self._path = local_path(uri)
         with self.explained(f"cannot open {self.uri}", remedy=self._open_remedy()), self._alone():
+            if self._path:
+                self._path = _path_in_use(self._path)
             self._client = MilvusClient(
                 uri=str(self._path) if self._path else uri,
                 token=token or "",
@@ -247,24 +255,16 @@ StoreLike = str | os.PathLike[str] | Store
 """What verbs take as `store`: the URI of a store, or an open `Store`."""
 
 
-def public_uri(uri: str) -> str:
-    """Return the URI without the user and password that it may carry."""
-    parts = urlsplit(uri)
-    if not parts.scheme or "@" not in parts.netloc:
-        return uri
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
 def store_uri(store: StoreLike) -> str:
     """Return the URI of a store, without the user and password that it may carry."""
-    return store.uri if isinstance(store, Store) else public_uri(os.fspath(store))
+    return store.uri if isinstance(store, Store) else public_uri(checked_uri(store))
 
 
 def is_missing_file(store: StoreLike) -> bool:
     """Return whether a URI names a local file that does not exist: opening would create it."""
     if isinstance(store, Store):
         return False
-    path = _local_path(os.fspath(store))
+    path = local_path(checked_uri(store))
     return path is not None and not path.exists()
 
 
@@ -300,33 +300,14 @@ def opened(store: StoreLike, *, must_exist: bool = False) -> Iterator[Store]:
         yield connected
 
 
-def _local_path(uri: str) -> Path | None:
-    """Return the absolute path of a local Milvus file; None for the address of a server."""
-    if re.match(r"(https?|tcp|unix):", uri):
-        return None
-    if re.match(r"[a-z][a-z0-9+.-]+://", uri):
-        raise StoreError(
-            f"cannot open {public_uri(uri)}: Milvus is reached by http:// or https://, "
-            "or by the path of a local .db file"
-        )
-    path = Path(uri).expanduser()
-    if path.suffix != ".db":
-        raise StoreError(
-            f"cannot open {uri}: the path of a local Milvus file ends in .db; "
-            f"write {uri.rstrip('/')}.db, or http://HOST:PORT for a server"
-        )
-    if not path.parent.is_dir():
-        raise StoreError(
-            f"cannot open {uri}: the folder {path.parent} does not exist; create it, "
-            "or name another file (`store`)"
-        )
-    return path.absolute()
+def _path_in_use(path: Path) -> Path:
+    """Return the path that the engine of an open file was started with."""
+    in_use = [other for other, count in _users.items() if count and is_same_file(path, other)]
+    return in_use[0] if in_use else path
 
 
 def _local_failure(path: Path) -> str:
     """Return why the embedded engine cannot open a file; pymilvus does not pass the reason on."""
-    if path.is_file():
-        return "it is a file, and Milvus Lite 3 keeps a folder under that name"
     try:
         MilvusLite(str(path)).close()
     except DataDirLockedError:
