@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mm_milvus.encoders.embed import embed_images
     from mm_milvus.encoders.load import load_encoder
     from mm_milvus.errors import (
+        CutTextWarning,
         EncoderError,
         ImageError,
         ItemError,
@@ -82,6 +83,7 @@ __all__ = [
     "CollectionInfo",
     "Comparison",
     "Condition",
+    "CutTextWarning",
     "Difference",
     "Embeddings",
     "EncodeOptions",
@@ -168,6 +170,7 @@ _HOMES = {
     "CollectionInfo": "store.info",
     "Comparison": "evaluation.compare",
     "Condition": "filters.condition",
+    "CutTextWarning": "errors",
     "Difference": "evaluation.compare",
     "Embeddings": "embeddings.parts",
     "EncodeOptions": "embeddings.options",

@@ -61,3 +61,7 @@ class OutputError(MmMilvusError):
 
 class MissingExtraError(MmMilvusError):
     """A feature needs a package that comes with one of mm-milvus' extras."""
+
+
+class CutTextWarning(UserWarning):
+    """A text is longer than its encoder reads: only its beginning counts. Shown once."""

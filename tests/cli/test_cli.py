@@ -55,6 +55,20 @@ def test_without_json_the_output_is_text_and_tables(run, pictures):
     assert run("query", "pizza").returncode == 2
 
 
+def test_a_text_that_the_encoder_cuts_is_reported_in_one_line(run, pictures, tmp_path):
+    (tmp_path / "long").mkdir()
+    for name in ("dog", "pizza"):
+        shutil.copy(pictures / f"{name}.png", tmp_path / "long")
+        (tmp_path / "long" / f"{name}.txt").write_text(f"{name} " * 300)
+    line = (
+        "mm-milvus: the encoder reads at most 128 tokens of a text: what exceeds them in a longer "
+        "text is left out\n"
+    )
+    assert run("ingest", "long", "--no-progress").stderr == line
+    assert run("query", "dog " * 300).stderr == line
+    assert run("query", "dog").stderr == ""
+
+
 def test_datasets_of_another_schema_version_are_listed_and_dropped(run, pictures, tmp_path):
     run("ingest", pictures)
     with Store(tmp_path / "mm_milvus.db") as store:

@@ -27,7 +27,7 @@ from mm_milvus.cli.runs import EXIT_INTERRUPTED
 from mm_milvus.cli.train import train
 from mm_milvus.cli.tune import tune
 from mm_milvus.cli.verify import verify
-from mm_milvus.errors import MmMilvusError, SourceError, UsageError
+from mm_milvus.errors import CutTextWarning, MmMilvusError, SourceError, UsageError
 from mm_milvus.progress import write_stderr
 from mm_milvus.text import one_line
 
@@ -102,6 +102,8 @@ def main() -> NoReturn:
         # The engines log a traceback for what is reported here in one line.
         logging.disable(logging.CRITICAL)
         warnings.simplefilter("ignore")
+        warnings.simplefilter("once", CutTextWarning)
+        warnings.showwarning = _print_warning
     try:
         code = app([argument for argument in arguments if argument != DEBUG], standalone_mode=False)
     except TyperException as error:
@@ -121,6 +123,10 @@ def main() -> NoReturn:
             raise
         _fail(f"{type(error).__name__}: {one_line(error)} ({DEBUG} shows where)", EXIT_FAILURE)
     sys.exit(code or 0)
+
+
+def _print_warning(message: Warning | str, *_: object, **__: object) -> None:
+    write_stderr(f"mm-milvus: {one_line(message)}")
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_milvus.arrays import Pixels, Vectors
-from mm_milvus.errors import EncoderError, OptionError
+from mm_milvus.errors import CutTextWarning, EncoderError, OptionError
 from mm_milvus.images.preprocessing import Preprocessing
 
 DEFAULT_LOGIT_SCALE = 100.0
@@ -129,6 +130,22 @@ def check_batch_size(batch_size: int | None) -> None:
     """Raise `OptionError` for a batch size below 1; None lets the device decide."""
     if batch_size is not None and batch_size < 1:
         raise OptionError(f"`batch_size` is {batch_size}, and must be at least 1")
+
+
+def warn_of_cut_texts(encodings: Iterable[Any], max_tokens: int) -> None:
+    """Warn where texts were truncated; Python shows the same warning once.
+
+    Args:
+        encodings: What the `tokenizers` library made of the texts.
+        max_tokens: Maximum number of tokens of a text.
+    """
+    if any(encoding.overflowing for encoding in encodings):
+        warnings.warn(
+            f"the encoder reads at most {max_tokens} tokens of a text: what exceeds them in a "
+            "longer text is left out",
+            CutTextWarning,
+            stacklevel=2,
+        )
 
 
 def encode_distinct(

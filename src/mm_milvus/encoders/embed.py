@@ -12,7 +12,7 @@ from mm_milvus.arrays import Pixels, Vectors
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.errors import ImageError, OptionError
 from mm_milvus.images.decoding import load_pixels
-from mm_milvus.images.load import ImageLike, read
+from mm_milvus.images.load import ImageLike, is_one_image, read
 from mm_milvus.images.preprocessing import Preprocessing
 
 
@@ -23,8 +23,9 @@ def embed_images(encoder: Encoder, images: Sequence[ImageLike]) -> Vectors:
 
     Args:
         encoder: From `load_encoder`, or any `Encoder`.
-        images: n images, each a local path, an fsspec URI or URL, the bytes of an image file, a PIL
-            image, or uint8 pixels, (height, width, 3) as RGB or (height, width) as grey.
+        images: n images, each a local path, an fsspec URI or URL, the bytes of an image file, an
+            open binary file, a PIL image, or uint8 pixels, (height, width, 3) as RGB or
+            (height, width) as grey.
 
     Returns:
         float32, (n, dim), each row of unit length, in the order of the images.
@@ -32,9 +33,9 @@ def embed_images(encoder: Encoder, images: Sequence[ImageLike]) -> Vectors:
     Raises:
         SourceError: When a file cannot be read.
         ImageError: When an image cannot be decoded.
-        OptionError: When `images` is a single path or the bytes of a single file.
+        OptionError: When `images` is a single path, file or PIL image, or the bytes of one.
     """
-    if isinstance(images, str | bytes | os.PathLike):
+    if is_one_image(images) and not isinstance(images, np.ndarray):
         raise OptionError("`images` is a single image; pass a list of images")
     spec, size = encoder.spec, encoder.batch_size
     vectors = np.empty((len(images), spec.dim), np.float32)

@@ -6,8 +6,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import cast
 
-from mm_milvus.encoders.base import Encoder, check_batch_size
-from mm_milvus.errors import EncoderError, MmMilvusError
+from mm_milvus.encoders.base import Encoder, EncoderSpec, check_batch_size
+from mm_milvus.errors import EncoderError, MmMilvusError, OptionError
 from mm_milvus.text import one_line
 
 ENTRY_POINT_GROUP = "mm_milvus.encoders"
@@ -59,8 +59,18 @@ def load_encoder(name: str, *, device: str | None = None, batch_size: int | None
 
 
 def as_encoder(model: str | Encoder) -> Encoder:
-    """Load an encoder if given its name; return an encoder unchanged."""
-    return load_encoder(model) if isinstance(model, str) else model
+    """Load an encoder if given its name; return an encoder unchanged.
+
+    Raises:
+        OptionError: For an object that is neither.
+    """
+    if isinstance(model, str):
+        return load_encoder(model)
+    if not isinstance(getattr(model, "spec", None), EncoderSpec):
+        raise OptionError(
+            f"an encoder is given as {type(model).__name__}; give what `load_encoder` returns"
+        )
+    return model
 
 
 def _load_written(name: str, device: str | None, batch_size: int | None) -> Encoder | None:

@@ -68,11 +68,11 @@ class AsyncSearchClient:
     async def search(
         self,
         text: str | Iterable[str] | None = None,
-        image: ImageLike | Sequence[ImageLike] | None = None,
+        image: ImageLike | Iterable[ImageLike] | None = None,
         *,
         like: str | Iterable[str] = (),
         minus: str | Iterable[str] = (),
-        weights: Sequence[float] = (),
+        weights: float | Iterable[float] = (),
         options: SearchOptions | None = None,
         **changes: Unpack[SearchChanges],
     ) -> list[Hit]:

@@ -125,11 +125,11 @@ class SearchClient:
     def search(
         self,
         text: str | Iterable[str] | None = None,
-        image: ImageLike | Sequence[ImageLike] | None = None,
+        image: ImageLike | Iterable[ImageLike] | None = None,
         *,
         like: str | Iterable[str] = (),
         minus: str | Iterable[str] = (),
-        weights: Sequence[float] = (),
+        weights: float | Iterable[float] = (),
         options: SearchOptions | None = None,
         **changes: Unpack[SearchChanges],
     ) -> list[Hit]:
@@ -137,8 +137,8 @@ class SearchClient:
 
         Args:
             text: One or several texts to search for.
-            image: One or several images to search for: paths, URLs, bytes, PIL images, or uint8
-                pixels.
+            image: One or several images to search for: paths, URLs, bytes, open binary files,
+                uploads of a web framework, PIL images, or uint8 pixels.
             like: One or several item_ids: find more like these.
             minus: One or several texts to avoid.
             weights: Weights of the parts, as in `Query`.
@@ -171,7 +171,7 @@ class SearchClient:
             options: As in `search`.
             **changes: As in `search`.
         """
-        parsed = [_as_query(query) for query in queries]
+        parsed = Query.several(queries)
         merged = with_changes(options, changes)
         hits: list[list[Hit]] = []
         for start in range(0, len(parsed), QUERIES_PER_CALL):
@@ -204,7 +204,7 @@ class SearchClient:
             QueryError: When the cursor is that of another query or of other options; and as
                 `search` does.
         """
-        parsed, merged = _as_query(query), with_changes(options, changes)
+        parsed, merged = Query.from_any(query), with_changes(options, changes)
         asked = page_options(parsed, merged, cursor)
         [(ranking, hits)] = self._search([parsed], asked, Timings())
         return Page(hits, next_cursor(parsed, asked) if ranking.continues else None)
@@ -226,7 +226,7 @@ class SearchClient:
         """
         timings = Timings()
         merged = with_changes(options, changes)
-        [(ranking, hits)] = self._search([_as_query(query)], merged, timings)
+        [(ranking, hits)] = self._search([Query.from_any(query)], merged, timings)
         return ranking.explain(hits, timings)
 
     def close(self) -> None:
@@ -325,7 +325,3 @@ class SearchClient:
             with timings.time("fuse"):
                 for n, of_query in zip(short, candidates, strict=True):
                     rankings[n].fused.extend(of_query, depth.hits)
-
-
-def _as_query(query: Query | str) -> Query:
-    return query if isinstance(query, Query) else Query.of(query)

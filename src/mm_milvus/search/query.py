@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +15,9 @@ from mm_milvus.arrays import Vector
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.errors import ImageError, QueryError, SourceError
 from mm_milvus.images.decoding import load_pixels
-from mm_milvus.images.load import ImageLike, read
+from mm_milvus.images.load import ImageLike, as_read, is_one_image, read
+from mm_milvus.search.inputs import is_iterable, several
+from mm_milvus.text import is_utf8
 
 MINUS_WEIGHT = 0.5
 """Weight of each unwanted text. On clothing photos (24 queries for a garment, minus a colour that
@@ -28,6 +32,8 @@ FIELDS = ("text", "image", "like", "minus", "weights")
 @dataclass(frozen=True, slots=True)
 class Query:
     """The parts of a query: at least one text, image or stored item.
+
+    A single part, or any iterable of parts, may take the place of a tuple.
 
     Attributes:
         texts: Texts to search for.
@@ -48,14 +54,21 @@ class Query:
     weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the parts; raise QueryError."""
+        """Bring the parts into the form of the attributes, and check them; raise QueryError."""
+        parts_of_kinds = {
+            "texts": tuple(_text(text, "text") for text in several(self.texts)),
+            "images": tuple(_image(image) for image in several(self.images, is_one_image)),
+            "like": tuple(_item_id(item_id) for item_id in several(self.like)),
+            "minus": tuple(_text(text, "minus") for text in several(self.minus)),
+            "weights": tuple(_weight(weight) for weight in several(self.weights)),
+        }
+        for name, values in parts_of_kinds.items():
+            object.__setattr__(self, name, values)
         parts = len(self.texts) + len(self.images) + len(self.like)
         if not parts:
             raise QueryError(
                 "the query is empty: give a text, an image, or an item that the hits are to be like"
             )
-        if not all(text.strip() for text in (*self.texts, *self.minus)):
-            raise QueryError("the query is empty: a text has no words")
         if len(self.weights) > parts:
             raise QueryError(f"{len(self.weights)} weights for {parts} parts of the query")
         if not all(np.isfinite(weight) and weight > 0 for weight in self.weights):
@@ -68,22 +81,42 @@ class Query:
     def of(
         cls,
         text: str | Iterable[str] | None = None,
-        image: ImageLike | Sequence[ImageLike] | None = None,
+        image: ImageLike | Iterable[ImageLike] | None = None,
         *,
         like: str | Iterable[str] = (),
         minus: str | Iterable[str] = (),
-        weights: Sequence[float] = (),
+        weights: float | Iterable[float] = (),
     ) -> Self:
         """Make a query from one or several parts of each kind.
 
         Args:
             text: One or several texts.
-            image: One or several images.
+            image: One or several images. An open file is read here.
             like: One or several item_ids.
             minus: One or several texts to avoid.
             weights: As in the attributes.
         """
-        return cls(_several(text), _several(image), _several(like), _several(minus), tuple(weights))
+        # The constructor takes single parts, and iterables of them, as well.
+        parts: tuple[Any, ...] = (text, image, like, minus, weights)
+        return cls(*parts)
+
+    @classmethod
+    def from_any(cls, query: Query | str) -> Query:
+        """Return a query unchanged, and a text as a query; raise QueryError for anything else."""
+        if isinstance(query, Query):
+            return query
+        if not isinstance(query, str):
+            raise QueryError(f"a query is given as {type(query).__name__}; give a Query or a text")
+        return cls.of(query)
+
+    @classmethod
+    def several(cls, queries: Iterable[Query | str]) -> list[Query]:
+        """Return queries and texts as queries; raise QueryError for anything else."""
+        if not is_iterable(queries):
+            raise QueryError(
+                f"the queries are given as {type(queries).__name__}; give a list of Query and texts"
+            )
+        return [cls.from_any(query) for query in queries]
 
     @classmethod
     def from_dict(cls, fields: Any) -> Self:
@@ -98,10 +131,7 @@ class Query:
             raise QueryError(
                 f"{str(fields)[:60]} is no query: write a JSON object of {', '.join(FIELDS)}"
             )
-        try:
-            return cls.of(**fields)
-        except (TypeError, AttributeError) as error:
-            raise QueryError(f"{str(fields)[:60]} is no query: {error}") from error
+        return cls.of(**fields)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the non-empty parts as JSON types; an image without path or URL as `…`."""
@@ -171,11 +201,41 @@ def encode_image(encoder: Encoder, image: ImageLike) -> Vector:
 def _image_name(image: ImageLike) -> str:
     if isinstance(image, str | os.PathLike):
         return str(image)
-    kinds = {bytes: "bytes", np.ndarray: "an array"}
+    kinds: dict[type, str] = {bytes: "bytes", np.ndarray: "an array"}
     return f"given as {kinds.get(type(image), 'a PIL image')}"
 
 
-def _several(parts: Any) -> tuple[Any, ...]:
-    if parts is None:
-        return ()
-    return tuple(parts) if isinstance(parts, list | tuple) else (parts,)
+def _text(text: object, part: str) -> str:
+    if not isinstance(text, str):
+        raise QueryError(
+            f"a text of the query (`{part}`) is given as {type(text).__name__}; give a text, or "
+            "several in a list"
+        )
+    if not text.strip():
+        raise QueryError("the query is empty: a text has no words")
+    return str(text)
+
+
+def _item_id(item_id: object) -> str:
+    if not isinstance(item_id, str) or not is_utf8(item_id):
+        shown = repr(item_id) if isinstance(item_id, str) else type(item_id).__name__
+        raise QueryError(f"{shown} is no item (`like`): give the item_id of a hit, or several")
+    return str(item_id)
+
+
+def _image(image: object) -> ImageLike:
+    try:
+        return as_read(image)
+    except ImageError as error:
+        raise QueryError(f"cannot search with the image: it {error}") from error
+
+
+def _weight(weight: object) -> float:
+    if not isinstance(weight, Real) or isinstance(weight, bool):
+        raise QueryError(
+            f"a weight of the query (`weights`) is given as {type(weight).__name__}; give numbers"
+        )
+    try:
+        return float(weight)
+    except OverflowError:
+        return math.inf

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from mm_milvus.arrays import Vector, Vectors
 from mm_milvus.encoders.base import Encoder
-from mm_milvus.encoders.load import load_encoder
+from mm_milvus.encoders.load import as_encoder, load_encoder
 from mm_milvus.errors import QueryError
 from mm_milvus.keys import image_key
 from mm_milvus.search.lists import ScoredList
@@ -18,8 +19,40 @@ from mm_milvus.search.query import Query, compose, encode_image
 from mm_milvus.store.dataset import Dataset
 from mm_milvus.store.manifest import Manifest, short_name
 
-CACHED_TEXTS = 1024
-"""Texts per encoder whose vectors are kept: a service receives the same texts repeatedly."""
+CACHED_BYTES = 4 * 2**20
+"""Size of the texts and vectors that are kept per encoder, a thousand short texts or more: a
+service receives the same texts repeatedly."""
+
+
+class VectorCache:
+    """Vectors of texts, the most recently used ones. Safe to share between threads."""
+
+    def __init__(self, encode: Callable[[str], Vector], max_bytes: int = CACHED_BYTES) -> None:
+        """Keep what `encode` returns, up to a size of texts and vectors together."""
+        self._encode = encode
+        self._max_bytes = max_bytes
+        self._vectors: OrderedDict[str, Vector] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, text: str) -> Vector:
+        """Return the vector of a text."""
+        with self._lock:
+            if text in self._vectors:
+                self._vectors.move_to_end(text)
+                return self._vectors[text]
+        vector = self._encode(text)
+        with self._lock:
+            if text not in self._vectors:
+                self._vectors[text] = vector
+                self._bytes += _size(text, vector)
+            while self._bytes > self._max_bytes:
+                self._bytes -= _size(*self._vectors.popitem(last=False))
+        return vector
+
+
+def _size(text: str, vector: Vector) -> int:
+    return sys.getsizeof(text) + vector.nbytes
 
 
 class QueryEncoder:
@@ -32,12 +65,12 @@ class QueryEncoder:
             StoreError: When the encoder is not the one that the dataset was built with.
         """
         self._manifest = manifest
-        self._given = encoder
-        self._encoder = encoder
+        self._given = encoder if encoder is None else as_encoder(encoder)
+        self._encoder = self._given
         self._loading = threading.Lock()
-        self.encode_text = lru_cache(CACHED_TEXTS)(self._encode_new_text)
-        if encoder is not None:
-            self._check(encoder)
+        self.encode_text = VectorCache(self._encode_new_text)
+        if self._given is not None:
+            self._check(self._given)
 
     @property
     def encoder(self) -> Encoder:

@@ -26,6 +26,7 @@ from mm_milvus.store.rebuild import (
 )
 from mm_milvus.store.reindex import flush_and_reindex
 from mm_milvus.store.tuner import Tuner
+from mm_milvus.text import is_utf8
 
 T = TypeVar("T")
 
@@ -325,6 +326,8 @@ def open_indexes(store: Store, name: str | None, encoders: Sequence[str]) -> lis
     Raises:
         QueryError: When there is no such dataset or encoder; the message names those that exist.
     """
+    if isinstance(encoders, str) or not all(isinstance(encoder, str) for encoder in encoders):
+        raise QueryError("the `encoders` to search with are not given as a list of texts")
     dataset = open_dataset(store, name)
     if not encoders:
         return [dataset]
@@ -371,8 +374,10 @@ def collection_name(dataset: str, modality: Modality, encoder_suffix: str = "") 
     """Return a name that Milvus accepts, with a hash where it is not the dataset's own.
 
     Raises:
-        QueryError: When the dataset's name is empty.
+        QueryError: When the dataset's name is empty, or is no text.
     """
+    if not isinstance(dataset, str) or not is_utf8(dataset):
+        raise QueryError(f"{dataset!r} is no name of a dataset: give a text (`dataset`)")
     if not dataset.strip():
         raise QueryError("the dataset has no name: give it one (`dataset`)")
     safe = re.sub(r"[^A-Za-z0-9_]", "_", dataset)[:MAX_NAME_BYTES]

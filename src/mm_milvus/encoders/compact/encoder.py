@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_milvus.arrays import Pixels, Vectors
-from mm_milvus.encoders.base import EncoderSpec, check_pixels
+from mm_milvus.encoders.base import EncoderSpec, check_pixels, warn_of_cut_texts
 from mm_milvus.encoders.spelling import Spelling, clean_texts
 from mm_milvus.images.preprocessing import Preprocessing
 
@@ -165,6 +165,7 @@ class TextTower:
         """
         clean = clean_texts(texts, self.spelling, MAX_TOKENS)
         encodings = self._tokenizer.encode_batch(clean, add_special_tokens=False)
+        warn_of_cut_texts(encodings, MAX_TOKENS)
         sums = np.stack([self._tokens[encoding.ids].sum(axis=0) for encoding in encodings])
         return self._project(_unit(sums))
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
+from mm_milvus.encoders.base import warn_of_cut_texts
 from mm_milvus.encoders.exported.config import Padding
 from mm_milvus.encoders.spelling import Spelling, clean_texts
 
@@ -47,7 +48,10 @@ class GraphTokenizer:
 
     def tokenize(self, texts: Sequence[str]) -> list[Encoding]:
         """Return the tokens of each text, truncated and not padded."""
-        return self._tokenizer.encode_batch(clean_texts(texts, self._spelling, self._max_tokens))
+        clean = clean_texts(texts, self._spelling, self._max_tokens)
+        encodings = self._tokenizer.encode_batch(clean)
+        warn_of_cut_texts(encodings, self._max_tokens)
+        return encodings
 
     def pad(self, encodings: Sequence[Encoding]) -> list[TokenIds]:
         """Return the inputs of the text graph for n texts, in its order: int64 (n, tokens) each."""

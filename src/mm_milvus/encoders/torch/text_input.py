@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from mm_milvus.encoders.base import warn_of_cut_texts
 from mm_milvus.encoders.spelling import Spelling, clean_texts
 
 PADS_TO_MAX_LENGTH = frozenset({"siglip"})
@@ -37,6 +38,7 @@ class TextInput:
         """Return the tokens of each text by input name, truncated and not padded."""
         clean = clean_texts(texts, self.spelling, self.max_tokens)
         table = self.tokenizer(clean, truncation=True, max_length=self.max_tokens)
+        warn_of_cut_texts(table.encodings or (), self.max_tokens)
         fields = [field for field in table if field in self.accepts]
         return [{field: table[field][row] for field in fields} for row in range(len(clean))]
 
