@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from functools import cache
 from typing import Annotated, NoReturn
 
 import typer
@@ -29,7 +30,7 @@ from mm_milvus.cli.tune import tune
 from mm_milvus.cli.verify import verify
 from mm_milvus.errors import CutTextWarning, MmMilvusError, SourceError, UsageError
 from mm_milvus.progress import write_stderr
-from mm_milvus.text import one_line
+from mm_milvus.text import one_line, visible
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -102,8 +103,8 @@ def main() -> NoReturn:
         # The engines log a traceback for what is reported here in one line.
         logging.disable(logging.CRITICAL)
         warnings.simplefilter("ignore")
-        warnings.simplefilter("once", CutTextWarning)
-        warnings.showwarning = _print_warning
+        warnings.simplefilter("always", CutTextWarning)
+        warnings.showwarning = lambda message, *_, **__: _print_warning(one_line(message))
     try:
         code = app([argument for argument in arguments if argument != DEBUG], standalone_mode=False)
     except TyperException as error:
@@ -125,10 +126,12 @@ def main() -> NoReturn:
     sys.exit(code or 0)
 
 
-def _print_warning(message: Warning | str, *_: object, **__: object) -> None:
-    write_stderr(f"mm-milvus: {one_line(message)}")
+@cache
+def _print_warning(message: str) -> None:
+    """Print a warning the first time; what Python shows once it shows again at other filters."""
+    write_stderr(f"mm-milvus: {visible(message)}")
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    write_stderr(f"mm-milvus: {message}")
+    write_stderr(f"mm-milvus: {visible(message)}")
     sys.exit(code)

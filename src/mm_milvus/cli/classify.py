@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +23,7 @@ from mm_milvus.cli.groups import (
     store_options,
 )
 from mm_milvus.cli.options import options_of
+from mm_milvus.cli.output import print_json
 from mm_milvus.cli.runs import (
     exit_code,
     interrupted_by_signals,
@@ -33,6 +33,7 @@ from mm_milvus.cli.runs import (
 )
 from mm_milvus.pipeline.options import RunOptions
 from mm_milvus.sources.options import SourceOptions
+from mm_milvus.text import visible
 
 if TYPE_CHECKING:
     from mm_milvus.zeroshot.classify import ClassifyReport
@@ -120,7 +121,7 @@ def classify(
     print_rejects_failure(report)
     if as_json:
         predictions: dict[str, Any] = {} if output else {"predictions": table.rows}
-        print(json.dumps({**report.to_dict(), **predictions}, ensure_ascii=False))
+        print_json({**report.to_dict(), **predictions})
     else:
         _print_report(report, table)
     return exit_code(report)
@@ -150,7 +151,8 @@ def _print_report(report: ClassifyReport, table: FindingsTable) -> None:
         ranked = sorted(report.labels.items(), key=lambda pair: -pair[1])
         most = [f"{label} {count:,}" for label, count in islice(ranked, SHOWN_LABELS) if count]
         more = sum(count > 0 for _, count in ranked[SHOWN_LABELS:])
-        print("most probable: " + ", ".join(most) + (f" and {more} more labels" if more else ""))
+        rest = f" and {more} more labels" if more else ""
+        print(visible(f"most probable: {', '.join(most)}{rest}"))
     print_judged(report)
     if report.labelled:
         print(f"{report.labelled} has the labels: mm-milvus query ... --where label=LABEL")

@@ -9,6 +9,7 @@ import typer
 
 from mm_milvus.cli.groups import OpenStore, json_option, store_options
 from mm_milvus.cli.help import Command
+from mm_milvus.text import visible
 
 if TYPE_CHECKING:
     from mm_milvus.store.info import CollectionInfo
@@ -51,7 +52,7 @@ def list_(*, as_json: bool, store: OpenStore) -> None:
         print(f"{uri} holds no dataset; add one with: mm-milvus ingest PATH")
     for manifest in manifests:
         state = _rows(manifest) if manifest.is_readable else _version(manifest)
-        print(f"{manifest.dataset}\t{state}\t{manifest.encoder}")
+        print("\t".join(map(visible, (manifest.dataset, state, manifest.encoder))))
 
 
 @app.command(cls=Command)
@@ -76,7 +77,7 @@ def info(*, name: Name, as_json: bool, store: OpenStore) -> None:
         print("" if number == 0 else "\n", end="")
         for key, value in index.manifest.to_dict().items():
             shown = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
-            print(f"{key:<20} {shown}")
+            print(visible(f"{key:<20} {shown}"))
         for modality, collection in index.collections.items():
             print(f"{modality + ' collection':<20} {_collection(collection)}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +18,7 @@ from mm_milvus.cli.groups import (
     source_options,
 )
 from mm_milvus.cli.options import options_of
+from mm_milvus.cli.output import print_json
 from mm_milvus.cli.runs import (
     exit_code,
     interrupted_by_signals,
@@ -80,7 +80,7 @@ def encode(
         )
     print_rejects_failure(report)
     if as_json:
-        print(json.dumps(report.to_dict(), ensure_ascii=False))
+        print_json(report.to_dict())
     else:
         _print_report(report)
     return exit_code(report)

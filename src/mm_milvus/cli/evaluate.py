@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from mm_milvus.cli.groups import OUTPUT, RUN, OpenStore, json_option, store_options
 from mm_milvus.cli.messages import name_options, option_names
 from mm_milvus.cli.options import PROGRESS, Flag, comma_list, options_of
+from mm_milvus.cli.output import print_json
 from mm_milvus.evaluation.options import EvaluateOptions
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def evaluate(
         write_evaluation(output, evaluation)
         write_report(output / "report.html", evaluation)
     if as_json:
-        print(json.dumps(evaluation.to_dict(), ensure_ascii=False))
+        print_json(evaluation.to_dict())
         return
     print_table(evaluation, names=option_names(context.command.params))
     if output is not None:
@@ -161,7 +161,7 @@ def print_comparison(a: Path, b: Path, *, seed: int, as_json: bool) -> None:
     comparisons = compare(a, b, seed)
     if as_json:
         answer = {"a": str(a), "b": str(b), "comparisons": [pair.to_dict() for pair in comparisons]}
-        print(json.dumps(answer, ensure_ascii=False))
+        print_json(answer)
         return
     print(f"A is {a}, B is {b}")
     for pair in comparisons:

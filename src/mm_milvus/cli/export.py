@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -11,6 +10,7 @@ import typer
 from mm_milvus.choices import ExportFormat
 from mm_milvus.cli.groups import json_option
 from mm_milvus.cli.options import choose_from
+from mm_milvus.cli.output import print_json
 
 
 @json_option
@@ -50,7 +50,7 @@ def export(
 
     report = export(model, output, format=format, int8=int8)
     if as_json:
-        print(json.dumps(report.to_dict(), ensure_ascii=False))
+        print_json(report.to_dict())
         return
     kind = f"{report.format} int8" if report.int8 else report.format
     print(

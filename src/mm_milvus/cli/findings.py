@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mm_milvus.cli.runs import print_rejects
+from mm_milvus.text import visible
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,7 +69,8 @@ class FindingsTable:
         previous = None
         for row in self.rows:
             item, *rest = cells(row)
-            table.add_row(Text("" if item == previous else item), *map(Text, rest))
+            cells_shown = map(visible, ("" if item == previous else item, *rest))
+            table.add_row(*map(Text, cells_shown))
             previous = item
         console.print(table)
         if self.more:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +22,7 @@ from mm_milvus.cli.groups import (
 )
 from mm_milvus.cli.messages import option_names
 from mm_milvus.cli.options import Flag, Pairs, options_of
+from mm_milvus.cli.output import print_json
 from mm_milvus.cli.runs import (
     exit_code,
     interrupted_by_signals,
@@ -123,7 +123,7 @@ def ingest(
         )
     print_rejects_failure(report)
     if as_json:
-        print(json.dumps(report.to_dict(), ensure_ascii=False))
+        print_json(report.to_dict())
     else:
         _print_report(report, dry_run=options.dry_run)
         if not embeddings:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mm_milvus.cli.groups import OpenStore, json_option, store_options
+from mm_milvus.cli.output import print_json
 from mm_milvus.progress import write_stderr
+from mm_milvus.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +64,7 @@ def inspect(
         require_matplotlib()
     inspection = inspect_dataset(dataset, store=store(), by=by, sample=sample)
     if as_json:
-        print(json.dumps(inspection.report.to_dict(), ensure_ascii=False))
+        print_json(inspection.report.to_dict())
     else:
         print_report(inspection.report)
     if output is not None:
@@ -144,7 +145,7 @@ def _list(console: Console, title: str, lines: list[str], unit: str) -> None:
     count = "1 " + unit if len(lines) == 1 else f"{len(lines):,} {unit}s"
     console.print(f"{title}: {count if lines else 'none'}")
     for line in lines[:LISTED]:
-        console.print(f"  {line}", markup=False)
+        console.print(f"  {visible(line)}", markup=False)
     if len(lines) > LISTED:
         console.print(f"  and {len(lines) - LISTED:,} more, in --json and report.json")
     console.print()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +19,7 @@ from mm_milvus.cli.groups import (
     source_options,
 )
 from mm_milvus.cli.options import options_of
+from mm_milvus.cli.output import print_json
 from mm_milvus.cli.runs import (
     exit_code,
     interrupted_by_signals,
@@ -96,7 +96,7 @@ def moderate(
     print_rejects_failure(report)
     if as_json:
         flags: dict[str, Any] = {} if output else {"flags": table.rows}
-        print(json.dumps({**report.to_dict(), **flags}, ensure_ascii=False))
+        print_json({**report.to_dict(), **flags})
     else:
         _print_report(report, table)
     return exit_code(report)

@@ -12,6 +12,7 @@ import typer
 from mm_milvus.cli.groups import FUSION_WEIGHTS, OUTPUT, OpenStore, json_option, store_options
 from mm_milvus.cli.hits import print_explanation, print_hits, save_gallery
 from mm_milvus.cli.options import Flag, comma_list, options_of
+from mm_milvus.cli.output import print_json
 from mm_milvus.errors import QueryError
 from mm_milvus.search.options import SearchOptions
 
@@ -115,6 +116,14 @@ def query(
         ),
     ] = False,
     as_json: bool,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY,...",
+            help="Metadata keys to show as columns of the table.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     gallery: Annotated[
         Path | None,
         typer.Option(
@@ -132,7 +141,9 @@ def query(
         mm-milvus query --image look.jpg --top-k 20
         mm-milvus query dress --image look.jpg --weight 0.4 --minus "long sleeves"
         mm-milvus query --like train/dress/12.jpg --dedup near --rerank mmr:0.6
-        mm-milvus query boots --where 'price<50' --where 'tags has sale' --explain
+        mm-milvus query boots --where 'price<50' --where 'tags has sale'
+        mm-milvus query boots --columns price,tags
+        mm-milvus query "red dress" --explain
         mm-milvus query boots --where 'color in (red, blue) or added>=2026-05-01'
         mm-milvus query --queries questions.jsonl --json
     """
@@ -160,9 +171,9 @@ def query(
         if image:
             answer["query_image"] = image[0] if len(image) == 1 else image
         result = explanation.to_dict() if explain else {"hits": [hit.to_dict() for hit in hits]}
-        print(json.dumps({**answer, **result}, ensure_ascii=False))
+        print_json({**answer, **result})
     else:
-        print_hits(hits)
+        print_hits(hits, comma_list(columns or ""))
         if explain:
             print_explanation(explanation)
     if gallery is not None:
@@ -193,4 +204,4 @@ def print_many(client: SearchClient, queries: Sequence[Query], options: SearchOp
     """Print one line of JSON per query, in order, with the query and its hits."""
     for query, hits in zip(queries, client.search_many(queries, options=options), strict=True):
         line = {"query": query.to_dict(), "hits": [hit.to_dict() for hit in hits]}
-        print(json.dumps(line, ensure_ascii=False))
+        print_json(line)

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from mm_milvus.progress import write_stderr
+from mm_milvus.text import visible
 
 if TYPE_CHECKING:
     from mm_milvus.embeddings.encode import EncodeReport
@@ -100,11 +101,11 @@ def print_rejects(report: Report | TrainReport | VerifyReport) -> None:
     """Print the number of rejects by reason, the most frequent first, and where they are."""
     ranked = sorted(report.rejects.items(), key=lambda pair: (-pair[1], pair[0]))
     for reason, count in ranked[:SHOWN_REASONS]:
-        print(f"  {count:,} rejected: {reason}")
+        print(f"  {count:,} rejected: {visible(reason)}")
     if rest := ranked[SHOWN_REASONS:]:
         print(f"  {sum(count for _, count in rest):,} rejected for {len(rest):,} further reasons")
     if report.rejects_file:
-        print(f"rejects and their reasons: {report.rejects_file}")
+        print(visible(f"rejects and their reasons: {report.rejects_file}"))
 
 
 def print_rejects_failure(report: Report | TrainReport | VerifyReport) -> None:
@@ -119,13 +120,13 @@ def print_skipped_files(report: Report) -> None:
     if counts:
         listed = ", ".join(f"{number:,} {suffix}" for suffix, number in counts[:8])
         more = f", and {sum(number for _, number in counts[8:]):,} others" if counts[8:] else ""
-        print(f"skipped files: {listed}{more} (not read as images, captions or tables)")
+        print(visible(f"skipped files: {listed}{more} (not read as images, captions or tables)"))
 
 
 def print_notes(report: Report) -> None:
     """Print what a user should know of the items, such as cells of another type."""
     for note, count in report.notes.items():
-        print(f"note: {count:,} {note}")
+        print(visible(f"note: {count:,} {note}"))
 
 
 def print_encoder_hint(report: Report) -> None:

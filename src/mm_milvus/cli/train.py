@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +15,7 @@ from mm_milvus.cli.groups import (
     source_options,
 )
 from mm_milvus.cli.options import Flag, options_of
+from mm_milvus.cli.output import print_json
 from mm_milvus.cli.runs import exit_code, print_rejects, print_rejects_failure, rejects_path
 from mm_milvus.pipeline.options import RunOptions
 from mm_milvus.sources.options import SourceOptions
@@ -100,7 +100,7 @@ def train(
     )
     print_rejects_failure(report)
     if as_json:
-        print(json.dumps(report.to_dict(), ensure_ascii=False))
+        print_json(report.to_dict())
     else:
         _print_report(report)
     return exit_code(report)

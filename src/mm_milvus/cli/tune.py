@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mm_milvus.cli.groups import OpenStore, json_option, store_options
+from mm_milvus.cli.output import print_json
 from mm_milvus.progress import write_stderr
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def tune(
         on_start=lambda collection: write_stderr(f"measuring {collection}"),
     )
     if as_json:
-        print(json.dumps(report.to_dict()))
+        print_json(report.to_dict())
         return
     for modality, tuning in report.tunings.items():
         print_tuning(f"{report.dataset}, {modality}s", tuning, report.index_type)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +17,7 @@ from mm_milvus.cli.groups import (
     store_options,
 )
 from mm_milvus.cli.options import options_of
+from mm_milvus.cli.output import print_json
 from mm_milvus.cli.runs import (
     interrupted_by_signals,
     print_rejects,
@@ -26,6 +26,7 @@ from mm_milvus.cli.runs import (
 )
 from mm_milvus.cli.sources import open_as_before
 from mm_milvus.sources.options import SourceOptions
+from mm_milvus.text import visible
 from mm_milvus.verification.options import VerifyOptions
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def verify(
         )
     print_rejects_failure(report)
     if as_json:
-        print(json.dumps(report.to_dict(), ensure_ascii=False))
+        print_json(report.to_dict())
     else:
         _print_report(report)
     return 0 if report.healthy else EXIT_UNHEALTHY
@@ -118,7 +119,7 @@ def _print_report(report: VerifyReport) -> None:
     if report.repaired is not None:
         print(f"found, and set out to repair: {_counts(report.repaired)}")
     for problem in report.examples:
-        print(f"  {problem.kind:<9} {problem.where}: {problem.reason}")
+        print(visible(f"  {problem.kind:<9} {problem.where}: {problem.reason}"))
     print_rejects(report)
     if report.healthy:
         print("healthy")

@@ -1,7 +1,8 @@
-"""Pictures in a terminal: detection of its graphics protocol, and the escape sequences.
+"""Pictures and links in a terminal: what it can show, and the escape sequences of pictures.
 
-Sources: the kitty graphics protocol, https://sw.kovidgoyal.net/kitty/graphics-protocol/, and
-iTerm2's inline images, https://iterm2.com/documentation-images.html.
+Sources: the kitty graphics protocol, https://sw.kovidgoyal.net/kitty/graphics-protocol/, iTerm2's
+inline images, https://iterm2.com/documentation-images.html, and the terminals that know links,
+https://github.com/Alhadis/OSC8-Adoption.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ _PROGRAMS: Mapping[str, Protocol] = {
 _KITTY_TERMS = ("xterm-kitty", "xterm-ghostty")
 _MULTIPLEXERS = ("screen", "tmux")
 
+_LINK_PROGRAMS = frozenset({*_PROGRAMS, "Hyper", "Tabby", "rio", "vscode", "zed"})
+_LINK_TERMS = (*_KITTY_TERMS, "alacritty", "contour", "foot", "wezterm", "xterm-rio")
+_LINK_VARIABLES = ("DOMTERM", "KITTY_WINDOW_ID", "KONSOLE_VERSION", "WT_SESSION")
+_LEAST_VTE = 5000
+"""Version of VTE, the terminal of GNOME and others, that first knew links: 0.50."""
+
 
 def detect(environ: Mapping[str, str], isatty: bool) -> Protocol | None:
     """Return the best way to show pictures in a terminal.
@@ -57,6 +64,27 @@ def detect(environ: Mapping[str, str], isatty: bool) -> Protocol | None:
         if term in _KITTY_TERMS or ("KITTY_WINDOW_ID" in environ and not program):
             return "kitty"
     return "blocks" if environ.get("COLORTERM") in ("truecolor", "24bit") else None
+
+
+def shows_links(environ: Mapping[str, str], isatty: bool) -> bool:
+    """Return whether a terminal is known to turn OSC 8 sequences into links.
+
+    Args:
+        environ: The environment variables.
+        isatty: Whether the output is a terminal.
+    """
+    term = environ.get("TERM", "")
+    if not isatty or term == "dumb" or environ.get("NO_COLOR"):
+        return False
+    if "TMUX" in environ or term.startswith(_MULTIPLEXERS):
+        return False  # only their newest versions pass links on
+    vte = environ.get("VTE_VERSION", "")
+    return (
+        environ.get("TERM_PROGRAM", "") in _LINK_PROGRAMS
+        or term.startswith(_LINK_TERMS)
+        or any(environ.get(name) for name in _LINK_VARIABLES)
+        or (vte.isdecimal() and int(vte) >= _LEAST_VTE)
+    )
 
 
 def encode(image: Image.Image, protocol: Protocol, columns: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +100,7 @@ class ExportedEncoder:
                 vectors[batch] = graph(tokenizer.pad(encodings[batch]))
             return vectors
 
-        return encode_distinct(texts, tokenizer.tokenize, len, encode)
+        return encode_distinct(texts, partial(tokenizer.tokenize, warn=True), len, encode)
 
     @cached_property
     def _image(self) -> Graph:

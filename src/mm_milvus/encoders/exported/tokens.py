@@ -46,11 +46,17 @@ class GraphTokenizer:
         self._max_tokens = max_tokens
         self._spelling = spelling
 
-    def tokenize(self, texts: Sequence[str]) -> list[Encoding]:
-        """Return the tokens of each text, truncated and not padded."""
+    def tokenize(self, texts: Sequence[str], *, warn: bool = False) -> list[Encoding]:
+        """Return the tokens of each text, truncated and not padded.
+
+        Args:
+            texts: Any texts.
+            warn: Warn where one is truncated.
+        """
         clean = clean_texts(texts, self._spelling, self._max_tokens)
         encodings = self._tokenizer.encode_batch(clean)
-        warn_of_cut_texts(encodings, self._max_tokens)
+        if warn:
+            warn_of_cut_texts(encodings, self._max_tokens)
         return encodings
 
     def pad(self, encodings: Sequence[Encoding]) -> list[TokenIds]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -181,9 +182,8 @@ class TorchEncoder:
 
         Each distinct text is encoded once, in batches of texts of similar length.
         """
-        return encode_distinct(
-            texts, self.towers.text_input.tokenize, token_count, self._encode_tokens
-        )
+        tokenize = partial(self.towers.text_input.tokenize, warn=True)
+        return encode_distinct(texts, tokenize, token_count, self._encode_tokens)
 
     def _encode_tokens(self, tokens: Sequence[dict[str, list[int]]]) -> Vectors:
         vectors = np.empty((len(tokens), self._spec.dim), np.float32)

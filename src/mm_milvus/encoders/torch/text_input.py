@@ -34,11 +34,17 @@ class TextInput:
     accepts: frozenset[str]
     spelling: Spelling | None = None
 
-    def tokenize(self, texts: Sequence[str]) -> list[dict[str, list[int]]]:
-        """Return the tokens of each text by input name, truncated and not padded."""
+    def tokenize(self, texts: Sequence[str], *, warn: bool = False) -> list[dict[str, list[int]]]:
+        """Return the tokens of each text by input name, truncated and not padded.
+
+        Args:
+            texts: Any texts.
+            warn: Warn where one is truncated.
+        """
         clean = clean_texts(texts, self.spelling, self.max_tokens)
         table = self.tokenizer(clean, truncation=True, max_length=self.max_tokens)
-        warn_of_cut_texts(table.encodings or (), self.max_tokens)
+        if warn:
+            warn_of_cut_texts(table.encodings or (), self.max_tokens)
         fields = [field for field in table if field in self.accepts]
         return [{field: table[field][row] for field in fields} for row in range(len(clean))]
 
