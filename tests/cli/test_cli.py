@@ -248,10 +248,24 @@ def test_a_file_of_queries_is_answered_with_one_line_each(run, stored, tmp_path)
     assert first["query"] == {"text": ["sneakers"]}
     assert second["query"] == {"text": ["a cat"], "minus": ["a dog"], "weights": [2]}
     assert len(first["hits"]) == len(second["hits"]) == 1
-    (tmp_path / "queries.jsonl").write_text('"fine"\n{"video": "a.mp4"}\n')
-    done = run("query", "--uri", stored, "--queries", "queries.jsonl")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "queries.jsonl, line 2" in done.stderr
+    (tmp_path / "queries.txt").write_text('fine\n{"video": "a.mp4"}\n', encoding="utf-8-sig")
+    done = run("query", "--uri", stored, "--queries", "queries.txt")
+    good, bad = map(json.loads, done.stdout.splitlines())
+    assert (done.returncode, done.stderr) == (3, "")
+    assert (good["query"], bad["line"]) == ({"text": ["fine"]}, 2)
+    assert "is no query" in bad["error"]
+
+
+def test_queries_are_read_from_stdin(program, stored):
+    done = subprocess.run(
+        [program, "query", "--uri", stored, "--queries", "-", "--top-k", "1"],
+        input="sneakers\n",
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["query"] == {"text": ["sneakers"]}
 
 
 def test_an_explanation_is_printed_and_is_json(run, stored):

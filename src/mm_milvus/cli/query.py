@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,12 +11,11 @@ from mm_milvus.cli.groups import FUSION_WEIGHTS, OUTPUT, OpenStore, json_option,
 from mm_milvus.cli.hits import print_explanation, print_hits, save_gallery
 from mm_milvus.cli.options import Flag, comma_list, options_of
 from mm_milvus.cli.output import print_json
-from mm_milvus.errors import QueryError
+from mm_milvus.cli.query_file import answers, opened_queries, parse_lines
+from mm_milvus.cli.runs import EXIT_REJECTED
 from mm_milvus.search.options import SearchOptions
 
 if TYPE_CHECKING:
-    from mm_milvus.search.client import SearchClient
-    from mm_milvus.search.query import Query
     from mm_milvus.search.rerank import Rerank
 
 QUERY, FILTER, RANKING = "Query", "Filter", "Ranking"
@@ -91,8 +88,8 @@ def query(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Answer many queries, one per line: JSON with text, image, like, minus, weights. "
-            "Prints one JSON object per line.",
+            help="Answer many queries, one per line (`-`: of stdin): a text, or a JSON object with "
+            "text, image, like, minus, weights. Prints one JSON object per line.",
             rich_help_panel=QUERY,
         ),
     ] = None,
@@ -145,7 +142,7 @@ def query(
         mm-milvus query boots --columns price,tags
         mm-milvus query "red dress" --explain
         mm-milvus query boots --where 'color in (red, blue) or added>=2026-05-01'
-        mm-milvus query --queries questions.jsonl --json
+        mm-milvus query --queries questions.txt > answers.jsonl
     """
     from mm_milvus.search.client import SearchClient
     from mm_milvus.search.query import Query
@@ -154,9 +151,16 @@ def query(
     if queries is not None:
         if text or image or like or minus or weights or gallery or explain:
             raise typer.BadParameter("--queries takes the place of a query: give one or the other")
-        many = read_queries(queries)
-        with SearchClient(store(), dataset, encoders=names) as client:
-            print_many(client, many, options)
+        refused = False
+        with (
+            opened_queries(queries) as lines,
+            SearchClient(store(), dataset, encoders=names) as client,
+        ):
+            for answer in answers(client, parse_lines(lines), options):
+                print_json(answer)
+                refused = refused or "error" in answer
+        if refused:
+            raise typer.Exit(EXIT_REJECTED)
         return
     wanted = Query.of(text, image, like=like or (), minus=minus or (), weights=tuple(weights or ()))
     with SearchClient(store(), dataset, encoders=names) as client:
@@ -167,7 +171,7 @@ def query(
     hits = explanation.hits
     title = " + ".join(text or ())
     if as_json:
-        answer: dict[str, Any] = {"query": title or None, **about}
+        answer = {"query": title or None, **about}
         if image:
             answer["query_image"] = image[0] if len(image) == 1 else image
         result = explanation.to_dict() if explain else {"hits": [hit.to_dict() for hit in hits]}
@@ -178,30 +182,3 @@ def query(
             print_explanation(explanation)
     if gallery is not None:
         save_gallery(gallery, hits, text=title, image=image[0] if image else None)
-
-
-def read_queries(path: Path) -> list[Query]:
-    """Read the queries of a JSON lines file. Raises QueryError, which names a bad line."""
-    from mm_milvus.search.query import Query
-
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise QueryError(f"cannot read the queries in {path}: {reason}") from error
-    queries = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            queries.append(Query.from_dict(json.loads(line)))
-        except (QueryError, ValueError) as error:
-            raise QueryError(f"{path}, line {number}: {error}") from error
-    return queries
-
-
-def print_many(client: SearchClient, queries: Sequence[Query], options: SearchOptions) -> None:
-    """Print one line of JSON per query, in order, with the query and its hits."""
-    for query, hits in zip(queries, client.search_many(queries, options=options), strict=True):
-        line = {"query": query.to_dict(), "hits": [hit.to_dict() for hit in hits]}
-        print_json(line)
