@@ -96,7 +96,7 @@ ALLOWED_IN_ENCODERS: dict[str, set[str]] = {
 
 TORCH = frozenset({"safetensors", "tokenizers", "torch", "transformers"})
 RUNTIMES = frozenset({"onnx", "onnxruntime", "onnxscript", "openvino"})
-MILVUS = frozenset({"grpc", "milvus_lite", "pymilvus"})
+MILVUS = frozenset({"faiss", "grpc", "milvus_lite", "pymilvus"})
 COMMAND_LINE = frozenset({"rich", "typer"})
 
 ONLY_IN: dict[str, frozenset[str]] = {

@@ -10,6 +10,7 @@ dataset     the two collections of a dataset: create, open, finish, list, descri
 info        a dataset with the state of its collections, for every encoder
 columns     typed columns of metadata keys: found in a sample of the data; what does not fit
 collection  one collection: upsert, look up, delete, scan, search
+quiet       keeps what the engines print by themselves off the terminal
 rows        one row, and batches of rows
 manifest    what a dataset was built with, kept in the properties of its collections
 index       the index types
@@ -22,3 +23,9 @@ retry       retries while an index is built or a rebuild switches
 annotate    metadata that is added to stored items
 deprecated  keywords of version 0.1
 """
+
+import os
+
+# gRPC prints its own log on stderr, such as "Other threads are currently calling into gRPC" at a
+# fork; what matters to a caller comes as an error. It reads the variable when it is first used.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")

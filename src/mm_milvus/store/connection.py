@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import shutil
@@ -23,6 +22,7 @@ from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
 from mm_milvus.errors import StoreError
+from mm_milvus.store import quiet as _quiet  # noqa: F401 - importing it is enough
 from mm_milvus.store.address import (
     checked_uri,
     is_same_file,
@@ -36,12 +36,6 @@ from mm_milvus.store.tls import tls_options
 CONNECT_TIMEOUT_S = 10.0
 CALL_TIMEOUT_S = 60.0
 """pymilvus retries a transient failure, with backoff, until a call is this old."""
-
-# The embedded engine logs a traceback for each call that it refuses. A library must not print it
-# through the last-resort handler; an application that configures logging still gets it.
-for _name in ("milvus_lite", "grpc._server"):
-    logging.getLogger(_name).addHandler(logging.NullHandler())
-
 
 _users: Counter[Path] = Counter()
 _users_lock = threading.RLock()
