@@ -88,12 +88,12 @@ def rows_meeting(
                 limit=LOOKUP_ROWS,
                 timeout=CALL_TIMEOUT_S,
             )
-        if rows:
-            keys = [(row[Field.ID], row[Field.ITEM_ID]) for row in rows]
-            yield keys, np.asarray([row[Field.EMBEDDING] for row in rows], dtype=np.float32)
-            last = max(key for key, _ in keys)
-        if len(rows) < LOOKUP_ROWS:
+        # A server may end an answer before its limit, after deletions for example.
+        if not rows:
             return
+        keys = [(row[Field.ID], row[Field.ITEM_ID]) for row in rows]
+        yield keys, np.asarray([row[Field.EMBEDDING] for row in rows], dtype=np.float32)
+        last = max(key for key, _ in keys)
 
 
 def sample_metadata(collection: Collection, size: int) -> list[dict[str, Any]]:
