@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from mm_milvus.ingestion.options import IngestOptions
     from mm_milvus.inspection.inspect import Inspection, inspect_dataset
     from mm_milvus.inspection.report import InspectionReport
+    from mm_milvus.items.item import StoredItem
+    from mm_milvus.items.table import Items
     from mm_milvus.pipeline.options import RunOptions
     from mm_milvus.render.inspection import write_inspection
     from mm_milvus.rerankers import load_reranker
@@ -107,6 +109,7 @@ __all__ = [
     "Inspection",
     "InspectionReport",
     "ItemError",
+    "Items",
     "ListScore",
     "Manifest",
     "MissingExtraError",
@@ -128,6 +131,7 @@ __all__ = [
     "SourceOptions",
     "Store",
     "StoreError",
+    "StoredItem",
     "TrainOptions",
     "TrainReport",
     "TuneReport",
@@ -194,6 +198,7 @@ _HOMES = {
     "Inspection": "inspection.inspect",
     "InspectionReport": "inspection.report",
     "ItemError": "errors",
+    "Items": "items.table",
     "ListScore": "search.hits",
     "Manifest": "store.manifest",
     "MissingExtraError": "errors",
@@ -215,6 +220,7 @@ _HOMES = {
     "SourceOptions": "sources.options",
     "Store": "store.connection",
     "StoreError": "errors",
+    "StoredItem": "items.item",
     "TrainOptions": "training.options",
     "TrainReport": "training.report",
     "TuneReport": "store.tune",

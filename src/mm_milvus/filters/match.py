@@ -30,6 +30,15 @@ def holds(condition: Filter, metadata: Mapping[str, Any]) -> bool:
     return meets != condition.is_negative
 
 
+def value_of(key: str, metadata: Mapping[str, Any]) -> Any:
+    """Return the value of a key, which may be dotted as in a condition; None where there is none.
+
+    Of several places that `key_paths` names, the first with a value counts.
+    """
+    values = (_lookup(path, metadata) for path in key_paths(key))
+    return next((value for value in values if value is not None), None)
+
+
 def _lookup(path: tuple[str, ...], metadata: Mapping[str, Any]) -> Any:
     stored: Any = metadata
     for key in path:

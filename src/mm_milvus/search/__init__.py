@@ -5,6 +5,8 @@ async_client  AsyncSearchClient: the same for asyncio
 query         the parts of a query, and their composition to one unit vector
 options       options of a search
 inputs        arguments as callers write them: one or several values, numbers and texts
+columns       the typed columns that a filter can use
+items         which items get, count, items, delete and export are about
 space         one encoder and the two lists of its vectors
 lists         one collection as a list of scored items
 candidates    the union of what all lists found, each item scored in every list

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
 
-from mm_milvus.choices import DEFAULT_STORE
+import pyarrow as pa
+
+from mm_milvus.choices import DEFAULT_STORE, ProgressMode
 from mm_milvus.encoders.base import Encoder
 from mm_milvus.images.load import ImageLike
+from mm_milvus.items.columns import ITEM_COLUMNS
+from mm_milvus.items.item import StoredItem
 from mm_milvus.search.client import SearchClient
 from mm_milvus.search.hits import Explanation, Hit, Page
 from mm_milvus.search.options import SearchChanges, SearchOptions
 from mm_milvus.search.query import Query
+from mm_milvus.search.where import Conditions
 from mm_milvus.store.connection import StoreLike
 from mm_milvus.store.deprecated import OldKeywords, open_by_old_keywords, warn_of_old_keywords
 from mm_milvus.store.lifetime import Lifetime
@@ -144,6 +150,58 @@ class AsyncSearchClient:
     def encoder(self) -> Encoder:
         """The encoder of queries; of several, the first. Loaded when it is first needed."""
         return self._connected().encoder
+
+    async def get(self, ids: str | Iterable[str]) -> list[StoredItem | None]:
+        """Return items as `SearchClient.get` does."""
+        return await self._run(SearchClient.get, ids)
+
+    async def count(self, **conditions: Unpack[Conditions]) -> int:
+        """Count items as `SearchClient.count` does."""
+        return await self._run(SearchClient.count, **conditions)
+
+    async def items(
+        self,
+        ids: str | Iterable[str] | None = None,
+        *,
+        columns: Sequence[str] = ITEM_COLUMNS,
+        after: str = "",
+        limit: int | None = None,
+        **conditions: Unpack[Conditions],
+    ) -> AsyncIterator[pa.RecordBatch]:
+        """Yield the record batches of `SearchClient.items`."""
+        items = await self._run(
+            SearchClient.items, ids, columns=columns, after=after, limit=limit, **conditions
+        )
+        batches = iter(items)
+        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+            yield batch
+
+    async def delete(
+        self, ids: str | Iterable[str] | None = None, **conditions: Unpack[Conditions]
+    ) -> int:
+        """Delete items as `SearchClient.delete` does."""
+        return await self._run(SearchClient.delete, ids, **conditions)
+
+    async def export(
+        self,
+        path: str | os.PathLike[str],
+        ids: str | Iterable[str] | None = None,
+        *,
+        columns: Sequence[str] = ITEM_COLUMNS,
+        vectors: bool = False,
+        progress: ProgressMode | bool = "none",
+        **conditions: Unpack[Conditions],
+    ) -> int:
+        """Write items to a file as `SearchClient.export` does."""
+        return await self._run(
+            SearchClient.export,
+            path,
+            ids,
+            columns=columns,
+            vectors=vectors,
+            progress=progress,
+            **conditions,
+        )
 
     async def close(self) -> None:
         """Close as `SearchClient.close` does; a client that has not connected never will."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -12,10 +13,16 @@ from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
 import numpy as np
 
 from mm_milvus.arrays import Vectors
-from mm_milvus.choices import DEFAULT_STORE
+from mm_milvus.choices import DEFAULT_STORE, ProgressMode
 from mm_milvus.encoders.base import Encoder
-from mm_milvus.errors import StoreError
+from mm_milvus.errors import OptionError, StoreError
 from mm_milvus.images.load import ImageLike
+from mm_milvus.items.columns import ENCODED_COLUMNS, ITEM_COLUMNS
+from mm_milvus.items.count import count_items
+from mm_milvus.items.export import export_items
+from mm_milvus.items.item import StoredItem
+from mm_milvus.items.read import get_items
+from mm_milvus.items.table import Items
 from mm_milvus.search.candidates import QUERIES_PER_CALL, find_candidates, search_lists
 from mm_milvus.search.current import CurrentDataset, Snapshot
 from mm_milvus.search.cursor import next_cursor, page_options
@@ -23,12 +30,14 @@ from mm_milvus.search.details import read_details
 from mm_milvus.search.fused import DEPTHS
 from mm_milvus.search.fusion import fusion_mode
 from mm_milvus.search.hits import Explanation, Hit, Page, Timings
+from mm_milvus.search.items import as_ids, delete_selected, select_items
 from mm_milvus.search.lists import KnownRows, ScoredList
 from mm_milvus.search.options import SearchChanges, SearchOptions, with_changes
 from mm_milvus.search.query import Query
 from mm_milvus.search.ranking import Ranking
+from mm_milvus.search.where import Conditions, Where
 from mm_milvus.store.connection import StoreLike, opened
-from mm_milvus.store.dataset import open_indexes
+from mm_milvus.store.dataset import Dataset, open_indexes
 from mm_milvus.store.deprecated import OldKeywords, open_by_old_keywords, warn_of_old_keywords
 from mm_milvus.store.lifetime import Lifetime
 
@@ -229,6 +238,121 @@ class SearchClient:
         [(ranking, hits)] = self._search([Query.from_any(query)], merged, timings)
         return ranking.explain(hits, timings)
 
+    @_while_open
+    def get(self, ids: str | Iterable[str]) -> list[StoredItem | None]:
+        """Return the item of each id, in the order of the ids; None where none is stored.
+
+        Args:
+            ids: The ids of items, or one id.
+
+        Raises:
+            QueryError: For an id that is no text.
+            StoreError: When Milvus fails.
+        """
+        return get_items(self._index, as_ids(ids))
+
+    @_while_open
+    def count(self, **conditions: Unpack[Conditions]) -> int:
+        """Return the number of items, or of those that meet conditions.
+
+        Args:
+            **conditions: `where`, `filter` and `caption_has`, as in `SearchOptions`.
+
+        Raises:
+            QueryError: When a condition cannot be used.
+            StoreError: When Milvus fails.
+        """
+        return count_items(self._index, self._where.meets(conditions))
+
+    @_while_open
+    def items(
+        self,
+        ids: str | Iterable[str] | None = None,
+        *,
+        columns: Sequence[str] = ITEM_COLUMNS,
+        after: str = "",
+        limit: int | None = None,
+        **conditions: Unpack[Conditions],
+    ) -> Items:
+        """Return items as Arrow record batches, read from the store one by one.
+
+        They come in the order of their primary keys, which are hashes of the ids: those with an
+        image first, then those without one.
+
+        Args:
+            ids: The items, in this order; ids that are not stored are left out (default: all items
+                that meet the conditions).
+            columns: Fields (`item_id`, `uri`, `captions`, `metadata`, `content_hash`,
+                `image_embedding`, `caption_embeddings`), and keys of the metadata.
+            after: The id of a stored item: begin with the next one, for the next page.
+            limit: Maximum number of items (default: all).
+            **conditions: As in `count`.
+
+        Raises:
+            OptionError: For columns or a limit that cannot be used.
+            QueryError: When a condition cannot be used, no item has a key, or ids are given
+                together with conditions or `after`.
+            StoreError: When Milvus fails.
+        """
+        return select_items(
+            self._index, self._where, ids, conditions, columns=columns, after=after, limit=limit
+        )
+
+    @_while_open
+    def delete(
+        self, ids: str | Iterable[str] | None = None, **conditions: Unpack[Conditions]
+    ) -> int:
+        """Delete items by their ids, or those that meet conditions; return how many there were.
+
+        They are deleted for all encoders of the dataset. The next ingest of a source that has them
+        brings them back.
+
+        Args:
+            ids: The items; ids that are not stored are no error.
+            **conditions: As in `count`.
+
+        Raises:
+            QueryError: For neither ids nor conditions, for both, or a condition that cannot be
+                used.
+            StoreError: When Milvus fails; the same call deletes the rest.
+        """
+        return delete_selected(self._index, ids, conditions)
+
+    @_while_open
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        ids: str | Iterable[str] | None = None,
+        *,
+        columns: Sequence[str] = ITEM_COLUMNS,
+        vectors: bool = False,
+        progress: ProgressMode | bool = "none",
+        **conditions: Unpack[Conditions],
+    ) -> int:
+        """Write items to a file, which appears when it is complete; return how many there are.
+
+        A Parquet file with vectors is what `ingest` takes as embeddings, so that items move to
+        another store without being encoded: `ingest(open_embeddings("items.parquet"))`.
+
+        Args:
+            path: A local path that ends in `.parquet`, `.jsonl` or `.csv`.
+            ids: As in `items`.
+            columns: As in `items`.
+            vectors: Write the vectors, and all other columns that `ingest` needs.
+            progress: How to show progress on stderr.
+            **conditions: As in `count`.
+
+        Raises:
+            OptionError: For a path or columns that cannot be used.
+            OutputError: When the file cannot be written.
+            QueryError: As in `items`.
+            StoreError: When Milvus fails.
+        """
+        if vectors and tuple(columns) != ITEM_COLUMNS:
+            raise OptionError("`vectors` brings columns of its own: leave out `columns`")
+        items = self.items(ids, columns=ENCODED_COLUMNS if vectors else columns, **conditions)
+        return export_items(items, self._index.manifest, path, progress=progress)
+
     def close(self) -> None:
         """Close the client, and the store unless it was open already.
 
@@ -253,6 +377,15 @@ class SearchClient:
     ) -> None:
         """Close."""
         self.close()
+
+    @property
+    def _index(self) -> Dataset:
+        """The dataset as its first encoder here indexed it."""
+        return self._current.snapshot().spaces[0].dataset
+
+    @property
+    def _where(self) -> Where:
+        return self._current.snapshot().where
 
     def _search(
         self, queries: Sequence[Query], options: SearchOptions, timings: Timings

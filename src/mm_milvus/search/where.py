@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypedDict
 
 from mm_milvus.choices import MAX_LIMIT
 from mm_milvus.errors import QueryError, StoreError
@@ -24,6 +25,20 @@ SAMPLED_ROWS = 256
 
 MAX_SCANNED_CAPTIONS = 200_000
 """Captions that are read where the engine cannot search in texts: about two seconds."""
+
+
+class Conditions(TypedDict, total=False):
+    """Which items are meant; all of them must hold.
+
+    Attributes:
+        where: As in `SearchOptions`.
+        filter: As in `SearchOptions`.
+        caption_has: As in `SearchOptions`.
+    """
+
+    where: Sequence[Filter | str]
+    filter: str
+    caption_has: str
 
 
 class Where:
@@ -75,6 +90,21 @@ class Where:
             parts.append(f"{Field.ITEM_ID} in [{listed}]" if items else f'{Field.ITEM_ID} == ""')
         return _all(parts)
 
+    def meets(self, conditions: Conditions) -> str:
+        """Return what the rows of the items that are meant must meet, as `expression` does."""
+        return self.expression(
+            conditions.get("where", ()),
+            conditions.get("filter", ""),
+            conditions.get("caption_has", ""),
+        )
+
+    def check_keys(self, keys: Sequence[str]) -> None:
+        """Raise QueryError for a metadata key that no item has."""
+        columns = common_columns([index.manifest for index in self._indexes])
+        asked = [Condition(key, "has", "") for key in keys if key not in columns.types]
+        for leaf, fault in self._faults(asked):
+            raise QueryError(f"column {excerpt(leaf.field)}: {fault}")
+
     def _check(self, conditions: Sequence[Filter], columns: FilterColumns) -> None:
         """Raise QueryError for a condition that no item can meet for its key or its type."""
         checked = [
@@ -83,6 +113,11 @@ class Where:
             for leaf in leaves(condition)
             if leaf.field not in columns.types
         ]
+        for leaf, fault in self._faults(checked):
+            raise QueryError(f"filter {excerpt(str(leaf))}: {fault}")
+
+    def _faults(self, checked: Sequence[Condition]) -> Iterator[tuple[Condition, str]]:
+        """Yield the conditions that no item can meet, and why."""
         stored, is_current = self._stored, False
         if checked and stored is None:
             stored, is_current = self._read(), True
@@ -91,7 +126,7 @@ class Where:
             stored = self._read()
         for leaf in unmet:
             if stored and (fault := stored.fault(leaf)) and not self._is_stored(stored, leaf):
-                raise QueryError(f"filter {excerpt(str(leaf))}: {fault}")
+                yield leaf, fault
 
     def _read(self) -> StoredKeys:
         samples = [sample_metadata(part, SAMPLED_ROWS) for part in self._dataset.collections]

@@ -17,7 +17,7 @@ index       the index types
 reindex     the index at the end of an ingest: flush, rebuild, wait until it is used
 tune        the verb `tune`
 tuner       the measured choice of nprobe or ef
-read        whole rows: by id, a random sample, all vectors
+read        rows: by id, a random sample, pages of keys, all vectors
 rebuild     a dataset that is built again while the current one is searched, and the switch
 retry       retries while an index is built or a rebuild switches
 annotate    metadata that is added to stored items

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -192,13 +193,16 @@ class Collection:
             state = self.client.get_load_state(self.name, timeout=CALL_TIMEOUT_S)
         return bool(state["state"] is LoadState.Loaded)
 
-    def count(self) -> int:
+    def count(self, expression: str = "") -> int:
         """Return the number of rows, every acknowledged write included.
 
         After it returns, reads of lower consistency see those writes too: the query nodes have
         caught up with the present.
+
+        Args:
+            expression: A Milvus boolean expression that the rows must meet (default: all rows).
         """
-        return self._count("", consistency_level="Strong")
+        return self._count(expression, consistency_level="Strong")
 
     def visible_rows(self, expression: str = "") -> int:
         """Return how many rows that meet an expression (default: all) a search sees now.
@@ -208,7 +212,10 @@ class Collection:
         return self._count(expression)
 
     def _count(self, expression: str, **consistency: str) -> int:
-        with self.store.explained(f"cannot count collection {self.name}"):
+        with (
+            self.store.explained(f"cannot count collection {self.name}"),
+            explained_expression(expression),
+        ):
             [row] = retry_while_loading(
                 self.client.query,
                 self.name,
@@ -349,27 +356,21 @@ class Collection:
         if "ef" in params:
             # The server insists that a graph's list of candidates is as long as the answer.
             params["ef"] = max(params["ef"], limit)
-        with self.store.explained(f"cannot search collection {self.name}"):
-            try:
-                return retry_while_loading(
-                    self.client.search,
-                    self.name,
-                    data=list(embeddings),
-                    limit=limit,
-                    filter=expression,
-                    output_fields=fields,
-                    anns_field=Field.EMBEDDING.value,
-                    search_params={"metric_type": "IP", "params": params},
-                    timeout=CALL_TIMEOUT_S,
-                )
-            except MilvusException as error:
-                if expression and _blames_expression(error.message):
-                    reason = one_line(error.message)
-                    raise QueryError(
-                        f"Milvus refused the filter {expression!r}: {reason}; "
-                        "see the Milvus boolean expression rules, or use KEY=VALUE (`where`)"
-                    ) from error
-                raise
+        with (
+            self.store.explained(f"cannot search collection {self.name}"),
+            explained_expression(expression),
+        ):
+            return retry_while_loading(
+                self.client.search,
+                self.name,
+                data=list(embeddings),
+                limit=limit,
+                filter=expression,
+                output_fields=fields,
+                anns_field=Field.EMBEDDING.value,
+                search_params={"metric_type": "IP", "params": params},
+                timeout=CALL_TIMEOUT_S,
+            )
 
     def get(self, ids: Sequence[str], fields: Sequence[Field]) -> Iterator[dict[str, Any]]:
         """Yield the id and the named fields of each id that is stored, in no order."""
@@ -382,6 +383,21 @@ class Collection:
                     output_fields=[Field.ID.value, *(field.value for field in fields)],
                     timeout=CALL_TIMEOUT_S,
                 )
+
+
+@contextmanager
+def explained_expression(expression: str) -> Iterator[None]:
+    """Turn the refusal of an expression inside the block into a `QueryError`."""
+    try:
+        yield
+    except MilvusException as error:
+        if expression and _blames_expression(error.message):
+            reason = one_line(error.message)
+            raise QueryError(
+                f"Milvus refused the filter {expression!r}: {reason}; "
+                "see the Milvus boolean expression rules, or use KEY=VALUE (`where`)"
+            ) from error
+        raise
 
 
 def _match(hit: Any) -> Match:

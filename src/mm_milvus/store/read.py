@@ -1,4 +1,4 @@
-"""Read whole rows of a collection: by id, a random sample, all vectors."""
+"""Read rows of a collection: by id, a random sample, pages of keys, all vectors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ import numpy as np
 from mm_milvus.arrays import Vectors
 from mm_milvus.keys import ID_DIGITS, caption_key
 from mm_milvus.schema import Field
-from mm_milvus.store.collection import LOOKUP_ROWS, SCAN_ROWS, Collection
+from mm_milvus.store.collection import (
+    LOOKUP_ROWS,
+    SCAN_ROWS,
+    Collection,
+    explained_expression,
+)
 from mm_milvus.store.connection import CALL_TIMEOUT_S
 from mm_milvus.store.retry import retry_while_loading
 from mm_milvus.store.rows import Row
@@ -107,6 +112,43 @@ def sample_metadata(collection: Collection, size: int) -> list[dict[str, Any]]:
 def has_rows(collection: Collection, expression: str) -> bool:
     """Return whether a row meets an expression."""
     return bool(_some(collection, expression, Field.ID, 1))
+
+
+def key_page(
+    collection: Collection, after: str, limit: int, expression: str = ""
+) -> list[tuple[str, str]]:
+    """Return (id, item_id) of the rows that follow a primary key, in the order of the keys.
+
+    Call it again with the last id for the next page, until a page is empty: a server may end a page
+    before its limit. Unlike an offset, that costs the same for every page, and rows that are
+    written or deleted meanwhile shift no page.
+
+    Args:
+        collection: The collection to read.
+        after: The primary key; "" to begin.
+        limit: Maximum number of rows, at most `choices.MAX_LIMIT`.
+        expression: A Milvus boolean expression that the rows must meet (default: all rows).
+
+    Raises:
+        QueryError: When the engine refuses the expression.
+    """
+    following = f'{Field.ID} > "{after}"'
+    with (
+        collection.store.explained(f"cannot read collection {collection.name}"),
+        explained_expression(expression),
+    ):
+        rows = retry_while_loading(
+            collection.client.query,
+            collection.name,
+            filter=f"{following} and ({expression})" if expression else following,
+            output_fields=[Field.ID.value, Field.ITEM_ID.value],
+            limit=limit,
+            timeout=CALL_TIMEOUT_S,
+            # Only the reads of an iterator are ordered by the primary key.
+            iterator="True",
+            reduce_stop_for_best="True",
+        )
+    return [(row[Field.ID], row[Field.ITEM_ID]) for row in rows]
 
 
 def _some(collection: Collection, expression: str, field: Field, limit: int) -> Any:
