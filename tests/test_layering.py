@@ -30,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
         "images",
         "ingestion",
         "inspection",
+        "items",
         "pipeline",
         "render",
         "search",

@@ -141,6 +141,7 @@ def test_a_group_without_a_command_prints_its_help(run):
         ("mm-milvus evaluate --fusion r", ["rrf"]),
         ("mm-milvus ingest --index F", ["FLAT"]),
         ("mm-milvus datasets ", ["list", "info", "drop"]),
+        ("mm-milvus items ", ["list", "get", "count", "delete", "export"]),
     ],
 )
 def test_the_shell_completes_commands_options_and_choices(run, line, completions):

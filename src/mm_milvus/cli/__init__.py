@@ -8,6 +8,7 @@ messages    names of options in messages
 runs        what commands that go through a dataset share
 findings    what classify and moderate print
 hits        what query and demo print
+items       list, get, count, delete and export stored items
 hide_token  keeps a token out of the list of processes
 """
 

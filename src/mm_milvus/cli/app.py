@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from mm_milvus import __version__
-from mm_milvus.cli import datasets
+from mm_milvus.cli import datasets, items
 from mm_milvus.cli.classify import classify
 from mm_milvus.cli.demo import demo
 from mm_milvus.cli.encode import encode
@@ -60,6 +60,7 @@ for command in (
 ):
     app.command(cls=Command)(command)
 app.add_typer(datasets.app, name="datasets", cls=Group)
+app.add_typer(items.app, name="items", cls=Group)
 
 
 def _print_version(value: bool) -> None:

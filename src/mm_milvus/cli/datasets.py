@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mm_milvus.cli.groups import OpenStore, json_option, store_options
+from mm_milvus.cli.groups import (
+    ConfirmDeletion,
+    OpenStore,
+    json_option,
+    store_options,
+    yes_option,
+)
 from mm_milvus.cli.help import Command
 from mm_milvus.text import visible
 
@@ -84,14 +90,8 @@ def info(*, name: Name, as_json: bool, store: OpenStore) -> None:
 
 @app.command(cls=Command)
 @store_options
-def drop(
-    *,
-    name: Name,
-    store: OpenStore,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Delete without asking for confirmation.")
-    ] = False,
-) -> None:
+@yes_option
+def drop(*, name: Name, store: OpenStore, confirm: ConfirmDeletion) -> None:
     """Delete a dataset with all of its rows from the store.
 
     Examples:
@@ -102,9 +102,8 @@ def drop(
     from mm_milvus.store.dataset import drop_dataset, require_manifest
 
     with opened(store(), must_exist=True) as connected:
-        if not yes:
-            rows = _rows(require_manifest(connected, name))
-            typer.confirm(f"Delete {name} ({rows}) from {connected.uri}?", abort=True)
+        rows = _rows(require_manifest(connected, name))
+        confirm(lambda: f"Delete {name} ({rows}) from {connected.uri}?")
         drop_dataset(name, connected)
     print(f"dropped {name}")
 

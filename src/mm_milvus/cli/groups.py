@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -12,6 +13,7 @@ import typer
 
 from mm_milvus.choices import DEFAULT_MODEL, DEFAULT_STORE
 from mm_milvus.cli.options import Flag, Function, Pairs, option, options_of, replace_parameter
+from mm_milvus.search.options import SearchOptions
 from mm_milvus.sources.options import SourceOptions
 
 if TYPE_CHECKING:
@@ -20,9 +22,20 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 STORE, SOURCE, ENCODER, RUN, OUTPUT = "Store", "Source", "Encoder and index", "Run", "Output"
+FILTER = "Filter"
 
 WEIGHTS = Pairs("--document", "=", "NAME=WEIGHT", "image=0.7,title=0.3", float)
 FUSION_WEIGHTS = Pairs("--fusion-weights", "=", "NAME=WEIGHT", "image=0.7,title=0.3", float)
+
+WHERE = Flag(
+    type=list[str],
+    help="A condition on the metadata: KEY OP VALUE with one of = != < <= > >= has 'starts with', "
+    "KEY [not] in (A, B), KEY [not] exists; joined by and, or and brackets. Quotes make a value a "
+    "text. Of several, all must hold.",
+    panel=FILTER,
+)
+CAPTION_HAS = Flag(panel=FILTER, metavar="TEXT")
+RAW_FILTER = Flag(panel=FILTER)
 
 DOCUMENT = WEIGHTS.flag(panel=ENCODER)
 BATCH_SIZE = Flag(panel=ENCODER)
@@ -32,6 +45,11 @@ OpenStore = Callable[[], "StoreLike"]
 """Opens the store of `--uri`, `--token` and `--db-name`, until the command ends; or returns its
 URI, where that is enough. A command that needs no store, such as `evaluate --compare`, opens none.
 """
+
+
+ConfirmDeletion = Callable[[Callable[[], str]], None]
+"""Asks the question that it is given, unless the user gave `--yes`; raises where the answer is no,
+or where there is no terminal to ask on."""
 
 
 ChooseRejects = Callable[[Path], Path | None]
@@ -121,6 +139,50 @@ def source_options(
         leave_out=() if captions else ("caption_columns", "caption_from_folder"),
         **flags,
     )
+
+
+def condition_options(command: Function[R]) -> Function[R]:
+    """Give a command the filters of a search; it gets `conditions`, `SearchOptions` with these."""
+    return options_of(
+        SearchOptions,
+        panel=FILTER,
+        into="conditions",
+        leave_out=[
+            name
+            for name in SearchOptions.__dataclass_fields__
+            if name not in ("where", "caption_has", "filter")
+        ],
+        where=WHERE,
+        caption_has=CAPTION_HAS,
+        filter=RAW_FILTER,
+    )(command)
+
+
+def yes_option(command: Function[R]) -> Function[R]:
+    """Give a command `--yes`; it gets `confirm`, a `ConfirmDeletion`."""
+    return replace_parameter(
+        "confirm",
+        [
+            option(
+                "yes",
+                bool,
+                False,
+                "--yes",
+                "-y",
+                help="Delete without asking for confirmation.",
+            )
+        ],
+        lambda _stack, *, yes: partial(_confirm, yes=yes),
+        command,
+    )
+
+
+def _confirm(question: Callable[[], str], *, yes: bool) -> None:
+    if yes:
+        return
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise typer.BadParameter("nothing is deleted without a confirmation: add --yes")
+    typer.confirm(question(), abort=True)
 
 
 def _single(name: str, *arguments: Any, **keywords: Any) -> Callable[[Function[R]], Function[R]]:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mm_milvus.cli.groups import FUSION_WEIGHTS, OUTPUT, OpenStore, json_option, store_options
+from mm_milvus.cli.groups import (
+    CAPTION_HAS,
+    FILTER,
+    FUSION_WEIGHTS,
+    OUTPUT,
+    RAW_FILTER,
+    WHERE,
+    OpenStore,
+    json_option,
+    store_options,
+)
 from mm_milvus.cli.hits import print_explanation, print_hits, save_gallery
 from mm_milvus.cli.options import Flag, comma_list, options_of
 from mm_milvus.cli.output import print_json
@@ -18,7 +28,7 @@ from mm_milvus.search.options import SearchOptions
 if TYPE_CHECKING:
     from mm_milvus.search.rerank import Rerank
 
-QUERY, FILTER, RANKING = "Query", "Filter", "Ranking"
+QUERY, RANKING = "Query", "Ranking"
 
 
 def _rerank_stages(texts: list[str]) -> list[Rerank]:
@@ -34,15 +44,9 @@ def _rerank_stages(texts: list[str]) -> list[Rerank]:
     top_k=Flag(names=("--top-k", "-k"), panel="Options"),
     offset=Flag(panel="Options"),
     min_score=Flag(panel=FILTER),
-    where=Flag(
-        type=list[str],
-        help="A condition on the metadata: KEY OP VALUE with one of = != < <= > >= has 'starts "
-        "with', KEY [not] in (A, B), KEY [not] exists; joined by and, or and brackets. Quotes make "
-        "a value a text. Of several, all must hold.",
-        panel=FILTER,
-    ),
-    caption_has=Flag(panel=FILTER, metavar="TEXT"),
-    filter=Flag(panel=FILTER),
+    where=WHERE,
+    caption_has=CAPTION_HAS,
+    filter=RAW_FILTER,
     fusion_weights=FUSION_WEIGHTS.flag(),
     dedup=Flag(panel=FILTER),
     rerank=Flag(
