@@ -62,9 +62,11 @@ if TYPE_CHECKING:
     from mm_milvus.sources.open import open_source
     from mm_milvus.sources.options import SourceOptions
     from mm_milvus.store.connection import Store
+    from mm_milvus.store.copy import copy_dataset
     from mm_milvus.store.dataset import describe_dataset, drop_dataset, list_datasets
     from mm_milvus.store.info import CollectionInfo, IndexInfo, dataset_info
     from mm_milvus.store.manifest import Manifest
+    from mm_milvus.store.rename import rename_dataset
     from mm_milvus.store.tune import TuneReport, tune
     from mm_milvus.store.tuner import Tuning
     from mm_milvus.training.options import TrainOptions
@@ -141,6 +143,7 @@ __all__ = [
     "VerifyReport",
     "classify",
     "compare",
+    "copy_dataset",
     "dataset_info",
     "describe_dataset",
     "drop_dataset",
@@ -159,6 +162,7 @@ __all__ = [
     "open_embeddings",
     "open_source",
     "parse_rerank",
+    "rename_dataset",
     "train",
     "tune",
     "verify",
@@ -230,6 +234,7 @@ _HOMES = {
     "VerifyReport": "verification.report",
     "classify": "zeroshot.classify",
     "compare": "evaluation.compare",
+    "copy_dataset": "store.copy",
     "dataset_info": "store.info",
     "describe_dataset": "store.dataset",
     "drop_dataset": "store.dataset",
@@ -248,6 +253,7 @@ _HOMES = {
     "open_embeddings": "embeddings.parts",
     "open_source": "sources.open",
     "parse_rerank": "search.rerank",
+    "rename_dataset": "store.rename",
     "train": "training.train",
     "tune": "store.tune",
     "verify": "verification.verify",

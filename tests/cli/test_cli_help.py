@@ -140,7 +140,7 @@ def test_a_group_without_a_command_prints_its_help(run):
         ("mm-milvus query --dedup ", ["item", "content", "near"]),
         ("mm-milvus evaluate --fusion r", ["rrf"]),
         ("mm-milvus ingest --index F", ["FLAT"]),
-        ("mm-milvus datasets ", ["list", "info", "drop"]),
+        ("mm-milvus datasets ", ["list", "info", "rename", "copy", "drop"]),
         ("mm-milvus items ", ["list", "get", "count", "delete", "export"]),
     ],
 )

@@ -7,6 +7,8 @@ import pytest
 from encoded_items import EncodedItem, numbered
 from mm_milvus import IngestOptions, SearchClient, dataset_info, describe_dataset, list_datasets
 from mm_milvus.errors import QueryError
+from mm_milvus.items import delete
+from mm_milvus.store.collection import Collection
 from mm_milvus.store.connection import Store
 from mm_milvus.store.dataset import open_dataset
 
@@ -85,6 +87,29 @@ def test_items_are_deleted_for_every_encoder(store_items, uri, dataset):
     for index in dataset_info(dataset, uri):
         stored = {name: info.rows for name, info in index.collections.items()}
         assert index.manifest.rows == stored
+
+
+def test_the_counts_are_right_after_an_interruption(client, uri, dataset, monkeypatch):
+    monkeypatch.setattr(delete, "CHUNK_ITEMS", 5)
+    opened = client(numbered(30))
+    whole = rows(uri, dataset)
+    remove = Collection.delete
+    calls = []
+
+    def fail_late(self, ids):
+        calls.append(ids)
+        if len(calls) == 8:
+            raise KeyboardInterrupt
+        remove(self, ids)
+
+    monkeypatch.setattr(Collection, "delete", fail_late)
+    with pytest.raises(KeyboardInterrupt):
+        opened.delete(where=["price<20"])
+    partly = rows(uri, dataset)
+    assert 0 < whole["image"] - partly["image"] < 13
+    opened.delete(where=["price<20"])
+    assert remaining(opened) == {f"item {n}" for n in range(20, 30)}
+    rows(uri, dataset)
 
 
 def test_an_ingest_that_did_not_finish_is_not_hidden(client, uri, dataset):

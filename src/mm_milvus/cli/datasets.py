@@ -1,13 +1,16 @@
-"""mm-milvus datasets list | info | drop."""
+"""mm-milvus datasets list | info | rename | copy | drop."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
+from mm_milvus.choices import ProgressMode
 from mm_milvus.cli.groups import (
+    STORE,
     ConfirmDeletion,
     OpenStore,
     json_option,
@@ -15,6 +18,7 @@ from mm_milvus.cli.groups import (
     yes_option,
 )
 from mm_milvus.cli.help import Command
+from mm_milvus.cli.options import choose_from
 from mm_milvus.text import visible
 
 if TYPE_CHECKING:
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     rich_markup_mode=None,
-    help="""Show what is in the store: list the datasets, describe one, delete one.
+    help="""Show what is in the store: list the datasets, describe, rename, copy or delete one.
 
     Examples:
 
@@ -34,6 +38,7 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(help="The name of the dataset.")]
+NewName = Annotated[str, typer.Argument(help="The name that it gets.")]
 
 
 @app.command("list", cls=Command)
@@ -86,6 +91,66 @@ def info(*, name: Name, as_json: bool, store: OpenStore) -> None:
             print(visible(f"{key:<20} {shown}"))
         for modality, collection in index.collections.items():
             print(f"{modality + ' collection':<20} {_collection(collection)}")
+
+
+@app.command(cls=Command)
+@store_options
+def rename(*, name: Name, new_name: NewName, store: OpenStore) -> None:
+    """Rename a dataset; no row is written.
+
+    Examples:
+
+        mm-milvus datasets rename photos photos-2026
+    """
+    from mm_milvus.store.rename import rename_dataset
+
+    rename_dataset(name, new_name, store())
+    print(f"renamed {name} to {new_name}")
+
+
+@app.command(cls=Command)
+@store_options
+def copy(
+    *,
+    context: typer.Context,
+    name: Name,
+    new_name: Annotated[str, typer.Argument(help="The name of the copy.")],
+    store: OpenStore,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to-uri",
+            help="The store of the copy, a file or a server (default: the same). `--token` is "
+            "that of both.",
+            rich_help_panel=STORE,
+        ),
+    ] = None,
+    progress: Annotated[
+        ProgressMode,
+        typer.Option(
+            parser=choose_from(get_args(ProgressMode), "progress"),
+            help="How to show progress on stderr.",
+        ),
+    ] = "auto",
+) -> None:
+    """Copy a dataset with its vectors; nothing is encoded.
+
+    The copy appears when it is complete.
+
+    Examples:
+
+        mm-milvus datasets copy photos photos-before
+        mm-milvus datasets copy photos photos --to-uri http://localhost:19530
+    """
+    from mm_milvus.store.connection import Store, store_uri
+    from mm_milvus.store.copy import copy_dataset
+
+    with ExitStack() as stack:
+        target = store()
+        other = to and stack.enter_context(Store(to, token=context.params["token"]))
+        copy_dataset(name, new_name, target, to=other or None, progress=progress)
+        place = store_uri(other or target)
+    print(f"copied {name} to {new_name} in {place}")
 
 
 @app.command(cls=Command)

@@ -28,7 +28,8 @@ def delete_items(
 
     Args:
         indexes: The dataset, as each of its encoders indexed it.
-        ids: The items; ids that are not stored are no error (default: by the expression).
+        ids: The items, each once; ids that are not stored are no error (default: by the
+            expression).
         expression: A Milvus boolean expression.
 
     Returns:
@@ -41,18 +42,23 @@ def delete_items(
     # Where an ingest did not finish, the counts differ, and the next ingest has to see that.
     current = [replace(index, manifest=index.images.manifest()) for index in indexes]
     finished = [index for index in current if index.manifest.rows == index.counts()]
-    deleted = 0
-    # A search finds the items by the first index, so that is read, and emptied, last.
-    for index in reversed(indexes):
-        selected = item_ids(index, expression) if ids is None else iter(ids)
-        for chunk in chunks(selected, CHUNK_ITEMS):
-            deleted += _delete(indexes, [*dict.fromkeys(chunk)])
+    try:
         if ids is not None:
-            break
-    if deleted:
+            return _delete_all(indexes, ids)
+        deleted = 0
+        # A search finds the items by the first index, so that is read, and emptied, last.
+        for index in reversed(indexes):
+            for read in indexes:
+                read.counts()  # after a count, reads see what was deleted
+            deleted += _delete_all(indexes, item_ids(index, expression))
+        return deleted
+    finally:
         for index in finished:
             _update_counts(index)
-    return deleted
+
+
+def _delete_all(indexes: Sequence[Dataset], ids: Iterable[str]) -> int:
+    return sum(_delete(indexes, chunk) for chunk in chunks(iter(ids), CHUNK_ITEMS))
 
 
 def _delete(indexes: Sequence[Dataset], ids: Sequence[str]) -> int:
@@ -82,6 +88,8 @@ def _present(collection: Collection, keys: Sequence[str]) -> dict[str, str]:
 def _update_counts(index: Dataset) -> None:
     """Write the row counts to the manifest; index again where so few rows are left."""
     rows = index.counts()
+    if rows == index.manifest.rows:
+        return
     build = INDEX_TYPES[index.manifest.index_type].build
     if any(
         is_stale(collection.built_with(), build(rows[collection.modality.value]))

@@ -13,11 +13,7 @@ from mm_milvus.keys import caption_key, image_key
 from mm_milvus.schema import Field
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.dataset import Dataset
-from mm_milvus.store.read import captions_in_order
-
-LOOKUP_ROWS = 250
-"""Rows per message, which is limited to 64 MB: metadata and a caption of the greatest length, with
-a vector of 4,096 numbers, are 150 kB."""
+from mm_milvus.store.read import BATCH_ROWS, captions_in_order
 
 CAPTIONS_PER_CALL = 4
 
@@ -71,7 +67,7 @@ def get_items(dataset: Dataset, ids: Sequence[str]) -> list[StoredItem | None]:
     """
     dataset.counts()  # after a count, reads see every acknowledged write
     stored: dict[str, ItemRows] = {}
-    for chunk in chunks(iter(dict.fromkeys(ids)), LOOKUP_ROWS):
+    for chunk in chunks(iter(dict.fromkeys(ids)), BATCH_ROWS):
         stored |= read_items(dataset, chunk)
     return [stored[item_id].item if item_id in stored else None for item_id in ids]
 
@@ -85,7 +81,7 @@ def chunks(values: Iterator[str], size: int) -> Iterator[list[str]]:
 def _lookup(collection: Collection, keys: Sequence[str], fields: list[Field]) -> dict[str, Stored]:
     return {
         row[Field.ID]: row
-        for chunk in chunks(iter(keys), LOOKUP_ROWS)
+        for chunk in chunks(iter(keys), BATCH_ROWS)
         for row in collection.get(chunk, fields)
     }
 

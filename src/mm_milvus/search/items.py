@@ -76,7 +76,7 @@ def delete_selected(index: Dataset, ids: Ids, conditions: Conditions) -> int:
     ]
     if ids is not None:
         _refuse_conditions(conditions)
-        return delete_items(indexes, ids=as_ids(ids))
+        return delete_items(indexes, ids=dict.fromkeys(as_ids(ids)))
     return delete_items(indexes, expression=Where(*indexes).meets(conditions))
 
 

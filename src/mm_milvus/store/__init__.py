@@ -18,6 +18,8 @@ reindex     the index at the end of an ingest: flush, rebuild, wait until it is 
 tune        the verb `tune`
 tuner       the measured choice of nprobe or ef
 read        rows: by id, a random sample, pages of keys, all vectors
+rename      a dataset renamed
+copy        a dataset copied to another name or store
 rebuild     a dataset that is built again while the current one is searched, and the switch
 retry       retries while an index is built or a rebuild switches
 annotate    metadata that is added to stored items

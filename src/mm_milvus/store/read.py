@@ -23,8 +23,9 @@ from mm_milvus.store.rows import Row
 
 T = TypeVar("T")
 
-BATCH_ROWS = 500
-"""Whole rows per read: their metadata may be long."""
+BATCH_ROWS = 250
+"""Whole rows per read. A message has 64 MB at most; metadata and a caption of the greatest length,
+with a vector of 4,096 numbers, have 150 kB."""
 
 SPARE = 4
 """Standard deviations by which a sample is read larger than needed, so that it is seldom short."""
