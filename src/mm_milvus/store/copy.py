@@ -12,7 +12,7 @@ from mm_milvus.errors import StoreError
 from mm_milvus.progress import Progress, show_progress
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.columns import UnfitValues, find_columns
-from mm_milvus.store.connection import CALL_TIMEOUT_S, Store, StoreLike, opened
+from mm_milvus.store.connection import Store, StoreLike, opened
 from mm_milvus.store.dataset import (
     Dataset,
     create_dataset,
@@ -145,4 +145,4 @@ def _publish(unfinished: Collection) -> None:
     """Give a finished collection its name."""
     name = unfinished.name.removesuffix(_UNFINISHED)
     with unfinished.store.explained(f"cannot rename collection {unfinished.name}"):
-        unfinished.client.rename_collection(unfinished.name, name, timeout=CALL_TIMEOUT_S)
+        unfinished.client.rename_collection(unfinished.name, name)

@@ -8,7 +8,7 @@ from mm_milvus.choices import DEFAULT_STORE
 from mm_milvus.errors import QueryError, StoreError
 from mm_milvus.schema import Modality
 from mm_milvus.store.collection import Collection
-from mm_milvus.store.connection import CALL_TIMEOUT_S, Store, StoreLike, opened
+from mm_milvus.store.connection import Store, StoreLike, opened
 from mm_milvus.store.dataset import collection_name, dataset_of, find_indexes, require_manifest
 from mm_milvus.store.manifest import Manifest
 from mm_milvus.store.rebuild import drop_unfinished
@@ -97,6 +97,6 @@ def _rename(collection: Collection, new_name: str) -> None:
     drop_unfinished(collection.store, collection.name, live=physical)
     with collection.store.explained(f"cannot rename collection {collection.name}"):
         if physical != new_name:
-            client.rename_collection(physical, new_name, timeout=CALL_TIMEOUT_S)
+            client.rename_collection(physical, new_name)
         if physical != collection.name:
-            client.drop_alias(collection.name, timeout=CALL_TIMEOUT_S)
+            client.drop_alias(collection.name)
