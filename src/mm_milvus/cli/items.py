@@ -25,6 +25,7 @@ from mm_milvus.cli.options import choose_from, comma_list
 from mm_milvus.errors import QueryError
 from mm_milvus.progress import write_stderr
 from mm_milvus.search.options import SearchOptions
+from mm_milvus.text import visible
 
 if TYPE_CHECKING:
     from mm_milvus.items.table import Items
@@ -325,7 +326,7 @@ def _print(items: Items, *, as_json: bool) -> list[str]:
             if as_json:
                 print(json.dumps(values, ensure_ascii=False))
             else:
-                cells.append([_printable(to_cell(value)) for value in values.values()])
+                cells.append([visible(to_cell(value)) for value in values.values()])
     if not as_json:
         _print_table(names, cells)
     return ids
@@ -349,11 +350,3 @@ def _print_table(names: list[str], cells: list[list[str]]) -> None:
     for row in cells:
         table.add_row(*map(Text, row))
     console.print(table)
-
-
-def _printable(text: str) -> str:
-    """Return a text with escapes for characters that a terminal would obey."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )

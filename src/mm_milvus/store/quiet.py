@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import faiss
 import pymilvus  # noqa: F401 - it adds the handlers that are removed here
 from milvus_lite.index import faiss_ivf_flat, faiss_ivf_sq8
 
@@ -29,6 +28,9 @@ for _name in ("milvus_lite", "grpc._server", "pymilvus"):
     logging.getLogger(_name).addHandler(logging.NullHandler())
 
 
+_FAISS: Any = faiss_ivf_flat.faiss
+
+
 class _QuietFaiss:
     """The module faiss for Milvus Lite: its clustering does not print how few points it was given.
 
@@ -37,7 +39,7 @@ class _QuietFaiss:
     """
 
     def __getattr__(self, name: str) -> Any:
-        made = getattr(faiss, name)
+        made = getattr(_FAISS, name)
         return _quiet(made) if name.startswith("IndexIVF") else made
 
 
