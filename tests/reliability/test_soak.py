@@ -47,6 +47,8 @@ LASTING, CHANGING = 40, 300
 OPTIONS = SearchOptions(fusion="max", fusion_weights={"image": 0, "text": 1})
 RECONNECT_S = 20.0
 """What a client may take to find a server that has come back."""
+RETRY_S = 1.0
+"""How long a caller waits after an error."""
 
 
 def name_of(number: int) -> str:
@@ -127,7 +129,7 @@ class Searches:
 
     def __init__(self, count: int, writer: Writer) -> None:
         self.count = count
-        self.left = itertools.count(count, -1)
+        self._numbers = itertools.count()
         self.writer = writer
         self.done: Counter[str] = Counter()
         self.memory: list[float] = []
@@ -136,12 +138,13 @@ class Searches:
         self._checking = threading.Lock()
 
     def queries(self) -> Iterator[int]:
-        """Yield lasting items to search for, until all searches are made."""
-        while (left := next(self.left)) > 0:
-            if left % 100 == 0:
+        """Yield lasting items to search for, until enough searches are answered."""
+        while self.done["searches"] < self.count:
+            number = next(self._numbers)
+            if number % 100 == 0:
                 pages = int(Path("/proc/self/statm").read_text().split()[1])
                 self.memory.append(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
-            yield left % LASTING
+            yield number % LASTING
 
     def moment(self) -> int | None:
         """Return a number that stays the same while the lasting items must be found."""
@@ -178,6 +181,7 @@ class Searches:
                 hits = client.search(caption_of(number), options=OPTIONS)
             except StoreError as error:
                 self.failed(error, is_expected=before is None or self.moment() != before)
+                time.sleep(RETRY_S)
             else:
                 self.check(number, hits, before is not None and self.moment() == before)
 
@@ -189,6 +193,7 @@ class Searches:
                     hits = await client.search(caption_of(number), options=OPTIONS)
                 except StoreError as error:
                     self.failed(error, is_expected=before is None or self.moment() != before)
+                    await asyncio.sleep(RETRY_S)
                 else:
                     self.check(number, hits, before is not None and self.moment() == before)
 
@@ -203,8 +208,6 @@ def restart(server: Server, proxy: Proxy, searches: Searches) -> None:
     proxy.reset()
     server.start()
     proxy.lead_to(server.uri)
-    with SearchClient(proxy.uri, "soak", encoder=PlainEncoder()) as client:
-        client.search("x")
     time.sleep(RECONNECT_S)
     searches.server_away.clear()
 
@@ -271,9 +274,6 @@ def test_every_answer_is_right_while_everything_changes(tmp_path, engine, count,
     del engine
     figures = soak(tmp_path, count, restarts)
     print(figures)
-    assert (
-        figures["searches"] + figures.get("errors while the dataset or the server was away", 0)
-        == count
-    )
+    assert figures["searches"] >= count
     assert figures["complete answers"] > count / 4
     assert figures["MB, last third"] < 1.1 * figures["MB, first third"] + 20
