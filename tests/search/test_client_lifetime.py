@@ -41,7 +41,8 @@ def test_the_asynchronous_client_has_every_property_and_method_of_the_other():
     assert members(AsyncSearchClient) == members(SearchClient)
     for name in members(SearchClient):
         method = getattr(AsyncSearchClient, name)
-        assert isinstance(method, property) or inspect.iscoroutinefunction(method), name
+        is_awaited = inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
+        assert isinstance(method, property) or is_awaited, name
 
 
 def test_the_properties_of_the_asynchronous_client_connect(stored):
