@@ -21,6 +21,9 @@ from mm_milvus.items import read
 from mm_milvus.store.connection import Store
 from mm_milvus.store.dataset import drop_dataset
 
+pytestmark = pytest.mark.engines("lite")
+"""A server takes seconds to store each dataset; what it does differently is tested elsewhere."""
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 JSON = st.recursive(
     st.none()
@@ -95,7 +98,6 @@ def test_difficult_items_are_stored_again_as_they_were(client, uri, file):
         assert json.dumps(stored.metadata) == json.dumps(item.metadata)
 
 
-@pytest.mark.engines("lite")  # a server takes seconds per example
 @settings(
     max_examples=25,
     deadline=None,

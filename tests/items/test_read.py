@@ -14,6 +14,9 @@ from mm_milvus.errors import MissingExtraError, OptionError, QueryError
 from mm_milvus.items import pages, table
 from mm_milvus.keys import caption_key, image_key
 
+pytestmark = pytest.mark.engines("lite")
+"""A server takes seconds to store each dataset; what it does differently is tested elsewhere."""
+
 
 def as_stored(item: EncodedItem) -> StoredItem:
     return StoredItem(item.item_id, item.uri, tuple(item.captions), dict(item.metadata))
@@ -63,6 +66,7 @@ def test_all_items_are_read_once_in_the_order_of_their_keys(client, monkeypatch,
     assert [row["captions"] for row in rows] == [[*by_id[r["item_id"]].captions] for r in rows]
 
 
+@pytest.mark.engines("lite", "server")
 @pytest.mark.parametrize("limit", [1, 7, 100])
 def test_pages_make_up_the_whole(client, limit):
     items = numbered(40)
