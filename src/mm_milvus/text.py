@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 _UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff"
@@ -41,6 +43,11 @@ def printable(text: str) -> str:
 def replace_surrogates(text: str) -> str:
     """Return the text with `?` for each lone surrogate, which no tokenizer accepts."""
     return text.encode("utf-8", "replace").decode()
+
+
+def as_text(value: Any) -> str:
+    """Return a JSON value as text: a text unchanged, all else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def visible(text: str) -> str:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from encoded_items import EncodedItem, numbered, vector, write_encoded
 from mm_milvus import SearchClient, ingest, open_embeddings
 from mm_milvus.errors import OptionError, OutputError, StoreError
-from mm_milvus.items import read
+from mm_milvus.store.collection import Collection
 from mm_milvus.store.connection import Store
 from mm_milvus.store.dataset import drop_dataset
 
@@ -202,16 +202,16 @@ def test_an_interrupted_export_leaves_the_previous_file(client, tmp_path, monkey
     path: Path = tmp_path / f"x.{suffix}"
     opened.export(path, limit_to(opened, 3))
     before = path.read_bytes()
-    lookup = read._lookup
+    by_id = Collection.by_id
     calls = []
 
     def fail_late(*arguments):
         calls.append(1)
         if len(calls) > 5:
             raise StoreError("the server is gone")
-        return lookup(*arguments)
+        return by_id(*arguments)
 
-    monkeypatch.setattr(read, "_lookup", fail_late)
+    monkeypatch.setattr(Collection, "by_id", fail_late)
     with pytest.raises(StoreError, match="gone"):
         opened.export(path)
     assert path.read_bytes() == before

@@ -11,8 +11,9 @@ import pytest
 from encoded_items import EncodedItem, numbered, vector
 from mm_milvus import AsyncSearchClient, StoredItem
 from mm_milvus.errors import MissingExtraError, OptionError, QueryError
-from mm_milvus.items import pages, table
+from mm_milvus.items import table
 from mm_milvus.keys import caption_key, image_key
+from mm_milvus.store import read
 
 pytestmark = pytest.mark.engines("lite")
 """A server takes seconds to store each dataset; what it does differently is tested elsewhere."""
@@ -57,7 +58,7 @@ def test_an_item_of_many_captions_is_returned_whole(client):
 
 @pytest.mark.parametrize("page_rows", [1, 7, 10_000])
 def test_all_items_are_read_once_in_the_order_of_their_keys(client, monkeypatch, page_rows):
-    monkeypatch.setattr(pages, "PAGE_ROWS", page_rows)
+    monkeypatch.setattr(read, "PAGE_ROWS", page_rows)
     items = numbered(60)
     opened = client(items)
     assert ids_of(opened.items()) == ids_in_order(items)

@@ -8,6 +8,9 @@ messages    names of options in messages
 runs        what commands that go through a dataset share
 findings    what classify and moderate print
 hits        what query and demo print
+input       files that are read line by line, or stdin
+output      JSON that is safe to print
+query_file  the file of `query --queries`
 items       list, get, count, delete and export stored items
 hide_token  keeps a token out of the list of processes
 """

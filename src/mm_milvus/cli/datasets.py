@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mm_milvus.choices import ProgressMode
 from mm_milvus.cli.groups import (
     STORE,
     ConfirmDeletion,
     OpenStore,
+    Progress,
     json_option,
     store_options,
     yes_option,
 )
 from mm_milvus.cli.help import Command
-from mm_milvus.cli.options import choose_from
 from mm_milvus.text import visible
 
 if TYPE_CHECKING:
@@ -125,13 +124,7 @@ def copy(
             rich_help_panel=STORE,
         ),
     ] = None,
-    progress: Annotated[
-        ProgressMode,
-        typer.Option(
-            parser=choose_from(get_args(ProgressMode), "progress"),
-            help="How to show progress on stderr.",
-        ),
-    ] = "auto",
+    progress: Progress = "auto",
 ) -> None:
     """Copy a dataset with its vectors; nothing is encoded.
 

@@ -7,12 +7,20 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import typer
 
-from mm_milvus.choices import DEFAULT_MODEL, DEFAULT_STORE
-from mm_milvus.cli.options import Flag, Function, Pairs, option, options_of, replace_parameter
+from mm_milvus.choices import DEFAULT_MODEL, DEFAULT_STORE, ProgressMode
+from mm_milvus.cli.options import (
+    Flag,
+    Function,
+    Pairs,
+    choose_from,
+    option,
+    options_of,
+    replace_parameter,
+)
 from mm_milvus.search.options import SearchOptions
 from mm_milvus.sources.options import SourceOptions
 
@@ -234,6 +242,15 @@ model_option = _single(
     rich_help_panel=ENCODER,
 )
 json_option = _single("as_json", bool, False, "--json", help="Print one JSON object.")
+
+Progress = Annotated[
+    ProgressMode,
+    typer.Option(
+        parser=choose_from(get_args(ProgressMode), "progress"),
+        help="How to show progress on stderr.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 
 Findings = Annotated[
     Path | None,

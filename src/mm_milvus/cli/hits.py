@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mm_milvus.progress import write_stderr
-from mm_milvus.text import visible
+from mm_milvus.text import as_text, visible
 
 if TYPE_CHECKING:
     from mm_milvus.search.hits import Explanation, Hit, ListScore
@@ -113,9 +112,7 @@ def _value(metadata: Mapping[str, Any], key: str) -> str:
         value = metadata
         for part in key.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
-    if value is None:
-        return "—"
-    return visible(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    return "—" if value is None else visible(as_text(value))
 
 
 def _link(uri: str) -> str:

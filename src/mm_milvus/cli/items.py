@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypedDict, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 
 import typer
 
-from mm_milvus.choices import ProgressMode
 from mm_milvus.cli.groups import (
     FILTER,
     OUTPUT,
     ConfirmDeletion,
     OpenStore,
+    Progress,
     condition_options,
     json_option,
     store_options,
     yes_option,
 )
 from mm_milvus.cli.help import Command
-from mm_milvus.cli.options import choose_from, comma_list
+from mm_milvus.cli.input import opened_lines
+from mm_milvus.cli.options import comma_list
+from mm_milvus.cli.output import print_json
 from mm_milvus.errors import QueryError
 from mm_milvus.progress import write_stderr
 from mm_milvus.search.options import SearchOptions
@@ -170,7 +170,10 @@ def count(*, name: Name, store: OpenStore, conditions: SearchOptions, as_json: b
 
     with SearchClient(store(), name) as client:
         counted = client.count(**_selecting(conditions))
-    print(json.dumps({"dataset": name, "count": counted}) if as_json else counted)
+    if as_json:
+        print_json({"dataset": name, "count": counted})
+    else:
+        print(counted)
 
 
 @app.command(cls=Command)
@@ -209,7 +212,7 @@ def delete(
             confirm(lambda: f"Delete {len({*named}):,} items of {name}?")
         deleted = client.delete(named, **selecting)
     if as_json:
-        print(json.dumps({"dataset": name, "deleted": deleted}))
+        print_json({"dataset": name, "deleted": deleted})
     else:
         print(f"deleted {deleted:,} items of {name}")
 
@@ -245,14 +248,7 @@ def export(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    progress: Annotated[
-        ProgressMode,
-        typer.Option(
-            parser=choose_from(get_args(ProgressMode), "progress"),
-            help="How to show progress on stderr.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = "auto",
+    progress: Progress = "auto",
     as_json: bool,
 ) -> None:
     """Write items to a file, which appears when it is complete.
@@ -277,7 +273,7 @@ def export(
             **_selecting(conditions),
         )
     if as_json:
-        print(json.dumps({"dataset": name, "items": written, "file": str(to)}))
+        print_json({"dataset": name, "items": written, "file": str(to)})
     else:
         print(f"wrote {written:,} items of {name} to {to}")
 
@@ -289,8 +285,8 @@ def _named(ids: list[str] | None, ids_file: Path | None) -> list[str] | None:
     if ids:
         raise typer.BadParameter("--ids-file takes the place of ID...: give one or the other")
     try:
-        data = sys.stdin.buffer.read() if str(ids_file) == "-" else ids_file.read_bytes()
-        lines = data.decode("utf-8-sig").split("\n")
+        with opened_lines(ids_file, "the ids") as file:
+            lines = b"".join(file).decode("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise QueryError(f"cannot read the ids in {ids_file}: {reason}") from error
@@ -324,7 +320,7 @@ def _print(items: Items, *, as_json: bool) -> list[str]:
             ids.append(row.item.item_id)
             values = to_json(row, names)
             if as_json:
-                print(json.dumps(values, ensure_ascii=False))
+                print_json(values)
             else:
                 cells.append([visible(to_cell(value)) for value in values.values()])
     if not as_json:

@@ -19,9 +19,10 @@ from mm_milvus.cli.groups import (
     store_options,
 )
 from mm_milvus.cli.hits import print_explanation, print_hits, save_gallery
+from mm_milvus.cli.input import opened_lines
 from mm_milvus.cli.options import Flag, comma_list, options_of
 from mm_milvus.cli.output import print_json
-from mm_milvus.cli.query_file import answers, opened_queries, parse_lines
+from mm_milvus.cli.query_file import answers, parse_lines
 from mm_milvus.cli.runs import EXIT_REJECTED
 from mm_milvus.search.options import SearchOptions
 
@@ -157,7 +158,7 @@ def query(
             raise typer.BadParameter("--queries takes the place of a query: give one or the other")
         refused = False
         with (
-            opened_queries(queries) as lines,
+            opened_lines(queries, "the queries") as lines,
             SearchClient(store(), dataset, encoders=names) as client,
         ):
             for answer in answers(client, parse_lines(lines), options):

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import codecs
 import json
-import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mm_milvus.errors import QueryError
@@ -21,7 +18,6 @@ if TYPE_CHECKING:
     from mm_milvus.search.options import SearchOptions
     from mm_milvus.search.query import Query
 
-STDIN = Path("-")
 JSON_STARTS = ("{", "[", '"')
 """What a line of JSON begins with; any other line is a text."""
 
@@ -39,24 +35,6 @@ class Line:
     number: int
     query: Query | None = None
     error: str = ""
-
-
-@contextmanager
-def opened_queries(path: Path) -> Iterator[Iterable[bytes]]:
-    r"""Open a file of queries, `-` for stdin; yield its lines, which end with "\n" and no other.
-
-    Raises:
-        QueryError: When the file cannot be read.
-    """
-    if path == STDIN:
-        yield sys.stdin.buffer
-        return
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise QueryError(f"cannot read the queries in {path}: {error.strerror}") from error
-    with file:
-        yield file
 
 
 def parse_lines(lines: Iterable[bytes]) -> Iterator[Line]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ from mm_milvus.store.dataset import Dataset
 from mm_milvus.store.read import sample as sample_rows
 from mm_milvus.store.read import stored_captions
 from mm_milvus.store.rows import Row
+from mm_milvus.text import as_text
 
 NO_VALUE = "(none)"
 """The group of images that lack the metadata key which groups the others."""
@@ -85,6 +85,4 @@ def read_sample(dataset: Dataset, size: int) -> Sample:
 
 
 def _as_text(value: object) -> str:
-    if value is None:
-        return NO_VALUE
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return NO_VALUE if value is None else as_text(value)

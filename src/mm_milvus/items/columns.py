@@ -15,6 +15,7 @@ from mm_milvus.items.item import ItemRows
 from mm_milvus.limits import column_value
 from mm_milvus.schema import embeddings_schema
 from mm_milvus.store.manifest import Manifest
+from mm_milvus.text import as_text
 
 ITEM_COLUMNS = ("item_id", "uri", "captions", "metadata")
 """The columns of a table of items where none are named."""
@@ -75,7 +76,7 @@ def to_cell(value: Any) -> str:
     """Return a JSON value as the text of a cell: "" for null, JSON for all but text."""
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return as_text(value)
 
 
 def _typed_column(key: str, manifest: Manifest) -> str:

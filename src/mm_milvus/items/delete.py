@@ -9,8 +9,6 @@ from functools import partial
 from mm_milvus.items.pages import item_ids
 from mm_milvus.items.read import chunks
 from mm_milvus.keys import caption_key, image_key
-from mm_milvus.schema import Field
-from mm_milvus.store.collection import Collection
 from mm_milvus.store.dataset import Dataset
 from mm_milvus.store.index import INDEX_TYPES, is_stale
 from mm_milvus.store.read import captions_in_order
@@ -64,8 +62,8 @@ def _delete_all(indexes: Sequence[Dataset], ids: Iterable[str]) -> int:
 def _delete(indexes: Sequence[Dataset], ids: Sequence[str]) -> int:
     existing: set[str] = set()
     for index in reversed(indexes):
-        captions = captions_in_order(ids, partial(_present, index.texts))
-        stored = _present(index.images, [*map(image_key, ids)])
+        captions = captions_in_order(ids, partial(index.texts.by_id, fields=[]))
+        stored = index.images.by_id([*map(image_key, ids)], [])
         images = {item_id for item_id in ids if image_key(item_id) in stored}
         # By its image, or by its first caption, an item is found again after an interruption.
         following = (
@@ -78,11 +76,6 @@ def _delete(indexes: Sequence[Dataset], ids: Sequence[str]) -> int:
         index.images.delete([image_key(item_id) for item_id in images])
         existing |= images | captions.keys()
     return len(existing)
-
-
-def _present(collection: Collection, keys: Sequence[str]) -> dict[str, str]:
-    """Return the keys that are stored, by themselves."""
-    return {row[Field.ID]: row[Field.ID] for row in collection.get(keys, [])}
 
 
 def _update_counts(index: Dataset) -> None:

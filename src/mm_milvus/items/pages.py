@@ -9,11 +9,7 @@ from mm_milvus.keys import caption_key, image_key
 from mm_milvus.schema import Field, Modality
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.dataset import Dataset
-from mm_milvus.store.read import key_page
-
-PAGE_ROWS = 10_000
-"""Keys per read. Each read compares all rows with the last key, so a short page costs as much as a
-long one; ids of the greatest length are 10 MB."""
+from mm_milvus.store.read import key_pages
 
 WITHOUT_IMAGE = f'{Field.URI} == ""'
 
@@ -71,12 +67,11 @@ def _starts(dataset: Dataset, after: str) -> list[tuple[Collection, str]]:
 def _of_collection(
     collection: Collection, expression: str, key: str, limit: int | None
 ) -> Iterator[str]:
-    size = PAGE_ROWS if limit is None else min(limit, PAGE_ROWS)
     is_texts = collection.modality is Modality.TEXT
     if is_texts:
         expression = f"({expression}) and {WITHOUT_IMAGE}" if expression else WITHOUT_IMAGE
-    while page := key_page(collection, key, size, expression):
-        for id_, item_id in page:
-            if not is_texts or id_ == caption_key(item_id, 0):
+    for page in key_pages(collection, expression, after=key, limit=limit):
+        for row in page:
+            item_id = row[Field.ITEM_ID]
+            if not is_texts or row[Field.ID] == caption_key(item_id, 0):
                 yield item_id
-        key, size = page[-1][0], min(2 * size, PAGE_ROWS)

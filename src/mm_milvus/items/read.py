@@ -11,11 +11,8 @@ import numpy as np
 from mm_milvus.items.item import ItemRows, StoredItem
 from mm_milvus.keys import caption_key, image_key
 from mm_milvus.schema import Field
-from mm_milvus.store.collection import Collection
 from mm_milvus.store.dataset import Dataset
-from mm_milvus.store.read import BATCH_ROWS, captions_in_order
-
-CAPTIONS_PER_CALL = 4
+from mm_milvus.store.read import BATCH_ROWS, CAPTIONS_PER_CALL, captions_in_order
 
 Stored = Mapping[str, Any]
 """Fields of a row, by their names."""
@@ -39,18 +36,18 @@ def read_items(
     """
     of_content = [Field.EMBEDDING] if vectors else []
     details = [Field.URI, Field.METADATA]
-    images = _lookup(
-        dataset.images, [*map(image_key, item_ids)], [*details, Field.CONTENT_HASH, *of_content]
+    images = dataset.images.by_id(
+        [*map(image_key, item_ids)], [*details, Field.CONTENT_HASH, *of_content]
     )
     captions = captions_in_order(
         item_ids,
-        lambda keys: _lookup(dataset.texts, keys, [Field.CAPTION, *of_content]),
+        lambda keys: dataset.texts.by_id(keys, [Field.CAPTION, *of_content]),
         CAPTIONS_PER_CALL,
     )
     first = {
         item_id: caption_key(item_id, 0) for item_id in captions if image_key(item_id) not in images
     }
-    without_image = _lookup(dataset.texts, [*first.values()], details)
+    without_image = dataset.texts.by_id([*first.values()], details)
     items = {}
     for item_id in item_ids:
         image = images.get(image_key(item_id))
@@ -76,14 +73,6 @@ def chunks(values: Iterator[str], size: int) -> Iterator[list[str]]:
     """Yield the values in lists of `size`; the last may be shorter."""
     while chunk := [*islice(values, size)]:
         yield chunk
-
-
-def _lookup(collection: Collection, keys: Sequence[str], fields: list[Field]) -> dict[str, Stored]:
-    return {
-        row[Field.ID]: row
-        for chunk in chunks(iter(keys), BATCH_ROWS)
-        for row in collection.get(chunk, fields)
-    }
 
 
 def _item(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from pathlib import Path
@@ -16,6 +15,7 @@ from mm_milvus.errors import MmMilvusError
 from mm_milvus.images.decoding import decode
 from mm_milvus.render.style import CSS
 from mm_milvus.search.hits import Hit, ListScore
+from mm_milvus.text import as_text
 
 THUMBNAIL = 256
 """The longest side of an embedded picture, in pixels."""
@@ -137,11 +137,7 @@ def _metadata(metadata: dict[str, Any]) -> str:
     if not metadata:
         return ""
     rows = "".join(
-        f"<tr><th>{escape(key)}</th><td>{escape(_as_text(value))}</td></tr>"
+        f"<tr><th>{escape(key)}</th><td>{escape(as_text(value))}</td></tr>"
         for key, value in metadata.items()
     )
     return f"<details><summary>metadata</summary><table>{rows}</table></details>"
-
-
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

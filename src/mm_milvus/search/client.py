@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import wraps
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
@@ -380,12 +381,13 @@ class SearchClient:
 
     @property
     def _index(self) -> Dataset:
-        """The dataset as its first encoder here indexed it."""
-        return self._current.snapshot().spaces[0].dataset
+        """The dataset as its first encoder here indexed it, with its present manifest."""
+        dataset = self._current.last.spaces[0].dataset
+        return replace(dataset, manifest=dataset.images.manifest())
 
     @property
     def _where(self) -> Where:
-        return self._current.snapshot().where
+        return self._current.last.where
 
     def _search(
         self, queries: Sequence[Query], options: SearchOptions, timings: Timings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,6 @@ from mm_milvus.keys import image_key
 from mm_milvus.schema import Field
 from mm_milvus.search.candidates import in_parallel
 from mm_milvus.search.lists import KnownRows
-from mm_milvus.store.collection import Collection
 from mm_milvus.store.dataset import Dataset
 
 
@@ -56,15 +55,15 @@ def read_details(
     read = in_parallel(
         pool,
         [
-            partial(_read, dataset.images, images, [Field.URI, Field.METADATA]),
-            partial(_read, dataset.texts, captions, [Field.CAPTION]),
+            partial(dataset.images.by_id, images, [Field.URI, Field.METADATA]),
+            partial(dataset.texts.by_id, captions, [Field.CAPTION]),
         ],
     )
     for each, row in rows.items():
         for by_key, key in zip(read, (keys[each], each[1]), strict=True):
             row |= by_key.get(key or "", {})
     without_image = [each[1] for each, row in rows.items() if each[1] and Field.URI not in row]
-    others = _read(dataset.texts, without_image, [Field.URI, Field.METADATA])
+    others = dataset.texts.by_id(without_image, [Field.URI, Field.METADATA])
     details = {}
     for each, row in rows.items():
         row |= others.get(each[1] or "", {})
@@ -72,8 +71,3 @@ def read_details(
             caption = row.get(Field.CAPTION)
             details[each] = Details(row[Field.URI], row[Field.METADATA], caption)
     return details
-
-
-def _read(collection: Collection, ids: Sequence[str], fields: Sequence[Field]) -> KnownRows:
-    distinct = list(dict.fromkeys(ids))
-    return {row[Field.ID]: row for row in collection.get(distinct, fields)} if distinct else {}

@@ -19,7 +19,12 @@ from mm_milvus.schema import Field, Modality
 from mm_milvus.search.fusion import SCORE_DECIMALS
 from mm_milvus.store.collection import Collection, Match, rows_per_answer
 from mm_milvus.store.dataset import Dataset
-from mm_milvus.store.read import captions_in_order, rows_meeting, sample_embeddings
+from mm_milvus.store.read import (
+    CAPTIONS_PER_CALL,
+    captions_in_order,
+    key_pages,
+    sample_embeddings,
+)
 
 ItemScore = tuple[float, str | None]
 """An item's best score in a list, and the primary key of the caption that has it; None for an
@@ -34,9 +39,6 @@ ItemScores = dict[str, ItemScore]
 BACKGROUND_ROWS = 256
 """Sample size per collection: mean and standard deviation of all rows' scores are estimated to
 about 5 % of a standard deviation."""
-
-CAPTIONS_PER_CALL = 4
-"""An item's captions are numbered without gaps, and are fetched by number, this many per call."""
 
 MORE_ROWS = 4
 """A list that gave fewer items than wanted is read again, this many times as deep: some items have
@@ -154,10 +156,12 @@ class ScoredList:
     def _scan(self, vectors: Vectors, limit: int, expression: str) -> list[list[Match]]:
         """Return what `rows` does, by comparing each query with every row of the expression."""
         matches: list[list[Match]] = [[] for _ in vectors]
-        for keys, stored in rows_meeting(self.collection, expression):
+        for rows in key_pages(self.collection, expression, fields=[Field.EMBEDDING]):
+            stored = np.asarray([row[Field.EMBEDDING] for row in rows], dtype=np.float32)
             for of_query, scores in zip(matches, (vectors @ stored.T).tolist(), strict=True):
                 of_query += [
-                    Match(*key, score, {}) for key, score in zip(keys, scores, strict=True)
+                    Match(row[Field.ID], row[Field.ITEM_ID], score, {})
+                    for row, score in zip(rows, scores, strict=True)
                 ]
         return [
             sorted(of_query, key=lambda match: (-match.score, match.id))[:limit]

@@ -179,7 +179,7 @@ def open_parquet(place: Place) -> Table:
             yield from _arrow_rows(_parquet_batches(file, _columns(schema, keep)), place.name)
 
     def skim(names: frozenset[str]) -> Iterator[Row]:
-        columns = [path for name in schema.names if name in names for path in _lean(schema, name)]
+        columns = _lean_columns(schema, names)
         if columns:
             with place.open() as stream:
                 file = pq.ParquetFile(stream, buffer_size=BUFFER_BYTES)
@@ -216,7 +216,7 @@ def open_arrow(place: Place) -> Table:
             yield from _arrow_rows(batches, place.name)
 
     def skim(names: frozenset[str]) -> Iterator[Row]:
-        columns = [path for name in schema.names if name in names for path in _lean(schema, name)]
+        columns = _lean_columns(schema, names)
         if columns:
             with _open_ipc(place) as stream:
                 batches = (_projection(batch, columns) for batch in _arrow_reader(stream)[1])
@@ -252,6 +252,11 @@ def _content_columns(schema: pa.Schema) -> frozenset[str]:
     return frozenset(
         field.name for field in schema if _is_bytes(field.type) or pa.types.is_struct(field.type)
     )
+
+
+def _lean_columns(schema: pa.Schema, names: frozenset[str]) -> list[str]:
+    """Return what the named columns hold except for bytes."""
+    return [path for name in schema.names if name in names for path in _lean(schema, name)]
 
 
 def _lean(schema: pa.Schema, name: str) -> list[str]:

@@ -258,6 +258,10 @@ class Collection:
     def _has_nullable_columns(self) -> bool:
         return any(field.get("nullable") for field in self._description()["fields"])
 
+    def by_id(self, ids: Sequence[str], fields: Sequence[Field]) -> dict[str, dict[str, Any]]:
+        """Return the named fields of each id that is stored, and the id itself."""
+        return {row[Field.ID]: row for row in self.get(ids, fields)}
+
     def hashes(self, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
         """Return the content hash and the detail hash of each id that is stored."""
         fields = [Field.CONTENT_HASH, Field.DETAIL_HASH]

@@ -10,6 +10,7 @@ from itertools import chain
 from mm_milvus.choices import DEFAULT_STORE, ProgressMode
 from mm_milvus.errors import StoreError
 from mm_milvus.progress import Progress, show_progress
+from mm_milvus.schema import Field
 from mm_milvus.store.collection import Collection
 from mm_milvus.store.columns import UnfitValues, find_columns
 from mm_milvus.store.connection import Store, StoreLike, opened
@@ -21,11 +22,10 @@ from mm_milvus.store.dataset import (
     require_manifest,
 )
 from mm_milvus.store.manifest import SCHEMA_VERSION, Manifest
-from mm_milvus.store.read import BATCH_ROWS, key_page, sample_metadata, stored_rows
+from mm_milvus.store.read import BATCH_ROWS, key_pages, sample_metadata, stored_rows
 from mm_milvus.store.rename import require_free
 from mm_milvus.store.rows import Row
 
-PAGE_ROWS = 10_000
 SAMPLED_ROWS = 1000
 """Rows in which typed columns are found, where only the new store has columns that can be null."""
 
@@ -115,12 +115,10 @@ def _new_manifest(index: Dataset, new_name: str, target: Store) -> Manifest:
 
 
 def _batches(collection: Collection) -> Iterator[list[Row]]:
-    key = ""
-    while page := key_page(collection, key, PAGE_ROWS):
-        ids = [id_ for id_, _ in page]
+    for page in key_pages(collection):
+        ids = [row[Field.ID] for row in page]
         for start in range(0, len(ids), BATCH_ROWS):
             yield stored_rows(collection, ids[start : start + BATCH_ROWS])
-        key = ids[-1]
 
 
 def _unfinished(collection: Collection) -> Collection:

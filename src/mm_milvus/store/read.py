@@ -27,6 +27,13 @@ BATCH_ROWS = 250
 """Whole rows per read. A message has 64 MB at most; metadata and a caption of the greatest length,
 with a vector of 4,096 numbers, have 150 kB."""
 
+PAGE_ROWS = 10_000
+"""Keys per read. Each read compares all rows with the last key, so a short page costs as much as a
+long one; ids of the greatest length are 10 MB."""
+
+CAPTIONS_PER_CALL = 4
+"""How many captions of each item are looked up per call: most items have no more."""
+
 SPARE = 4
 """Standard deviations by which a sample is read larger than needed, so that it is seldom short."""
 
@@ -75,33 +82,6 @@ def sample_embeddings(collection: Collection, size: int, of: int) -> Vectors:
     return np.asarray([row[Field.EMBEDDING] for row in smallest], dtype=np.float32)
 
 
-def rows_meeting(
-    collection: Collection, expression: str
-) -> Iterator[tuple[list[tuple[str, str]], Vectors]]:
-    """Yield (id, item_id) and the vectors, float32 (n, dim), of all rows that meet an expression.
-
-    As in `sample_embeddings`, rows that were written moments ago may be missing.
-    """
-    last = ""
-    while True:
-        others = f'{Field.ID} > "{last}"'
-        with collection.store.explained(f"cannot read collection {collection.name}"):
-            rows = retry_while_loading(
-                collection.client.query,
-                collection.name,
-                filter=f"({expression}) and {others}" if expression else others,
-                output_fields=[Field.ID.value, Field.ITEM_ID.value, Field.EMBEDDING.value],
-                limit=LOOKUP_ROWS,
-                timeout=CALL_TIMEOUT_S,
-            )
-        # A server may end an answer before its limit, after deletions for example.
-        if not rows:
-            return
-        keys = [(row[Field.ID], row[Field.ITEM_ID]) for row in rows]
-        yield keys, np.asarray([row[Field.EMBEDDING] for row in rows], dtype=np.float32)
-        last = max(key for key, _ in keys)
-
-
 def sample_metadata(collection: Collection, size: int) -> list[dict[str, Any]]:
     """Return the metadata of some rows; fewer than `size` are all that there are.
 
@@ -115,41 +95,60 @@ def has_rows(collection: Collection, expression: str) -> bool:
     return bool(_some(collection, expression, Field.ID, 1))
 
 
-def key_page(
-    collection: Collection, after: str, limit: int, expression: str = ""
-) -> list[tuple[str, str]]:
-    """Return (id, item_id) of the rows that follow a primary key, in the order of the keys.
+def key_pages(
+    collection: Collection,
+    expression: str = "",
+    *,
+    after: str = "",
+    limit: int | None = None,
+    fields: Sequence[Field] = (),
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield rows in lists, in the order of their primary keys: the id, the item_id and fields.
 
-    Call it again with the last id for the next page, until a page is empty: a server may end a page
-    before its limit. Unlike an offset, that costs the same for every page, and rows that are
-    written or deleted meanwhile shift no page.
+    Unlike an offset, a key costs the same for every page, and rows that are written or deleted
+    meanwhile shift no page. Rows that were written moments ago may be missing, until after a count.
 
     Args:
         collection: The collection to read.
-        after: The primary key; "" to begin.
-        limit: Maximum number of rows, at most `choices.MAX_LIMIT`.
         expression: A Milvus boolean expression that the rows must meet (default: all rows).
+        after: The primary key of the row before the first one; "" to begin.
+        limit: How many rows are wanted (default: all): the first page is as long. Later ones, for
+            callers that leave rows out, are longer.
+        fields: What to read in addition.
 
     Raises:
         QueryError: When the engine refuses the expression.
     """
+    longest = LOOKUP_ROWS if Field.EMBEDDING in fields else PAGE_ROWS
+    size = longest if limit is None else min(limit, longest)
+    names = [Field.ID.value, Field.ITEM_ID.value, *(field.value for field in fields)]
+    # A server may end a page before its limit: the last page is the empty one.
+    while rows := _key_page(collection, expression, after, size, names):
+        yield rows
+        after, size = rows[-1][Field.ID], min(2 * size, longest)
+
+
+def _key_page(
+    collection: Collection, expression: str, after: str, limit: int, names: list[str]
+) -> list[dict[str, Any]]:
     following = f'{Field.ID} > "{after}"'
     with (
         collection.store.explained(f"cannot read collection {collection.name}"),
         explained_expression(expression),
     ):
-        rows = retry_while_loading(
-            collection.client.query,
-            collection.name,
-            filter=f"{following} and ({expression})" if expression else following,
-            output_fields=[Field.ID.value, Field.ITEM_ID.value],
-            limit=limit,
-            timeout=CALL_TIMEOUT_S,
-            # Only the reads of an iterator are ordered by the primary key.
-            iterator="True",
-            reduce_stop_for_best="True",
+        return list(
+            retry_while_loading(
+                collection.client.query,
+                collection.name,
+                filter=f"{following} and ({expression})" if expression else following,
+                output_fields=names,
+                limit=limit,
+                timeout=CALL_TIMEOUT_S,
+                # Only the reads of an iterator are ordered by the primary key.
+                iterator="True",
+                reduce_stop_for_best="True",
+            )
         )
-    return [(row[Field.ID], row[Field.ITEM_ID]) for row in rows]
 
 
 def _some(collection: Collection, expression: str, field: Field, limit: int) -> Any:
