@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from container import milvus_container, unavailable
-from pictures import PICTURES, caption
+from pictures import write_pictures
 from server import milvus_server
 
 ENGINES = ("lite", "server", "container")
@@ -104,9 +103,4 @@ def emoji() -> Path:
 @pytest.fixture
 def folder(tmp_path: Path, emoji: Path) -> Path:
     """Return a folder of six pictures, each with the captions NAME and `NAME emoji`."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for name in PICTURES:
-        shutil.copy(emoji / "images" / f"{name}.png", folder)
-        caption(folder, name, name, f"{name} emoji")
-    return folder
+    return write_pictures(tmp_path / "pictures", emoji)

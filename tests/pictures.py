@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,15 @@ PICTURES = ("dress", "helicopter", "pizza", "dog", "saxophone", "penguin")
 def caption(folder: Path, name: str, *captions: str, **metadata: object) -> None:
     """Write a sidecar file with captions and metadata."""
     (folder / f"{name}.json").write_text(json.dumps({"captions": captions, **metadata}))
+
+
+def write_pictures(folder: Path, emoji: Path) -> Path:
+    """Make a folder of these pictures, each with the captions NAME and `NAME emoji`; return it."""
+    folder.mkdir()
+    for name in PICTURES:
+        shutil.copy(emoji / "images" / f"{name}.png", folder)
+        caption(folder, name, name, f"{name} emoji")
+    return folder
 
 
 def search_items(uri: str, dataset: str, text: str, **options: object) -> list[str]:

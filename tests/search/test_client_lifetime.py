@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,15 +17,19 @@ import pytest
 
 from mm_milvus import AsyncSearchClient, SearchClient, Store, StoreError, ingest
 from mm_milvus.store.dataset import list_datasets
+from pictures import write_pictures
 from plain_encoder import PlainEncoder
 
 TIMEOUT_S = 60
 
 
-@pytest.fixture
-def stored(uri, dataset, folder):
-    """Six pictures in a store; returns its URI and the name of the dataset."""
-    ingest(folder, store=uri, dataset=dataset, model=PlainEncoder())
+@pytest.fixture(scope="module")
+def stored(server, emoji, tmp_path_factory):
+    """Six pictures in a store that tests only read; returns its URI and the dataset's name."""
+    folder = tmp_path_factory.mktemp("lifetime")
+    uri, dataset = server or str(folder / "store.db"), f"t_{uuid.uuid4().hex[:12]}"
+    pictures = write_pictures(folder / "pictures", emoji)
+    ingest(pictures, store=uri, dataset=dataset, model=PlainEncoder())
     return uri, dataset
 
 
